@@ -38,6 +38,7 @@ endif
 
 lint: deny
 	$(CARGO) fmt --all --check
+	python3 scripts/doc_lines.py
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) update --quiet --workspace --locked --manifest-path fuzz/targets/Cargo.toml
 
@@ -47,6 +48,7 @@ ci: export RUSTC_WORKSPACE_WRAPPER = $(shell rustup which clippy-driver 2>/dev/n
 ci: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 ci: deny
 	$(CARGO) fmt --all --check
+	python3 scripts/doc_lines.py
 	$(CARGO) update --quiet --workspace --locked --manifest-path fuzz/targets/Cargo.toml
 	$(MAKE) test
 

@@ -1,4 +1,4 @@
-//! Two tree heads that one log signed and that cannot both be of one history: whoever holds them can show it to anybody.
+//! Proof of a forked log: two signed tree heads of the same log with contradicting histories, which anybody can check.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::Sha256Digest;
@@ -9,43 +9,43 @@ use crate::{
     note::{BadNote, Checkpoint, Note, Verifier, checkpoint},
 };
 
-/// A fork, or what looks like one.
+/// Evidence of a fork, not necessarily valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Verifier key of the log.
     pub log: String,
-    /// A checkpoint that the log signed.
+    /// A checkpoint signed by the log.
     pub first: String,
-    /// Another of no fewer entries.
+    /// Another checkpoint, with at least as many entries.
     pub second: String,
-    /// Of different sizes: what the second one's first entries hash to, and the RFC 6962 consistency proof of it.
+    /// For different sizes: the root of the second checkpoint's first entries, and its RFC 6962 consistency proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<(Sha256Digest, Vec<Sha256Digest>)>,
 }
 
 impl Evidence {
-    /// Of two notes of `log`, in either order.
+    /// Builds evidence from two notes of `log`, in either order.
     ///
     /// # Errors
-    /// [`BadNote`] where one of them is no checkpoint of it.
+    /// Returns [`BadNote`] if either note is not a checkpoint of the log.
     pub fn of(log: &Verifier, one: &Note, other: &Note) -> Result<Self, BadNote> {
         let size = |note| checkpoint::open(note, log).map(|checkpoint| checkpoint.size);
         let (first, second) = if size(one)? <= size(other)? { (one, other) } else { (other, one) };
         Ok(Self { log: log.vkey(), first: first.to_text(), second: second.to_text(), prefix: None })
     }
 
-    /// With what the second one's first entries hash to, by proof.
+    /// Adds the root of the second checkpoint's first entries and its proof.
     #[must_use]
     pub fn with(mut self, (root, proof): (Hash, Vec<Hash>)) -> Self {
         self.prefix = Some((Sha256Digest(root.0), proof.into_iter().map(|hash| Sha256Digest(hash.0)).collect()));
         self
     }
 
-    /// The two heads, where they show that the log was forked.
+    /// Returns the two heads if they show a fork of the log.
     ///
     /// # Errors
-    /// [`BadNote`] where they do not: a signature does not hold, or they may well be of one history.
+    /// Returns [`BadNote`] if they do not: a signature does not hold, or both may well be of one history.
     pub fn check(&self) -> Result<(Checkpoint, Checkpoint), BadNote> {
         let log = Verifier::parse(&self.log)?;
         let open = |text: &str| checkpoint::open(&Note::parse(text)?, &log);

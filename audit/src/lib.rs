@@ -1,13 +1,15 @@
 //! Verifies an owner's receipt log, its checkpoints and its receipts, offline: takes bytes and gives verdicts.
 //!
-//! - [`note`]: signed notes, checkpoints, cosignatures of witnesses and proofs of inclusion (C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof).
+//! - [`note`]: signed notes, checkpoints, cosignatures of witnesses and proofs of inclusion (C2SP signed-note, tlog-checkpoint,
+//!   tlog-cosignature, tlog-proof).
 //! - [`log`]: tiles and bundles of a log (C2SP tlog-tiles), read and verified in bounded memory.
-//! - [`rules`]: what the entries of a log must fulfil, each by itself and together; [`Audit`] checks them.
-//! - [`lineage`]: which version of a dataset is in force.
+//! - [`rules`]: requirements on the entries of a log, each by itself and together; [`Audit`] checks them.
+//! - [`lineage`]: the version of a dataset in force.
 //! - [`evidence`]: two checkpoints of one log that cannot both be true.
 //! - `query`, with the feature `sql`: the entries of a log as a table.
 //!
-//! The crate opens no file and no connection, starts no runtime and reads no clock: callers fetch the log's files ([`log::Fetch`]) and say what time it is.
+//! The crate opens no file and no connection, starts no runtime and reads no clock: callers fetch the log's files
+//! ([`log::Fetch`]) and pass the current time.
 
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,14 @@
-//! Which version of a dataset governs, which older ones answer beside it, and which were retired: as entries of the log say, in their order. The ledger
-//! keeps it and asks it before each act, and an audit makes it anew.
+//! Which version of a dataset governs, which older versions answer beside it, and which were retired, following the log's entries
+//! in order.
+//!
+//! The ledger stores this state and consults it before each act; an audit recomputes it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{ContentHash, Cost, policy::Answering, receipt::Predicate};
 
-/// The version that governs.
+/// The governing version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
     /// Its manifest.
@@ -15,47 +17,49 @@ pub struct Newest {
     pub policy: ContentHash,
     /// Its cap.
     pub cap: Cost,
-    /// What one buyer may spend of that.
+    /// Maximum spending of each buyer within the cap.
     pub per_buyer: Cost,
-    /// Which of those before it answer.
+    /// Older versions allowed to answer.
     pub versions: Answering,
 }
 
-/// A population's versions: the newest is the one whose publication comes last in the log, retired or not, so that nothing that is withdrawn brings an older
-/// one back.
+/// Versions of a dataset lineage.
+///
+/// The newest is the version whose publication comes last in the log, retired or not, so that no withdrawal brings an older
+/// version back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     newest: Newest,
-    /// Manifests of all.
+    /// Manifests of all versions.
     versions: BTreeSet<ContentHash>,
     retired: BTreeSet<ContentHash>,
-    /// All are withdrawn, and no further one comes.
+    /// Whether the whole dataset is withdrawn, so that no further version may come.
     ended: bool,
 }
 
-/// Why nothing may be done by a version.
+/// Reason why a version may not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotInForce {
     /// The log has no such version.
     #[error("the log has no such version of this dataset")]
     Unknown,
-    /// Its owner withdrew it.
+    /// The owner withdrew this version.
     #[error("its owner has retired this version")]
     Retired,
-    /// Its owner withdrew the whole dataset.
+    /// The owner withdrew the whole dataset.
     #[error("its owner has retired this dataset")]
     Ended,
-    /// Another is newer, whose policy does not let it answer.
+    /// A newer version exists, whose policy does not let this version answer.
     #[error("version {0} is newer, and its policy lets this one answer nothing")]
     Superseded(ContentHash),
-    /// It is under another version's policy beside its own than was said.
+    /// A newer version's policy applies too, and the request named another policy or none.
     #[error("version {0} is newer, under whose policy too it answers")]
     Governed(ContentHash),
 }
 
 impl NotInForce {
-    /// The rule's name in an audit.
+    /// Returns the rule's name in an audit.
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Unknown => "dataset-published",
@@ -67,10 +71,11 @@ impl NotInForce {
 }
 
 impl Lineage {
-    /// After an entry more: of a population that has `before`. Entries of other kinds change nothing.
+    /// Computes the state after one more entry, given the state `before`. Entries of other kinds change nothing.
     ///
     /// # Errors
-    /// [`NotInForce`] where the entry cannot be: a version of what was retired as a whole, or the retirement of what the log does not have.
+    /// Returns [`NotInForce`] if the entry is not allowed: a version of a dataset retired as a whole, or the retirement of
+    /// something the log does not have.
     pub fn after(before: Option<Self>, says: &Predicate) -> Result<Option<Self>, NotInForce> {
         match says {
             Predicate::Publication { manifest, policy, cap, per_buyer, versions: answering, .. } => {
@@ -97,7 +102,7 @@ impl Lineage {
         }
     }
 
-    /// The population that an entry changes the versions of.
+    /// Returns the dataset lineage (`population`) whose versions an entry changes.
     pub fn of(says: &Predicate) -> Option<ContentHash> {
         match says {
             Predicate::Publication { population, .. } | Predicate::Retirement { population, .. } => Some(*population),
@@ -105,15 +110,15 @@ impl Lineage {
         }
     }
 
-    /// The version that governs.
+    /// Returns the governing version.
     pub fn newest(&self) -> &Newest {
         &self.newest
     }
 
-    /// Whether nothing is withdrawn that this version is of.
+    /// Checks whether neither this version nor its dataset was withdrawn.
     ///
     /// # Errors
-    /// [`NotInForce::Retired`] or [`NotInForce::Ended`].
+    /// Returns [`NotInForce::Retired`] or [`NotInForce::Ended`] if the version or the dataset was withdrawn.
     pub fn kept(&self, manifest: &ContentHash) -> Result<(), NotInForce> {
         match (self.ended, self.retired.contains(manifest)) {
             (true, _) => Err(NotInForce::Ended),
@@ -122,10 +127,10 @@ impl Lineage {
         }
     }
 
-    /// Under whose policy besides its own a version answers: none where it is the newest.
+    /// Returns the version whose policy applies besides this version's own; `None` if this version is the newest.
     ///
     /// # Errors
-    /// [`NotInForce`] where it does not.
+    /// Returns [`NotInForce`] if the version may not answer.
     pub fn governed(&self, manifest: &ContentHash) -> Result<Option<&Newest>, NotInForce> {
         self.kept(manifest)?;
         if !self.versions.contains(manifest) {
@@ -138,10 +143,10 @@ impl Lineage {
         }
     }
 
-    /// As [`Lineage::governed`], where it was said by which policy.
+    /// Checks like [`Lineage::governed`], and compares the additional policy with the stated `policy`.
     ///
     /// # Errors
-    /// [`NotInForce`].
+    /// Returns [`NotInForce`] as for [`Lineage::governed`], or if the policies differ.
     pub fn governed_by(&self, manifest: &ContentHash, policy: Option<ContentHash>) -> Result<Option<&Newest>, NotInForce> {
         let newest = self.governed(manifest)?;
         if newest.map(|newest| newest.policy) == policy { Ok(newest) } else { Err(NotInForce::Governed(self.newest.manifest)) }

@@ -1,4 +1,4 @@
-//! SQL over a log's entries, for auditors: one table, a row an entry.
+//! SQL over a log's entries, for auditors: a table with a row per entry.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::{
 
 /// Name of the table.
 pub const TABLE: &str = "receipts";
-/// Rows of a batch.
+/// Number of rows per batch.
 const BATCH: usize = 4096;
 
-/// Why there is no answer.
+/// Error of a query.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The log does not verify.
     #[error(transparent)]
     Log(#[from] BadNote),
-    /// The query.
+    /// The query failed.
     #[error("{0}")]
     Sql(#[from] DataFusionError),
-    /// Arrow.
+    /// Arrow failed.
     #[error("{0}")]
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-/// A column: its name, and where in a predicate its value is (RFC 6901). The first that is there counts.
+/// Column: its name, and the places of its value in a predicate (RFC 6901). The first existing place counts.
 type Column = (&'static str, &'static [&'static str]);
 
 const TEXTS: [Column; 19] = [
@@ -61,7 +61,7 @@ const TEXTS: [Column; 19] = [
     ("slot_end", &["/slot_end", "/facts/slot_end"]),
     ("expires", &["/scope/expires"]),
 ];
-/// What was charged, of intents alone: a sum over all entries counts each charge once. Divided to ρ, ε and δ.
+/// Charges, from intents alone, so that a sum over all entries counts each charge once. Divided to give ρ, ε and δ.
 const CHARGES: [(&str, &str, f64); 4] = [
     ("rho", "/ledger/cost/rho_micro", 1e6),
     ("epsilon", "/ledger/cost/epsilon_micro", 1e6),
@@ -79,7 +79,7 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(index.into_iter().chain(texts).chain(charges).chain(numbers).chain(whole).collect::<Vec<_>>()))
 }
 
-/// Rows that wait for their batch.
+/// Rows waiting for their batch.
 struct Rows {
     index: UInt64Builder,
     texts: Vec<StringBuilder>,
@@ -131,10 +131,10 @@ impl Rows {
     }
 }
 
-/// The table of a log, of which every entry and the root are verified.
+/// Builds the table of a log after verifying every entry and the root.
 ///
 /// # Errors
-/// [`QueryError`].
+/// Returns [`QueryError`] if the log does not verify or a batch cannot be built.
 pub fn table(log: &Verifier, fetch: Fetch<'_>) -> Result<Vec<RecordBatch>, QueryError> {
     let (mut rows, mut batches) = (Rows::new(), Vec::new());
     let failed = |e: &dyn std::fmt::Display| BadNote(e.to_string());
@@ -153,7 +153,7 @@ pub fn table(log: &Verifier, fetch: Fetch<'_>) -> Result<Vec<RecordBatch>, Query
 /// Answers `query` over the table [`TABLE`] of these batches.
 ///
 /// # Errors
-/// [`QueryError::Sql`], also for anything but a query.
+/// Returns [`QueryError::Sql`], also for anything but a query.
 pub async fn sql(batches: Vec<RecordBatch>, query: &str) -> Result<Vec<RecordBatch>, QueryError> {
     over(TABLE, schema(), batches, query).await
 }
@@ -161,7 +161,7 @@ pub async fn sql(batches: Vec<RecordBatch>, query: &str) -> Result<Vec<RecordBat
 /// Answers `query` over a table of this name.
 ///
 /// # Errors
-/// [`QueryError::Sql`], also for anything but a query.
+/// Returns [`QueryError::Sql`], also for anything but a query.
 pub async fn over(name: &str, schema: SchemaRef, batches: Vec<RecordBatch>, query: &str) -> Result<Vec<RecordBatch>, QueryError> {
     let context = SessionContext::new();
     let table = datafusion::datasource::MemTable::try_new(schema, vec![batches])?;

@@ -1,5 +1,5 @@
-//! Files over loopback: a governed fetch, from one and from two peers, against iroh-blobs by itself, a raw iroh stream and a copy on this machine; and
-//! publishing against hashing alone.
+//! File transfers over loopback: a governed fetch, from one and from two peers, against iroh-blobs by itself, a raw iroh stream
+//! and a local copy; and publishing against hashing alone.
 
 use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Instant};
 
@@ -51,7 +51,7 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
     let bytes: Vec<u8> =
         (0..(mib << 20) / 8).flat_map(|i| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
     std::fs::write(&path, &bytes)?;
-    // Nothing is written beside what is measured.
+    // No writes are pending during the measurement.
     std::fs::File::open(&path)?.sync_all()?;
     let rate = |seconds: f64| mib as f64 / seconds;
     let (mut hashing, mut by_parts, mut import) = (vec![], vec![], vec![]);
@@ -123,8 +123,10 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
 
 const SMALL_FILES: usize = 10_000;
 
-/// MiB in a second of many small files, each checked, each at its own place, and of a copy of them on this machine; medians of so many turns. Nothing is
-/// removed in between: for minutes afterwards ext4 would look for other inodes than those.
+/// Measures fetching many small files, each verified, each to its own place, and copying them locally: MiB per second, medians
+/// over the turns.
+///
+/// Nothing is removed in between: for minutes afterwards ext4 would look for other inodes than those.
 async fn many(folder: &Path, client: &tidegate_exchange::Endpoint) -> anyhow::Result<(f64, f64)> {
     let (from, owner) = (folder.join("small"), Identity::from_seed([8; 32]));
     std::fs::create_dir(&from)?;
@@ -157,7 +159,7 @@ async fn many(folder: &Path, client: &tidegate_exchange::Endpoint) -> anyhow::Re
     Ok((mib / median(seconds), mib / median(copies)))
 }
 
-/// So often, in turns.
+/// Number of alternating turns.
 const TURNS: usize = 5;
 
 fn median(mut seconds: Vec<f64>) -> f64 {
@@ -165,7 +167,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-/// What lets [`peer`] copy files, for good.
+/// Returns a permanent permission for [`peer`] to copy files.
 fn granted() -> Authority {
     Authority { ids: vec!["grant".into()], holder: peer().id(), scope: None, ends: None }
 }
@@ -179,7 +181,7 @@ struct Source {
     _serving: (Router, blobs::Served),
 }
 
-/// A peer that has the file, and lets [`peer`] have it.
+/// Starts a peer with the file, permitted to [`peer`].
 async fn source(folder: &Path, seed: u8, path: &Path) -> anyhow::Result<Source> {
     let owner = Identity::from_seed([seed; 32]);
     let served = blobs::Served::open(&folder.join(format!("blobs {seed}"))).await?;
@@ -191,7 +193,7 @@ async fn source(folder: &Path, seed: u8, path: &Path) -> anyhow::Result<Source> 
     Ok(Source { address, _serving: (router, served) })
 }
 
-/// Seconds that iroh-blobs takes by itself, from file store to file store and out of it, as its own documentation does it.
+/// Measures iroh-blobs by itself, in seconds: from file store to file store and out of it, as in its own documentation.
 async fn bare_blobs(folder: &Path, path: &Path, turn: usize) -> anyhow::Result<f64> {
     let from = FsStore::load(folder.join("bare from")).await?;
     let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
@@ -208,7 +210,7 @@ async fn bare_blobs(folder: &Path, path: &Path, turn: usize) -> anyhow::Result<f
     store.blobs().export(tag.hash, &target).await?;
     let seconds = start.elapsed().as_secs_f64();
     store.shutdown().await?;
-    // It shuts the store that it serves.
+    // This also shuts down the store that it serves.
     router.shutdown().await?;
     std::fs::remove_file(target)?;
     std::fs::remove_dir_all(folder.join(format!("bare to {turn}")))?;
@@ -220,7 +222,7 @@ fn place(address: &Address) -> anyhow::Result<iroh::EndpointAddr> {
     Ok(iroh::EndpointAddr { id, addrs: address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() })
 }
 
-/// Seconds to send `bytes` over one iroh stream on loopback and drop them.
+/// Measures sending `bytes` over an iroh stream on loopback and dropping them, in seconds.
 async fn raw_stream(bytes: Vec<u8>) -> anyhow::Result<f64> {
     const ALPN: &[u8] = b"tidegate-bench/raw";
     let identity = Identity::from_seed([3; 32]);

@@ -1,4 +1,4 @@
-//! Publishing files that are not ordered by unit: the copy that is, against DataFusion's own ORDER BY to Parquet.
+//! Publishing files not ordered by unit: making the ordered copy, against DataFusion's own ORDER BY to Parquet.
 
 use std::sync::Arc;
 

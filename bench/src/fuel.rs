@@ -1,4 +1,5 @@
-//! What a unit of fuel takes at worst: programs that do nothing but what processors are slow at, in nanoseconds a unit, beside what a unit is taken to be.
+//! Worst-case time of a unit of fuel: programs made only of instructions slow for processors, in nanoseconds per unit, beside the
+//! assumed time of a unit.
 
 use tidegate_sandbox::wasm::{UNIT, measure};
 

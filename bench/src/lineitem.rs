@@ -1,4 +1,5 @@
-//! Queries shaped like TPC-H's Q1 and Q6 over a table shaped like its lineitem, with the customer as unit: ten aggregates over forty rows a unit.
+//! Queries shaped like TPC-H's Q1 and Q6 over a table shaped like its lineitem, with the customer as privacy unit: ten aggregates
+//! over forty rows per unit.
 
 use std::{fs::File, sync::Arc};
 
@@ -42,7 +43,7 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
             let pick = move |i: usize| of[(mix(i as u64 ^ (salt << 40)) % of.len() as u64) as usize];
             Arc::new(range.clone().map(|i| Some(pick(i))).collect::<StringArray>())
         };
-        // 1992-01-01 and seven years on.
+        // 1992-01-01 and the following seven years.
         let dates = range.clone().map(|i| 8035 + (mix(i as u64 ^ (7 << 40)) % 2556) as i32).map(Some).collect::<Date32Array>();
         RecordBatch::try_from_iter([
             ("custkey", Arc::new(range.clone().map(|i| (i / 40) as i64).collect::<Int64Array>()) as ArrayRef),

@@ -1,5 +1,6 @@
-//! The catalogue with many listings: to find words in it, and to bring it to a node that has none, over loopback. The floor is what has to be: each listing's
-//! signature checked once, on all processors.
+//! The catalogue with many listings: word search, and transfer to an empty node over loopback.
+//!
+//! The floor is the unavoidable part: each listing's signature checked once, on all processors.
 
 use std::{
     future::Future,
@@ -22,17 +23,17 @@ use tidegate_protocol::{
 use tokio_util::sync::CancellationToken;
 
 const OF_ONE_OWNER: usize = 50;
-/// Different words in all of them; the nth is about n times as rare as the first (Zipf).
+/// Number of different words in all listings; the nth is about n times as rare as the first (Zipf).
 const WORDS: usize = 5000;
 
-/// A word, of syllables.
+/// Makes a word of syllables.
 fn word(number: usize) -> String {
     const SYLLABLES: [&str; 20] =
         ["ba", "che", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo", "zu"];
     [number % 20, number / 20 % 20, number / 400 % 20, number / 8000].iter().map(|i| SYLLABLES[i % 20]).collect()
 }
 
-/// The `at`th word of a dataset.
+/// Draws word number `at` of a dataset.
 fn drawn(number: usize, at: usize) -> String {
     let hash = ContentHash::of(&[number.to_le_bytes(), at.to_le_bytes()].concat());
     let uniform = f64::from(u32::from_le_bytes([hash.0[0], hash.0[1], hash.0[2], hash.0[3]])) / f64::from(u32::MAX);
@@ -133,7 +134,7 @@ pub(crate) fn run(count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds in which all processors check all signatures.
+/// Measures checking all signatures on all processors, in seconds.
 fn checks(all: &[Signed<Listing>]) -> anyhow::Result<f64> {
     let processors = std::thread::available_parallelism()?.get();
     let start = Instant::now();

@@ -1,4 +1,5 @@
-//! The receipt log: appends by many writers against raw fsyncs, a proof out of a long log, an audit of it against raw signature checks.
+//! The receipt log: appends by many writers against raw fsyncs, a proof from a long log, an audit of the log against raw
+//! signature checks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ fn hash(text: &str) -> ContentHash {
     ContentHash::of(text.as_bytes())
 }
 
-/// A job of two columns, as a receipt has it.
+/// Makes a job of two columns, as in a receipt.
 fn ask(number: usize, envelope: &Envelope) -> Reserve {
     let (buyer, population, job) = (Identity::from_seed([2; 32]).id(), hash("population"), hash(&number.to_string()));
     let zero = Sha256Digest([0; 32]);
@@ -98,7 +99,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
     Reserve { request: format!("{number:032x}"), job: envelope.clone(), facts, per_buyer: cost(1 << 50) }
 }
 
-/// The same job under another id.
+/// Makes the same job under another id.
 fn numbered(template: &Reserve, number: usize) -> Reserve {
     let (mut ask, job) = (template.clone(), hash(&number.to_string()));
     (ask.request, ask.facts.job, ask.facts.program, ask.facts.ledger.job) = (format!("{number:032x}"), job, job, job);
@@ -137,7 +138,7 @@ fn begin(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes of 3 KiB, each made durable, in a second.
+/// Counts the durable writes of 3 KiB per second.
 fn raw_fsyncs(folder: &Path) -> anyhow::Result<f64> {
     use std::io::Write as _;
     let mut file = std::fs::File::create(folder.join("raw"))?;
@@ -200,7 +201,7 @@ fn proofs(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Audits in processes of their own, so that their memory can be told.
+/// Runs audits in processes of their own, so that their memory can be measured.
 fn audits(log: &Path, size: u64) -> anyhow::Result<()> {
     let run = |entries: u64| -> anyhow::Result<BTreeMap<String, f64>> {
         let output = Command::new(std::env::current_exe()?).arg("audit-log").arg(log).arg(entries.to_string()).output()?;
@@ -232,7 +233,7 @@ fn cpu_seconds() -> f64 {
     (fields.get(11).unwrap_or(&0.0) + fields.get(12).unwrap_or(&0.0)) / 100.0
 }
 
-/// Audits the first `entries` of a log, and says what it took.
+/// Audits the first `entries` of a log, and prints time and memory.
 pub(crate) fn audit(folder: &Path, entries: u64) -> anyhow::Result<()> {
     let log = Verifier::log(&owner().id());
     let mut fetch = from_folder(folder.to_owned());

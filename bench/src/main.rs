@@ -1,7 +1,8 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|fuel|rows|blocks|onnx|blobs|log|listings]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES`, `TIDEGATE_BENCH_LISTINGS` and `TIDEGATE_BENCH_MIB` scale it down.
-//! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|fuel|rows|blocks|onnx|blobs|log|listings]…`, all if none is named.
+//! `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES`, `TIDEGATE_BENCH_LISTINGS` and `TIDEGATE_BENCH_MIB`
+//! scale the measurements down. `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;

@@ -1,11 +1,11 @@
-//! How times and memory are measured, and how rows to measure on are written.
+//! Measuring times and memory, and writing rows to measure on.
 
 use std::{fs::File, time::Instant};
 
 use arrow::{array::RecordBatch, error::ArrowError};
 use parquet::arrow::ArrowWriter;
 
-/// The shortest of `times` runs, in seconds: the least disturbed one.
+/// Measures the shortest of `times` runs, in seconds: the least disturbed.
 pub(crate) fn best<T>(times: usize, mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..times {
@@ -16,7 +16,7 @@ pub(crate) fn best<T>(times: usize, mut work: impl FnMut() -> anyhow::Result<T>)
     Ok(best)
 }
 
-/// The shortest of `times` runs of each, in seconds, run in turn: what disturbs the machine disturbs both.
+/// Measures the shortest of `times` runs of each, in seconds, run in turn: any disturbance of the machine affects both.
 pub(crate) fn in_turn<A, B>(
     times: usize,
     mut ours: impl FnMut() -> anyhow::Result<A>,
@@ -30,19 +30,19 @@ pub(crate) fn in_turn<A, B>(
     Ok((a, b))
 }
 
-/// Forgets what was the largest resident memory so far, where the kernel lets a process do that.
+/// Resets the largest resident memory, if the kernel lets a process do so.
 pub(crate) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The largest resident memory of this process since [`forget_peak`], in MiB.
+/// Returns the largest resident memory of this process since [`forget_peak`], in MiB.
 pub(crate) fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
-/// Writes `rows` rows to a Parquet file at `path`, a batch a million rows, each made from its range of row numbers.
+/// Writes `rows` rows to a Parquet file at `path`, in batches of a million rows, each made from its range of row numbers.
 pub(crate) fn write_rows(
     path: &std::path::Path,
     rows: usize,

@@ -1,4 +1,4 @@
-//! Guests against the same code compiled for this machine: all of a job, reading included, and as many threads.
+//! Guests against the same code compiled natively: a whole job, reading included, with as many threads.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
 #[path = "../../guest/rust/moments/src/moments.rs"]
 mod moments;
 
-/// A row function in the text form; its double is [`native_row`].
+/// A row function in text form; its native counterpart is [`native_row`].
 const ROW: &str = r#"(module (func (export "row") (param $a f64) (param $b f64) (result f64 f64) (local $x f64)
     (local.set $x (f64.add (f64.mul (local.get $a) (f64.const 0.01)) (f64.mul (local.get $b) (local.get $b))))
     (f64.sqrt (f64.abs (local.get $x)))
@@ -32,7 +32,7 @@ fn native_row(a: f64, b: f64) -> (f64, f64) {
     (x.abs().sqrt(), f64::from(u8::from(x > 2.0)))
 }
 
-/// Rows of five a person, ordered.
+/// Writes rows, five per person, ordered.
 fn write(path: &Path, rows: usize) -> anyhow::Result<()> {
     write_rows(path, rows, |range| {
         RecordBatch::try_from_iter([
@@ -47,7 +47,7 @@ fn write(path: &Path, rows: usize) -> anyhow::Result<()> {
     })
 }
 
-/// Each of the row groups' batches of (person, cell, spend), over as many threads as there are processors.
+/// Visits all row groups' batches of (person, cell, spend), on as many threads as there are processors.
 fn each_batch<S: Send>(
     path: &Path,
     start: impl Fn() -> S + Sync,
@@ -83,7 +83,7 @@ fn sum(name: &str, hi: f64) -> Output {
     Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 }
 }
 
-/// A proven row function over all rows, against a loop in Rust that reads, adds up by person, clips and adds.
+/// Measures a proven row function over all rows, against a Rust loop that reads, sums by person, clips and adds.
 pub(crate) fn rows(rows: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("rows.parquet");
@@ -143,7 +143,7 @@ fn binary(text: &str) -> anyhow::Result<Vec<u8>> {
     Ok(wat::parse_str(text)?)
 }
 
-/// Loops over a block's columns, against the same loops in Rust: reading and handing over included.
+/// Measures loops over a block's columns, against the same loops in Rust: reading and handing over included.
 pub(crate) fn blocks(rows: usize) -> anyhow::Result<()> {
     const BLOCKS: u32 = 64;
     let dir = tempfile::tempdir()?;

@@ -1,4 +1,4 @@
-//! Models of the shapes that people bring, with weights that mean nothing.
+//! Models of common shapes, with meaningless weights.
 
 use tidegate_fixtures::models::{
     Attr::{self, Floats, Int, Ints, Texts},
@@ -6,10 +6,10 @@ use tidegate_fixtures::models::{
     elem::{F32, I64},
 };
 
-/// Where `bench/minilm.py` leaves a real model: as [`encoder`], with the weights of all-MiniLM-L6-v2.
+/// Path at which `bench/minilm.py` puts a real model: like [`encoder`], with the weights of all-MiniLM-L6-v2.
 pub(crate) const MINILM: &str = "target/minilm.onnx";
 
-/// 8 features, two hidden layers of 64, one score.
+/// Builds an MLP: 8 features, two hidden layers of 64, a single score.
 pub(crate) fn mlp() -> Graph {
     let mut graph = Graph::new().input("x", F32, "rows,8");
     let mut from = "x".to_owned();
@@ -22,13 +22,13 @@ pub(crate) fn mlp() -> Graph {
     graph.output("y2", F32)
 }
 
-/// The same with nothing of all rows' largest added: no number changes, and nothing is proven.
+/// Builds the same model plus zero times the maximum over all rows: no number changes, but nothing can be proven.
 pub(crate) fn unproven() -> Graph {
     let graph = mlp().node("ReduceMax", &["x"], &["m"], &[("keepdims", Int(0))]).floats("zero", &[], &[0.0]);
     graph.node("Mul", &["m", "zero"], &["z"], &[]).node("Add", &["y2", "z"], &["y"], &[]).output("y", F32)
 }
 
-/// 100 trees of depth 6 over 8 features.
+/// Builds 100 trees of depth 6 over 8 features.
 pub(crate) fn trees() -> Graph {
     const DEPTH: u32 = 6;
     let inner = (1i64 << DEPTH) - 1;
@@ -62,7 +62,7 @@ pub(crate) fn trees() -> Graph {
     Graph::new().input("x", F32, "rows,8").node("ml:TreeEnsembleRegressor", &["x"], &["y"], &attributes).output("y", F32)
 }
 
-/// The layers of ResNet-18 (He et al. 2015) on images of 224 × 224, batch normalisation folded in.
+/// Builds the layers of ResNet-18 (He et al. 2015) on images of 224 × 224, batch normalisation folded in.
 pub(crate) fn resnet() -> Graph {
     let mut graph = Graph::new().input("x", F32, "rows,3,224,224");
     let mut number = 0;
@@ -97,7 +97,7 @@ pub(crate) fn resnet() -> Graph {
     graph.node("MatMul", &["f", "w"], &["y"], &[]).output("y", F32)
 }
 
-/// A 6-layer encoder of width 384 with 12 heads over 128 words: the shape of MiniLM (Wang et al. 2020).
+/// Builds a 6-layer encoder of width 384 with 12 heads over 128 words: the shape of MiniLM (Wang et al. 2020).
 pub(crate) fn encoder() -> Graph {
     const WIDTH: i64 = 384;
     let mut graph = Graph::new()

@@ -1,5 +1,7 @@
-//! Rows in Parquet to a sum, worker, runner, walls and the loading of the model included, against ONNX Runtime called directly in this process on the same rows: as many threads, the same
-//! batch, and the batch that is best for it.
+//! From rows in Parquet to a sum, including worker, runner, process confinement and model loading, against ONNX Runtime called
+//! directly in this process.
+//!
+//! The direct call uses the same rows and as many threads, with the same batch and with the best batch for it.
 
 use std::{
     fs::File,
@@ -40,7 +42,7 @@ struct Model {
     onnx: Vec<u8>,
     output: &'static str,
     rows: usize,
-    /// Rows as bytes of this many values, of four bytes or of eight; columns of floats where there are none.
+    /// Number of values and size of each in bytes (four or eight), for rows of bytes; `None` for columns of floats.
     bytes: Option<(usize, usize)>,
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long a runner takes until a small model is loaded: one that waits, and one that does not.
+/// Measures a runner's time to load a small model: with a waiting runner, and without.
 fn starts(tidegate: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let _inside = runtime.enter();
@@ -120,7 +122,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One row a unit.
+/// Writes rows, one per unit.
 fn write(model: &Model) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     let person: ArrayRef = Arc::new((0..model.rows as i64).collect::<Int64Array>());
     let mut columns = vec![("person".to_owned(), person)];
@@ -177,7 +179,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
     let admitted = admit(&job, &policy, &schema, Some(bytes.clone().into()))?;
     let batch = match admitted.model().context("a model")?.spec().runs {
         Runs::Batches(rows) => rows as usize,
-        // A run a unit.
+        // One run per unit.
         Runs::Apart(_) => 1,
     };
     let work = Work { job, policy, schema, attachment: Some(bytes.clone().into()), prf: [7; 32], place: Place::Cpu };
@@ -196,7 +198,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
             Ok(ran?)
         })
     };
-    // Ours loads the model in each run: so does the floor.
+    // Ours loads the model in each run, so the floor does too.
     let session = || -> anyhow::Result<Session> {
         Ok(Session::builder(environment)?
             .with_intra_threads(threads)
@@ -205,7 +207,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
             .map_err(|e| anyhow::anyhow!("{e}"))?
             .commit_from_memory(&bytes)?)
     };
-    // The first run is for what is done once.
+    // The first run is for one-time work.
     ours()?;
     let mut said = String::new();
     let mut floors = vec![batch];

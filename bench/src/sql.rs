@@ -14,9 +14,9 @@ use tidegate_sandbox::{Help, admit, run_into, sql::Spill, units};
 
 use crate::measure::{best, forget_peak, in_turn, peak_mib, write_rows};
 
-/// Memory for groups, as a worker has it.
+/// Memory for groups in bytes, as in a worker.
 const ROOM: usize = 256 << 20;
-/// Rows of one unit.
+/// Number of rows per unit.
 const ROWS_A_UNIT: usize = 5;
 
 pub(crate) fn policy() -> anyhow::Result<Policy> {
@@ -64,7 +64,7 @@ pub(crate) fn job(program: Program) -> Job {
     }
 }
 
-/// A cheap stream of numbers that look random.
+/// Mixes a number: a cheap stream of random-looking numbers.
 pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -82,14 +82,14 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
     })
 }
 
-/// Plain DataFusion.
+/// Plain DataFusion as the floor.
 pub(crate) struct Plain {
     runtime: tokio::runtime::Runtime,
     context: SessionContext,
 }
 
 impl Plain {
-    /// Over the file at `path`.
+    /// Opens the file at `path`.
     pub(crate) fn new(path: &std::path::Path) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let context = SessionContext::new();
@@ -145,7 +145,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     joined(&file, &policy, &plain, rows)
 }
 
-/// Each unit's rows with what its own come to: a join on the unit.
+/// Measures a join on the unit: each unit's rows with an aggregate of its own rows.
 fn joined(file: &File, policy: &Policy, plain: &Plain, rows: usize) -> anyhow::Result<()> {
     let query = "SELECT a.region, COUNT(*) AS n, SUM(b.top) AS s FROM dataset a JOIN \
                  (SELECT person, MAX(spend) AS top FROM dataset GROUP BY person) b ON a.person = b.person GROUP BY a.region";

@@ -1,4 +1,4 @@
-//! A fresh instance for each unit: microseconds each.
+//! Cost of a fresh instance for each unit, in microseconds.
 
 use std::{fs::File, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     sql::{job, policy},
 };
 
-/// So many units of one row each.
+/// Writes a file with `units` units of one row each.
 pub(crate) fn file(units: usize) -> anyhow::Result<(tempfile::TempDir, File)> {
     let batch = RecordBatch::try_from_iter([
         ("person", Arc::new((0..units as i64).collect::<Int64Array>()) as ArrayRef),
@@ -69,7 +69,8 @@ pub(crate) fn run(people: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds that wasmtime takes to instantiate the component so many times, from its pool, and nothing else: without fuel, limits or imports.
+/// Measures how long wasmtime takes to instantiate the component `times` times from its pool, in seconds, and nothing else:
+/// without fuel, limits or imports.
 fn instantiate(bytes: &[u8], times: usize) -> anyhow::Result<f64> {
     let pooled = || {
         let mut config = wasmtime::Config::new();

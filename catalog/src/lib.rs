@@ -1,4 +1,5 @@
-//! Keeps what an owner publishes, and what others announce: datasets ([`dataset`]), encrypted copies of their files ([`sealed`]) and signed listings ([`listings`]).
+//! Stores an owner's publications and others' announcements: datasets ([`dataset`]), encrypted copies of their files ([`sealed`])
+//! and signed listings ([`listings`]).
 
 #![forbid(unsafe_code)]
 

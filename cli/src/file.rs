@@ -1,4 +1,4 @@
-//! Files that are named on the command line. An error says which option named the file, and what can be given there.
+//! Files named on the command line. Errors name the option, and say what can be given there.
 
 use std::path::Path;
 
@@ -10,53 +10,53 @@ use tidegate_protocol::{
     policy::{Policy, PolicyFile},
 };
 
-/// Most characters of an argument that an error repeats.
+/// Maximum number of characters of an argument repeated in errors.
 const SHOWN_CHARS: usize = 80;
 
-/// An option and the file that it names, as an error shows them: an argument that is long (a token, say) is cut.
+/// Formats an option and its file for errors; a long argument, such as a token, is cut.
 fn named(option: &str, path: &Path) -> String {
     let word = path.display().to_string();
     let more = if word.chars().count() > SHOWN_CHARS { "…" } else { "" };
     format!("{option} {}{more}", word.chars().take(SHOWN_CHARS).collect::<String>())
 }
 
-/// The bytes of the file that an option names.
+/// Reads the bytes of the file named by an option.
 ///
 /// # Errors
-/// Names the option and the file.
+/// Returns an error naming the option and the file.
 pub(crate) fn bytes(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| named(option, path))
 }
 
-/// The text of the file that an option names.
+/// Reads the text of the file named by an option.
 ///
 /// # Errors
-/// As [`bytes`]; of a file that is no UTF-8 too.
+/// As [`bytes`]; also fails if the file is not UTF-8.
 pub(crate) fn text(option: &str, path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| named(option, path))
 }
 
-/// The text of a file that somebody else made: a regular one, no longer than a message between nodes.
+/// Reads the text of somebody else's file, which must be a regular file, no longer than a message between nodes.
 ///
 /// # Errors
-/// Names the file.
+/// Returns an error naming the file.
 pub(crate) fn given(path: &Path) -> anyhow::Result<String> {
     read_given_text(path, limits::FRAME_BYTES as u64).with_context(|| path.display().to_string())
 }
 
-/// The policy in the TOML file that `--policy` names.
+/// Reads the policy in the TOML file named by `--policy`.
 ///
 /// # Errors
-/// As [`text`]; of a policy that is not safe, naming its field and the fix.
+/// As [`text`]; for an unsafe policy, names its field and the fix.
 pub(crate) fn policy(path: &Path) -> anyhow::Result<Policy> {
     let file = PolicyFile::parse(&text("--policy", path)?).with_context(|| named("--policy", path))?;
     Ok(file.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?)
 }
 
-/// A grant's token: the text of the file that an option names, or the argument itself where it is a token and there is no such file.
+/// Reads a grant's token: the text of the file named by an option, or the argument itself if there is no such file.
 ///
 /// # Errors
-/// Names the option, and what can be given.
+/// Returns an error naming the option and what can be given, if the argument is not a token either.
 pub(crate) fn grant(option: &str, given: &Path) -> anyhow::Result<String> {
     match std::fs::read_to_string(given) {
         Ok(text) => Ok(text.trim().to_owned()),
@@ -71,7 +71,7 @@ pub(crate) fn grant(option: &str, given: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// As [`grant()`] of `--grant`; empty where none was given.
+/// Like [`grant()`] for `--grant`; empty if none was given.
 ///
 /// # Errors
 /// As [`grant()`].
@@ -79,23 +79,23 @@ pub(crate) fn optional_grant(given: Option<&Path>) -> anyhow::Result<String> {
     Ok(given.map(|given| grant("--grant", given)).transpose()?.unwrap_or_default())
 }
 
-/// Checks that the file that an option names can be written, before something is done that cannot be done again for nothing.
+/// Checks that the file named by an option can be written, before an action that cannot be repeated for nothing.
 ///
 /// # Errors
-/// Names the option and the file.
+/// Returns an error naming the option and the file.
 pub(crate) fn can_write(option: &str, path: &Path) -> anyhow::Result<()> {
     results::can_write(path, true).map_err(|e| of(option, &e))
 }
 
-/// What is wrong with a file, under the name of the option that named it.
+/// Puts the name of the option before the error of its file.
 pub(crate) fn of(option: &str, e: &dyn std::fmt::Display) -> anyhow::Error {
     anyhow::anyhow!("{option} {e}")
 }
 
-/// Writes the file that an option names.
+/// Writes the file named by an option.
 ///
 /// # Errors
-/// Names the option and the file.
+/// Returns an error naming the option and the file.
 pub(crate) fn write(option: &str, path: &Path, what: impl AsRef<[u8]>) -> anyhow::Result<()> {
     std::fs::write(path, what).with_context(|| named(option, path))
 }

@@ -1,8 +1,8 @@
-//! The `tidegate` binary: words for people. Logic lives in `tidegate-node`.
+//! The `tidegate` binary: texts for people. Logic lives in `tidegate-node`.
 
 #![forbid(unsafe_code)]
 
-// First: what it defines is in the place of the standard macros that print.
+// First, since it replaces the standard macros that print.
 #[macro_use]
 mod out;
 mod commands;
@@ -30,103 +30,103 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this party's key and folder.
+    /// Create this party's key and folder.
     Init,
     /// Show this party's key.
     Id,
     /// Publish a dataset version under a policy.
     Publish(commands::publish::Args),
-    /// Show the owner how much of a dataset a policy's bounds let count, and what other bounds would.
+    /// Show the owner how much of a dataset a policy's bounds let count, and how much other bounds would.
     Survey(commands::survey::Args),
-    /// Withdraw a version of a dataset, or all of it: it answers nothing from here on.
+    /// Withdraw a version of a dataset, or the whole dataset, which then answers nothing.
     Retire(commands::retire::Args),
-    /// Encrypt a dataset for mirrors, which hold and serve what they cannot read.
+    /// Encrypt a dataset for mirrors, which hold and serve data without being able to read them.
     Seal(commands::seal::Args),
     /// Hold others' encrypted datasets, and serve them to those who may copy them.
     #[command(subcommand)]
     Mirror(commands::mirror::Args),
-    /// Answer jobs over others' datasets, by parts of their budgets that their owners hand over.
+    /// Answer jobs over others' datasets, with parts of their budgets handed over by the owners.
     #[command(subcommand)]
     Hold(commands::hold::Args),
-    /// Show which parts of this party's budgets were handed over, and what became of them.
+    /// Show the parts of this party's budgets handed over to others, and their fate.
     Leases(commands::leases::Args),
     /// Answer jobs over the network until stopped.
     Serve(commands::serve::Args),
-    /// Show what has been spent and what is left.
+    /// Show the privacy budgets spent and left.
     Budget(commands::budget::Args),
-    /// Show the jobs that ask for an exact result.
+    /// Show the jobs waiting for approval of an exact result.
     Pending(commands::review::PendingArgs),
-    /// Let a waiting job have its exact result.
+    /// Approve the exact result of a waiting job.
     Approve(commands::review::ApproveArgs),
-    /// Turn a waiting job down.
+    /// Deny a waiting job.
     Deny(commands::review::OneArgs),
-    /// Witness others' logs: cosign what goes on from what was seen, keep what shows a fork.
+    /// Witness others' logs: cosign consistent checkpoints, keep evidence of forks.
     Witness(commands::witness::Args),
-    /// Show which jobs this party's node has in hand just now, or stop one.
+    /// Show the jobs running and waiting at this party's node, stop or close them.
     #[command(subcommand)]
     Jobs(commands::jobs::Args),
-    /// Show what broke a worker and is not run again, or lift it.
+    /// Show the quarantine of programs and jobs not run after failures, or lift it.
     #[command(subcommand)]
     Quarantine(commands::quarantine::Args),
     /// Sign a grant for a peer, and log it.
     Grant(commands::grant::Args),
-    /// List the grants that were issued.
+    /// List the grants issued.
     Grants(commands::grant::ListArgs),
     /// Revoke a grant: no job, copy or replay is allowed by it any more.
     Revoke(commands::grant::RevokeArgs),
-    /// Show which grants an owner says are revoked, and whether that is what its log says.
+    /// Show an owner's list of revoked grants, and whether its log agrees.
     Revocations(commands::revocations::Args),
-    /// List the datasets a peer offers.
+    /// List the datasets offered by a peer.
     List(commands::list::Args),
-    /// Find datasets among all that this party has heard of.
+    /// Find datasets among all listings heard by this party.
     #[command(subcommand)]
     Catalog(commands::catalog::Args),
-    /// How this party is reached beyond its addresses: over a relay, on the local network, by its key.
+    /// Show or set how this party is reached beyond its addresses: over a relay, on the local network, by its key.
     Network(commands::network::Args),
-    /// Names for others' keys.
+    /// Name others' keys in the address book.
     Peers(commands::peers::Args),
-    /// Ask whether a peer is there, and how soon it answers.
+    /// Check whether a peer is there, and how soon it answers.
     Ping(commands::ping::Args),
-    /// Run a job at a peer and verify what comes back.
+    /// Run a job at a peer and verify the result.
     Run(commands::run::Args),
-    /// Show what was asked of others and given, and get what was paid for and not received.
+    /// Show this party's requests and results, and get results paid for and not received.
     #[command(subcommand)]
     Results(commands::results::Args),
-    /// Say whether a job would be admitted, at what price: from schema and policy alone.
+    /// Check whether a job would be admitted, and at what price, from schema and policy alone.
     Check(commands::check::Args),
-    /// Begin something: a job, with a query or a program of one's own; a policy.
+    /// Create a job, with a query or your own program, or a policy.
     #[command(subcommand)]
     New(commands::new::Args),
-    /// Look at a WebAssembly component without running it: imports, exports, whether an owner could admit it.
+    /// Inspect a WebAssembly component or ONNX model without running it: imports, exports, whether an owner could admit it.
     Inspect(commands::inspect::Args),
-    /// Run a job on mock rows here: the identical engine, with everything shown.
+    /// Run a job on mock rows here: the same engine, with everything shown.
     Rehearse(commands::rehearse::Args),
-    /// Copy a dataset whose policy and grant allow it.
+    /// Copy a dataset, if its policy and a grant allow it.
     Fetch(commands::fetch::Args),
     /// Check receipts and the log's whole history.
     Audit(commands::audit::Args),
-    /// Run a receipt's job again over the same rows, and hold its sums against what the receipt commits to.
+    /// Run a receipt's job again over the same rows, and compare its sums with the receipt's commitments.
     Replay(commands::replay::Args),
     /// Show this party's own receipt log.
     #[command(subcommand)]
     Receipts(commands::receipts::Args),
-    /// Look after this party's own receipt log.
+    /// Check, copy or restore this party's own receipt log.
     #[command(subcommand)]
     Log(commands::log::Args),
-    /// Audit the noise of this very binary, on data that one holds.
+    /// Audit the noise of this very binary, on your own data.
     #[command(subcommand)]
     Gate(commands::gate::Args),
-    /// Say what this machine has and lacks.
+    /// Examine this machine for missing features.
     Doctor(commands::doctor::Args),
-    /// Runs one job; started by the node.
+    /// Run a job; started by the node.
     #[command(hide = true)]
     Worker,
-    /// Runs one model; started by the node.
+    /// Run a model; started by the node.
     #[command(hide = true)]
     Runner {
         /// ONNX Runtime's shared library.
         library: PathBuf,
-        /// For models on the GPU that it sees.
+        /// Run models on the visible GPU.
         #[arg(long)]
         device: bool,
     },
@@ -135,14 +135,15 @@ enum Command {
 fn main() -> std::process::ExitCode {
     tidegate_node::home::keep_to_oneself();
     let cli = Cli::parse();
-    // The worker holds rows: it gets neither a runtime, nor logging, nor a home.
+    // The worker holds rows, and so gets neither a runtime, nor logging, nor a home.
     let inside = match &cli.command {
         Command::Worker => Some(tidegate_node::worker::main()),
         Command::Runner { library, device } => Some(tidegate_node::worker::runner_main(library, *device)),
         _ => None,
     };
     if let Some(outcome) = inside {
-        // Of a runner that could not load its runtime, whoever looks into that reads why. A worker says nothing.
+        // The reason why a runner could not load its runtime is printed, for whoever looks into the failure. A worker prints
+        // nothing.
         if let (Command::Runner { .. }, Err(e)) = (&cli.command, &outcome) {
             out::error(&anyhow::anyhow!("{e}"));
         }
@@ -165,10 +166,10 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
         (Some(rest), Some(user)) => PathBuf::from(user).join(rest),
         _ => PathBuf::from(&cli.home),
     };
-    // What is noted in it names files: from wherever the next command is given.
+    // Records in the home name files by this path, and the next command may be given in another folder.
     let home = Home::at(std::path::absolute(home)?);
     match &cli.command {
-        // It says what is open, and changes nothing.
+        // It reports what is open to others, and changes nothing.
         Command::Doctor(_) => {}
         Command::Serve(_) | Command::Mirror(_) | Command::Hold(_) | Command::Witness(_) => drop(home.shut(true)?),
         _ => drop(home.shut(false)?),
@@ -222,7 +223,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             Command::Replay(args) => commands::replay::run(&home, args).await,
-            // Handled before any of this was set up.
+            // Handled above, before any of this was set up.
             Command::Worker | Command::Runner { .. } => Ok(std::process::ExitCode::FAILURE),
         }
     })

@@ -1,4 +1,4 @@
-//! The one way out for words: what commands print and log. Texts of others' are in it, and none of them moves, hides or repaints what stands around it.
+//! The only way out for text that commands print and log. Others' texts in it cannot move, hide or repaint the text around them.
 
 use std::{
     borrow::Cow,
@@ -8,8 +8,10 @@ use std::{
 
 use tidegate_protocol::shown;
 
-/// What leaves for a terminal, a file or another program: line breaks and tabs are this program's; of other characters that change how others are shown there is
-/// nothing but their numbers. In JSON these are the same texts, and nowhere else does it have such characters.
+/// Escapes text for a terminal, a file or another program.
+///
+/// Line breaks and tabs are this program's; of other characters that change how others are displayed, only the numbers remain. In
+/// JSON these escapes mean the same texts, and JSON has such characters nowhere else.
 fn safe(text: &str) -> Cow<'_, str> {
     let passes = |c: char| !shown::repaints(c) || matches!(c, '\n' | '\t');
     if text.chars().all(passes) {
@@ -25,39 +27,40 @@ fn safe(text: &str) -> Cow<'_, str> {
 fn put(mut to: impl Write, text: fmt::Arguments<'_>) {
     let line = format!("{}\n", safe(&text.to_string()));
     if let Err(e) = to.write_all(line.as_bytes()) {
-        // Nobody reads on: the program before it in a pipe ends too.
+        // The reader is gone: this program ends, as a program before it in a pipe does then.
         std::process::exit(if e.kind() == io::ErrorKind::BrokenPipe { 141 } else { 1 });
     }
 }
 
-/// As the standard `println`, of what is [`safe`].
+/// Like the standard `println`, with the text made [`safe`].
 pub(crate) fn out(text: fmt::Arguments<'_>) {
     put(io::stdout().lock(), text);
 }
 
-/// As the standard `eprintln`, of what is [`safe`].
+/// Like the standard `eprintln`, with the text made [`safe`].
 pub(crate) fn err(text: fmt::Arguments<'_>) {
     put(io::stderr().lock(), text);
 }
 
-/// An error for people. What follows its first line is set in: no line of a peer's looks like one of ours.
+/// Prints an error for people. Lines after the first are indented: no line of a peer's looks like one of ours.
 pub(crate) fn error(e: &anyhow::Error) {
     err(format_args!("error: {}", format!("{e:#}").replace('\n', "\n  ")));
 }
 
-/// An event of the log, which ends with a line break, and has no other.
+/// Formats an event of the log, which ends with its only line break.
 fn one_line(event: &[u8]) -> String {
     let text = String::from_utf8_lossy(event);
     format!("{}\n", shown::plain(text.strip_suffix('\n').unwrap_or(&text)))
 }
 
-/// Where log lines go: one each, whatever texts of others are in it.
+/// Writer of log lines: each event is a line, whatever texts of others are in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Where nobody reads the log, what is logged goes on: an error here would be told on the same stream, with the standard macro, which panics.
+        // If nobody reads the log, work goes on: an error here would be reported on the same stream, by the standard macro, which
+        // panics.
         let _ = io::stderr().lock().write_all(one_line(line).as_bytes());
         Ok(line.len())
     }
@@ -67,17 +70,17 @@ impl Write for Log {
     }
 }
 
-/// Everything that commands print goes this way: the standard macro of this name is out of reach.
+/// Hides the standard macro of this name: all output of commands goes through `out`.
 macro_rules! println {
     ($($text:tt)*) => { $crate::out::out(format_args!($($text)*)) };
 }
 
-/// As `println`.
+/// Like `println`.
 macro_rules! eprintln {
     ($($text:tt)*) => { $crate::out::err(format_args!($($text)*)) };
 }
 
-/// The standard macros write what they are given: none is left.
+/// Hides the standard macro, which writes any text unescaped.
 #[allow(unused_macros)] // It is there to be out of reach.
 macro_rules! print {
     ($($text:tt)*) => {
@@ -85,7 +88,7 @@ macro_rules! print {
     };
 }
 
-/// As `print`.
+/// Like `print`.
 #[allow(unused_macros)]
 macro_rules! eprint {
     ($($text:tt)*) => {

@@ -1,4 +1,5 @@
-//! Where a peer is, as people write it: an address, a name in the address book, or nothing where the catalogue knows whose dataset it is.
+//! Location of a peer, as people write it: an address, a name in the address book, or nothing if the catalogue knows the
+//! dataset's owner.
 
 use std::{convert::Infallible, str::FromStr, time::SystemTime};
 
@@ -6,7 +7,8 @@ use anyhow::Context as _;
 use tidegate_node::{Address, book::Book, finding, home::Home};
 use tidegate_protocol::{PeerId, grant};
 
-/// An address (`did:key:…@ip:port`, as `tidegate serve` prints it, or the key alone where it is looked up), or a name in the address book.
+/// An address (`did:key:…@ip:port`, as printed by `tidegate serve`, or the key alone if it can be looked up), or a name in the
+/// address book.
 #[derive(Debug, Clone)]
 pub(crate) struct Place(String);
 
@@ -18,23 +20,26 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// The address.
+    /// Returns the address.
     pub(crate) fn at(&self, home: &Home) -> anyhow::Result<Address> {
         Ok(Book::open(home)?.address(&self.0)?)
     }
 }
 
-/// Where a job may go.
+/// Places where a job may go.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// In the order in which they are tried.
+    /// Addresses in the order in which they are tried.
     pub(crate) all: Vec<Address>,
-    /// Whose grant is shown, where that is another than the first of them: who answers there must show that owner's lease.
+    /// Owner of the grant, if not the owner of the first place: the party answering there must show this owner's lease.
     pub(crate) owner: Option<String>,
 }
 
-/// Where it was said to be; if nowhere, where the owner of the dataset of this name or id says that its node is, and who else answers for it. What is shown there
-/// is a grant of that owner, where there is one: it says itself whose it is, and anybody may call a dataset anything.
+/// Returns the places for a job on the dataset with this name or id.
+///
+/// With `to`, that is the only place. Otherwise they are the owner's node and the holders, according to the owner's listing. A
+/// grant is shown there: if there is one, only a listing of the owner that it names counts, since anybody may call a dataset
+/// anything.
 pub(crate) fn of_jobs(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Places> {
     let granted_by = granted_by(grant)?;
     let is_theirs = |owner: &PeerId| granted_by.as_ref().is_none_or(|by| *by == owner.did());
@@ -55,7 +60,7 @@ pub(crate) fn of_jobs(home: &Home, to: Option<&Place>, dataset: &str, grant: &st
     Ok(Places { all, owner: None })
 }
 
-/// Whose grant this is, as it says itself; nobody's where there is none.
+/// Returns the owner named by a grant itself; `None` without a grant.
 fn granted_by(grant: &str) -> anyhow::Result<Option<String>> {
     Ok(match grant {
         "" => None,
@@ -63,7 +68,7 @@ fn granted_by(grant: &str) -> anyhow::Result<Option<String>> {
     })
 }
 
-/// As [`of_jobs`], where the owner alone will do.
+/// Like [`of_jobs`], for requests to the owner alone.
 pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
     let Places { all, owner } = of_jobs(home, to, dataset, grant)?;
     let first = all.into_iter().next().context("the owner's listing has no address")?;
@@ -71,7 +76,7 @@ pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) ->
     Ok(first)
 }
 
-/// Where the owner whose grant this is says that a dataset is held encrypted; nowhere, where its listing is not here.
+/// Returns the mirrors of a dataset according to the listing of the grant's owner; none if the listing is not here.
 pub(crate) fn mirrors(home: &Home, dataset: &str, grant: &str) -> anyhow::Result<Vec<Address>> {
     let Some(owner) = grant::show(grant, None).ok().and_then(|shown| shown.owner) else { return Ok(vec![]) };
     let found = finding::open(home, false)?.named(dataset, SystemTime::now())?.into_iter().find(|one| one.owner.did() == owner);

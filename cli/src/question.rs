@@ -1,4 +1,4 @@
-//! What is asked: a job file, or a query on the command line that stands for one.
+//! The question: a job file, or a query on the command line in place of a file.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ use tidegate_node::{
 
 use crate::{place::Place, show};
 
-/// A job file, or a query and its price in the place of one.
+/// A job file, or a query and its price in place of a file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Question {
     /// The job file.
     #[arg(conflicts_with = "sql")]
     job: Option<PathBuf>,
-    /// A query, in the place of a job file: `--sql "SELECT COUNT(*) FROM dataset" --epsilon 0.5`.
+    /// Query, in place of a job file: `--sql "SELECT COUNT(*) FROM dataset" --epsilon 0.5`.
     #[arg(long)]
     sql: Option<String>,
-    /// The dataset's name or id; if not given, the only one that is offered at --to.
+    /// The dataset's name or id; if not given, the only dataset offered at --to.
     #[arg(long, requires = "sql", conflicts_with = "job")]
     dataset: Option<String>,
     /// The query's price as ε, at the policy's δ.
@@ -34,11 +34,12 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// The job file, whether or not it was ever written. `to` and `grant` are whom to ask which dataset there is, where none is named. Its query is asked at the time `at`, now if
-    /// none is given.
+    /// Returns the job file, whether read or made of a query.
+    ///
+    /// If no dataset is named, `to` is asked for its only dataset, with `grant`. The query's date is `at`, or now.
     ///
     /// # Errors
-    /// Those of a job file; one where it is not said which dataset is meant.
+    /// As for a job file; also fails if it is not clear which dataset is meant.
     pub(crate) async fn file(&self, home: &Home, to: Option<&Place>, grant: &str, at: Option<i64>) -> anyhow::Result<JobFile> {
         let mut file = self.undated(home, to, grant).await?;
         for (word, literal) in file.date(at.unwrap_or_else(now)) {
@@ -60,13 +61,13 @@ impl Question {
         Ok(JobFile::of_sql(&dataset, query, self.epsilon, self.rho)?)
     }
 
-    /// A query's, where the dataset is not named, is about this one.
+    /// Makes a query without a named dataset a query about this dataset.
     pub(crate) fn about(self, dataset: &str) -> Self {
         let dataset = self.sql.as_ref().map(|_| self.dataset.unwrap_or_else(|| dataset.to_owned()));
         Self { dataset, ..self }
     }
 
-    /// The name of what it leaves.
+    /// Returns the name of output files.
     pub(crate) fn stem(&self) -> String {
         match &self.job {
             Some(job) => job.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -75,7 +76,7 @@ impl Question {
     }
 }
 
-/// An error over a job: of a refusal that names a place in its query, with that line and a caret.
+/// Formats an error of a job; a refusal pointing into the query is shown with the line and a caret.
 pub(crate) fn pointed(file: &JobFile, e: NodeError) -> anyhow::Error {
     match &e {
         NodeError::Refused(refusal) => match pointing::pointed(file, refusal) {
@@ -86,7 +87,7 @@ pub(crate) fn pointed(file: &JobFile, e: NodeError) -> anyhow::Error {
     }
 }
 
-/// The name of the only dataset that a peer offers.
+/// Returns the name of the only dataset offered by a peer.
 async fn only(home: &Home, to: &Place, grant: &str) -> anyhow::Result<String> {
     let to = to.at(home)?;
     let buyer = Buyer::bind(home, &to).await?.showing(grant);

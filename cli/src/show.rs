@@ -18,7 +18,7 @@ use tidegate_protocol::{
     shown,
 };
 
-/// A price as people read it: ρ, and ε at δ; pure ε; exact results.
+/// Formats a price for people: ρ, and ε at δ; pure ε; exact results.
 pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     let rho = cost.rho_micro.rho();
     let (pure, exact) = (cost.epsilon_micro.epsilon(), cost.reviewed);
@@ -38,7 +38,7 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     parts.join(" and ")
 }
 
-/// What each column is clipped to, its part of the price, and the noise on it.
+/// Prints each column's clipping bounds, part of the price, and noise.
 pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     if mechanism.noise == "none" {
         println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
@@ -86,10 +86,10 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     expected::notes(mechanism).iter().for_each(|note| println!("  note: {note}"));
 }
 
-/// Reducers of all of a unit's rows, with the weight of those that count.
+/// Reducers of all of a unit's rows, with the weight of the rows that count.
 const AVERAGES: [&str; 5] = ["mean", "variance", "standard-deviation", "covariance", "correlation"];
 
-/// What of each unit's rows the numbers are about: what is beyond that is left out, whatever the noise.
+/// Prints how many of each unit's rows the numbers are about: the others are left out, whatever the noise.
 pub(crate) fn counted(mechanism: &Mechanism) {
     if mechanism.blocks.is_some() {
         return;
@@ -118,26 +118,26 @@ pub(crate) fn counted(mechanism: &Mechanism) {
     }
 }
 
-/// A bar for bytes of named files, on stderr where that is a terminal.
+/// Makes a progress bar for the bytes of named files, on stderr if this is a terminal.
 pub(crate) fn bytes_bar() -> anyhow::Result<ProgressBar> {
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}")?);
     Ok(bar)
 }
 
-/// Shows how far a file is. Its name may be a peer's: see [`plain`].
+/// Shows the progress of a file. Its name may be a peer's: see [`plain`].
 pub(crate) fn report(bar: &ProgressBar, name: &str, done: u64, total: u64) {
     bar.set_message(plain(name));
     bar.set_length(total);
     bar.set_position(done);
 }
 
-/// A peer's text for a terminal: control characters could repaint it.
+/// Makes a peer's text safe for a terminal, which control characters could repaint.
 pub(crate) fn plain(text: &str) -> String {
     shown::plain(text).into_owned()
 }
 
-/// A query's answer, as a table on the terminal or in a file.
+/// Shows a query's answer as a table on the terminal, or writes the table to a file.
 pub(crate) fn batches(batches: &[table::RecordBatch], out: Option<&std::path::Path>) -> anyhow::Result<()> {
     if let Some(out) = out {
         return Ok(table::write_batches(batches, out)?);
@@ -164,7 +164,7 @@ pub(crate) fn key(key: &Key) -> String {
     }
 }
 
-/// A positive number to four significant digits.
+/// Formats a positive number with four significant digits.
 fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -176,17 +176,19 @@ fn short(value: f64) -> String {
     format!("{value:.*}", digits.max(0) as usize)
 }
 
-/// A number with as many decimal places as its noise leaves a meaning to: two digits of half its interval. Of what has none, six significant digits.
+/// Formats a number with as many decimal places as mean anything under its noise: two digits of half its interval.
+///
+/// Without an interval, six significant digits.
 fn number(value: f64, half: f64) -> String {
     let size = if half > 0.0 { half / 10.0 } else { value.abs() * 1e-5 };
     let places = if size > 0.0 { (-size.log10().floor()).clamp(0.0, 12.0) as usize } else { 0 };
     let text = format!("{value:.places$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    // Rounding leaves a sign.
+    // Rounding may leave a sign.
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// A number without an interval.
+/// Formats a number without an interval.
 fn bare(value: &serde_json::Number) -> String {
     match (value.as_i64(), value.as_f64()) {
         (Some(whole), _) => whole.to_string(),
@@ -195,7 +197,7 @@ fn bare(value: &serde_json::Number) -> String {
     }
 }
 
-/// A number with its interval, or where it says nothing the words for that.
+/// Formats a number with its interval; a meaningless number is replaced by its note.
 fn cell(cell: &Cell, says_nothing: bool) -> String {
     let half = (cell.high - cell.low) / 2.0;
     let [value, low, high] = [cell.value, cell.low, cell.high].map(|v| number(v, half));
@@ -203,7 +205,7 @@ fn cell(cell: &Cell, says_nothing: bool) -> String {
     format!("{value}  [{low}, {high}]")
 }
 
-/// A result, each cell with the 95 % interval of its noise.
+/// Builds the table of a result, each cell with the 95 % interval of its noise.
 fn table(result: &ResultDoc, telling: &Telling) -> Table {
     let cells = |cells: &[Cell]| -> Vec<String> {
         cells.iter().enumerate().map(|(place, one)| cell(one, telling.is_too_few(place, one))).collect()
@@ -224,7 +226,7 @@ fn table(result: &ResultDoc, telling: &Telling) -> Table {
     table
 }
 
-/// What was released and, first, what the query made of it.
+/// Prints the released result, after the answer computed from it if there is one.
 pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>) {
     if let Some(answer) = answer {
         let mut shown = Table::new();
@@ -263,7 +265,7 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
     }
 }
 
-/// A result that was verified, with what it cost and what is left.
+/// Prints a verified result, its cost and the budget left.
 pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDelta) {
     outcome(&verified.result, &verified.telling(), answer);
     if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {

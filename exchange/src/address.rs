@@ -1,4 +1,4 @@
-//! Where a peer is: `did:key:…@ip:port`, a relay's address among them; or its key alone, where it is looked up.
+//! Addresses of peers: `did:key:…@ip:port`, possibly with a relay's address; or the key alone, to be looked up.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
@@ -7,18 +7,18 @@ use tidegate_protocol::PeerId;
 
 use crate::NetError;
 
-/// A peer and where it listens.
+/// Key of a peer, with its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The peer's key.
+    /// Public key of the peer.
     pub peer: PeerId,
-    /// Socket addresses it can be reached at.
+    /// Socket addresses of the peer.
     pub sockets: Vec<SocketAddr>,
-    /// The relay it can be reached over.
+    /// Relay of the peer.
     pub relay: Option<RelayUrl>,
 }
 
-/// An address could not be read.
+/// Error of parsing an address.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0:?} is not a peer address: write did:key:…@ip:port, as `tidegate serve` prints it, or the key alone where it is looked up"

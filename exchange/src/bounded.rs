@@ -1,4 +1,4 @@
-//! TCP connections, so many at a time and none for long: whoever is slow on purpose, or opens many, keeps others waiting for a while and no more.
+//! TCP connections limited in number and duration: slow or greedy clients delay others for a while and no more.
 
 use std::{
     future::Future as _,
@@ -18,7 +18,7 @@ use tokio::{
     time::Sleep,
 };
 
-/// A listener that has at most so many connections at a time, each for at most so long.
+/// Listener with a maximum number of concurrent connections, each with a time limit.
 pub(crate) struct Bounded {
     listener: TcpListener,
     free: Arc<Semaphore>,
@@ -37,7 +37,7 @@ impl Listener for Bounded {
 
     async fn accept(&mut self) -> (Held, SocketAddr) {
         loop {
-            // Never closed: there is always one to wait for.
+            // Never closed: there is always a permit to wait for.
             let Ok(permit) = self.free.clone().acquire_owned().await else { continue };
             let (stream, address) = Listener::accept(&mut self.listener).await;
             return (Held { stream, end: Box::pin(tokio::time::sleep(self.time)), _permit: permit }, address);
@@ -49,7 +49,7 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection; its place is free when it is dropped.
+/// Connection; its place is freed on drop.
 pub(crate) struct Held {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,

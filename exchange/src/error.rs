@@ -1,39 +1,39 @@
 //! Errors of the network.
 
-/// The network failed, or a peer broke the protocol.
+/// Error of the network, or of a peer breaking the protocol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetError {
-    /// No connection to the peer.
+    /// There is no connection to the peer.
     #[error("cannot reach {peer}: {why}. Is `tidegate serve` running there, and is the address right?")]
     Unreachable {
-        /// Whom we dialled.
+        /// Dialled peer.
         peer: String,
-        /// Why not.
+        /// Reason of the failure.
         why: String,
     },
-    /// The peer hung up, sent too much or something else than a reply.
+    /// The peer hung up, sent too much or something other than a reply.
     #[error("the peer broke off: {0}")]
     Peer(String),
-    /// The caller stopped it.
+    /// The caller stopped the transfer.
     #[error("stopped; the same command resumes it")]
     Stopped,
-    /// This machine's own network.
+    /// This machine's own network failed.
     #[error("the network: {0}")]
     Local(String),
 }
 
-/// Makes an error of this machine's own.
+/// Wraps an error of this machine's own.
 pub(crate) fn local(e: impl std::fmt::Display) -> NetError {
     NetError::Local(e.to_string())
 }
 
-/// Makes an error of what a peer did.
+/// Wraps an error caused by a peer.
 pub(crate) fn peer(e: impl std::error::Error) -> NetError {
     NetError::Peer(chain(&e))
 }
 
-/// Says an error and what it came of.
+/// Formats an error with its causes.
 pub(crate) fn chain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut at = e.source();

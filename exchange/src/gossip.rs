@@ -1,4 +1,4 @@
-//! What is told to whoever listens, by iroh-gossip: a topic by name, short messages, no word on who said it first or whether it is so.
+//! Broadcast by iroh-gossip: topics by name, short messages, no guarantee of a message's origin or truth.
 
 use std::time::Duration;
 
@@ -18,16 +18,17 @@ use tokio::time::Instant;
 
 use crate::{Address, NetError, address::peer_of, host::Host};
 
-/// Longest message in bytes. What is told is half of that at most: a listing, or a checkpoint with cosignatures.
+/// Maximum message length in bytes. Messages sent are at most half as long: a listing, or a checkpoint with cosignatures.
 pub const MESSAGE_BYTES: usize = 64 << 10;
 
-/// Longest message that is taken from others: as long as what is told, and what gossip adds. Room for as much is made where one is said to come.
+/// Maximum message length accepted from others: a message plus gossip's overhead. A buffer of this size is allocated when a
+/// message is announced.
 const TAKEN_BYTES: usize = (MESSAGE_BYTES / 2) + (4 << 10);
 
-/// How often it is looked whether a stranger said something.
+/// Interval between checks whether a stranger said something.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often those are asked again who were named, where nobody listens.
+/// Interval between attempts to reach the named peers while there are no neighbours.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// A node's part in gossip.
@@ -42,10 +43,10 @@ fn local(e: impl std::fmt::Display) -> NetError {
 }
 
 impl Swarm {
-    /// Over an endpoint that is served with [`crate::serve_in`].
+    /// Builds a swarm over an endpoint to be served with [`crate::serve_in`].
     ///
     /// # Errors
-    /// [`NetError::Local`] where the endpoint is closed.
+    /// Returns [`NetError::Local`] if the endpoint is closed.
     pub fn new(endpoint: &Endpoint) -> Result<Self, NetError> {
         let lookup = MemoryLookup::new();
         endpoint.address_lookup().map_err(local)?.add(lookup.clone());
@@ -56,10 +57,10 @@ impl Swarm {
         Hosted { gossip: self.gossip.clone(), host }
     }
 
-    /// Takes part in the topic of this name, with these peers to begin with.
+    /// Joins the topic of this name, with these peers to begin with.
     ///
     /// # Errors
-    /// [`NetError::Local`].
+    /// Returns [`NetError::Local`] if gossip fails or an address is invalid.
     pub async fn join(&self, name: &str, with: &[Address]) -> Result<(Teller, Listener), NetError> {
         let mut peers = Vec::new();
         for address in with {
@@ -73,7 +74,7 @@ impl Swarm {
     }
 }
 
-/// Gossip for as many as there are places for; what this node began itself is not counted.
+/// Gossip limited to the available places; connections begun by this node are not counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosted {
     gossip: Gossip,
@@ -105,15 +106,15 @@ fn blake3_of(name: &str) -> [u8; 32] {
     tidegate_protocol::ContentHash::of(format!("tidegate gossip of {name}").as_bytes()).0
 }
 
-/// Tells the others.
+/// Sender of messages.
 #[derive(Debug, Clone)]
 pub struct Teller(GossipSender);
 
 impl Teller {
-    /// Tells everybody who listens, now. What is too long is told to nobody.
+    /// Sends a message to everybody listening now, unless too long.
     ///
     /// # Errors
-    /// [`NetError::Local`].
+    /// Returns [`NetError::Local`] if the message is too long or gossip fails.
     pub async fn tell(&self, message: Vec<u8>) -> Result<(), NetError> {
         if message.len() > MESSAGE_BYTES / 2 {
             return Err(local("the message is too long"));
@@ -122,32 +123,32 @@ impl Teller {
     }
 }
 
-/// What is heard.
+/// Event heard from the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// Somebody is there who was not before.
+    /// A new neighbour appeared.
     Neighbour,
-    /// A message.
+    /// A message arrived.
     Message(Vec<u8>),
 }
 
-/// Hears the others.
+/// Receiver of events.
 #[derive(Debug)]
 pub struct Listener {
     receiver: GossipReceiver,
     sender: GossipSender,
     peers: Vec<EndpointId>,
-    /// When those who were named are asked again.
+    /// Time at which the named peers are asked again.
     again: Instant,
 }
 
 impl Listener {
-    /// What is heard next; `None` when there will be nothing more.
+    /// Returns the next event, or `None` once the topic has ended.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
             let event = tokio::select! {
                 event = self.receiver.next() => event?,
-                // Counted through whatever else its caller does meanwhile.
+                // Counted across calls, whatever else the caller does meanwhile.
                 () = tokio::time::sleep_until(self.again) => {
                     self.again = Instant::now() + AGAIN;
                     if self.receiver.neighbors().next().is_none() && !self.peers.is_empty() {

@@ -1,4 +1,4 @@
-//! What a node has for those who come: places and memory, most of both for peers that have shown a grant. One of it for all protocols.
+//! A node's resources for incoming peers: places and memory, most of both for peers with a shown grant. Shared by all protocols.
 
 use std::{
     sync::Arc,
@@ -17,21 +17,21 @@ use crate::{
     shares::Shares,
 };
 
-/// How long a stranger's request waits for its turn, and a reply for room.
+/// Time for which a stranger's request waits for its turn, and a reply for memory.
 const TURN: Duration = Duration::from_secs(20);
-/// How often it is looked whether there is room.
+/// Interval between checks for free memory.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a reply waits for room until the one goes that strangers have been taking for longest.
+/// Time for which a reply waits for memory before the slowest receiver among strangers is dropped.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Most fetches of strangers at the same time, and of one of them.
+/// Maximum number of concurrent fetches by strangers.
 const FETCHES: usize = 16;
 
-/// How many may have a connection at the same time.
+/// Maximum numbers of concurrent connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
-    /// All that come.
+    /// All incoming connections.
     pub connections: usize,
-    /// Of them, those that have shown no grant.
+    /// Connections of peers without a shown grant.
     pub strangers: usize,
 }
 
@@ -41,22 +41,22 @@ impl Default for Crowd {
     }
 }
 
-/// See the module.
+/// Shared resources; see the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     known: Arc<Known>,
-    /// For connections of the job protocol and for blobs.
+    /// Places for connections of the job protocol and for blobs.
     pub(crate) connections: Arc<Places>,
-    /// For gossip that others began.
+    /// Places for gossip begun by others.
     pub(crate) gossips: Arc<Places>,
-    /// For requests.
+    /// Places for requests.
     pub(crate) requests: Arc<Places<CancellationToken>>,
-    /// For what comes.
+    /// Memory for incoming data.
     pub(crate) coming: Arc<Room>,
-    /// For replies that are being sent.
+    /// Places for replies being sent.
     pub(crate) replies: Arc<Places<CancellationToken>>,
     leaving: Arc<Room>,
-    /// Attachments that may lie in memory at the same time.
+    /// Shares for attachments in memory.
     pub(crate) attachments: Arc<Shares>,
     turns: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
@@ -114,23 +114,23 @@ impl Host {
         self.known.has(peer)
     }
 
-    /// `peer` has shown a grant over `connection`: more may be on its way over that.
+    /// Records a grant shown by `peer` over `connection`, and lets more data be in flight there.
     pub(crate) fn meets(&self, peer: PeerId, connection: &Connection) {
         self.known.add(peer);
         connection.set_receive_window(limits::KNOWN_WINDOW_BYTES.into());
     }
 
-    /// A stranger's turn to be answered, where one comes in time; it is held until the reply is made.
+    /// Waits for a stranger's turn to be answered, for a limited time; the turn lasts until the reply is made.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         within(&self.turns).await
     }
 
-    /// A stranger's turn to be sent a file.
+    /// Waits for a stranger's turn to be sent a file.
     pub(crate) async fn fetch(&self) -> Option<OwnedSemaphorePermit> {
         within(&self.fetches).await
     }
 
-    /// Room for a reply of so many bytes, where there is some in time; it is held until the peer has them.
+    /// Reserves memory for a reply of `bytes` bytes, waiting a limited time; held until the peer has the reply.
     pub(crate) async fn reply(&self, peer: PeerId, bytes: usize) -> Result<Taken, Full> {
         let (mut taken, begun) = (self.leaving.of(peer), Instant::now());
         let mut patient = PATIENCE;
@@ -149,6 +149,6 @@ impl Host {
 }
 
 async fn within(turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    // Never closed.
+    // The semaphore is never closed.
     tokio::time::timeout(TURN, turns.clone().acquire_owned()).await.ok()?.ok()
 }

@@ -1,4 +1,4 @@
-//! The job protocol: one request and one reply a stream, length-prefixed JSON, an attachment as raw bytes after the request.
+//! The job protocol: a request and a reply per stream, length-prefixed JSON, an attachment as raw bytes after the request.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -25,37 +25,42 @@ use crate::{
     shares::Share,
 };
 
-/// How long a peer may take to send a whole request.
+/// Time for a peer to send a whole request.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
-/// How long a connection is kept on which nothing is asked.
+/// Time for which an idle connection is kept.
 const IDLE_TIME: Duration = Duration::from_secs(60);
-/// How long a peer may take for a reply; it has a second more for so many bytes.
+/// Time for a peer to take a reply, plus a second per [`BYTES_A_SECOND`] bytes.
 const STALL: Duration = Duration::from_secs(30);
 const BYTES_A_SECOND: usize = 32 << 10;
-/// Why a connection is closed: QUIC's application error code.
+/// QUIC application error code for closing an idle connection.
 const IDLE: u32 = 3;
 
 /// Answers requests. Implemented by `node`.
 pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether `peer` may send the attachment that `request` announces: asked before a byte of it is read, so that a stranger cannot make
-    /// this node hold it.
+    /// Checks whether `peer` may send the attachment announced in `request`.
+    ///
+    /// Called before a byte of the attachment is read, so that a stranger cannot make this node hold it.
     ///
     /// # Errors
-    /// The refusal that is sent instead.
+    /// Returns the refusal to send instead.
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
 
-    /// Whether `request` shows that `peer` is no stranger: that it holds a grant of something here. Asked before anything else is done for it; strangers have a
-    /// small part of this node's places and memory. Everybody is one, unless this says otherwise.
+    /// Returns whether `request` shows `peer` to hold a grant of something here, and so to be no stranger.
+    ///
+    /// Called before anything else is done for the peer; strangers have a small part of this node's places and memory. By
+    /// default, everybody is a stranger.
     fn knows(&self, _peer: PeerId, _request: &Request) -> bool {
         false
     }
 
-    /// Held from when a request is read until its reply is taken, or given up: whoever ends a node waits for these.
+    /// Returns a guard held from reading a request until its reply is taken, or given up: ending a node waits for these.
     fn replying(&self) -> Option<Box<dyn std::any::Any + Send>> {
         None
     }
 
-    /// Whether `peer`, who was allowed these files, is sent these parts of them: asked before a byte is. Nobody is, unless this says otherwise.
+    /// Decides whether `peer`, which was allowed these files, is sent these parts of them.
+    ///
+    /// Called before a byte is sent. By default, nobody is.
     fn fetching<'a>(
         &'a self,
         _peer: PeerId,
@@ -64,8 +69,9 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
         Box::pin(std::future::ready(false))
     }
 
-    /// Answers `request` of `peer`, whose key the connection has proven. `gone` is cancelled when the peer hangs up: it is for the handler to say
-    /// whether what it does is still of use.
+    /// Answers `request` of `peer`, whose key the connection has proven.
+    ///
+    /// `gone` is cancelled when the peer hangs up: the handler decides whether its work is still of use.
     fn handle<'a>(
         &'a self,
         peer: PeerId,
@@ -75,7 +81,7 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 }
 
-/// The protocol as iroh's router takes it.
+/// Protocol handler for iroh's router.
 #[derive(Debug, Clone)]
 pub(crate) struct JobProtocol {
     handler: Arc<dyn Handler>,
@@ -98,7 +104,7 @@ impl ProtocolHandler for JobProtocol {
                 loop {
                     tokio::select! {
                         both = connection.accept_bi() => return both,
-                        // Nobody reads these: what comes over them must not lie here.
+                        // Nobody reads these streams: their data must not pile up here.
                         one = connection.accept_uni() => drop(one?.stop(0u32.into())),
                     }
                 }
@@ -106,7 +112,7 @@ impl ProtocolHandler for JobProtocol {
             let (send, recv) = match tokio::time::timeout(IDLE_TIME, next).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(_)) => return Ok(()),
-                // Jobs may run for long.
+                // Jobs may run for a long time.
                 Err(_) if Arc::strong_count(&place) > 1 => continue,
                 Err(_) => {
                     connection.close(IDLE.into(), b"idle");
@@ -116,7 +122,7 @@ impl ProtocolHandler for JobProtocol {
             let told = CancellationToken::new();
             let Some(mine) = self.host.requests.take(peer, told.clone()) else { continue };
             let (protocol, connection, place) = (self.clone(), connection.clone(), place.clone());
-            // A job that is paid for goes on when its buyer hangs up: the result waits under the request id.
+            // A paid job continues when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
                 if let Err(e) = protocol.answer(peer, (&connection, &place), (&mine, &told), send, recv).await {
                     tracing::debug!(%peer, "request broke off: {e}");
@@ -126,7 +132,7 @@ impl ProtocolHandler for JobProtocol {
     }
 }
 
-/// A request, what came with it, and what is held until it is answered.
+/// A request with its attachment, and the share held until the answer.
 struct Asked {
     request: Request,
     attachment: Vec<u8>,
@@ -153,12 +159,12 @@ impl JobProtocol {
             read = read => read.map_err(|_| NetError::Peer("the request took too long".into()))??,
             () = told.cancelled() => return Err(NetError::Peer("others ask, and it was the idlest".into())),
         };
-        // Whatever more it sends is no part of anything.
+        // Further data is not part of any request.
         let _ = recv.stop(0u32.into());
         place.stirs();
         mine.stirs();
         let _replying = self.handler.replying();
-        // A stranger's turn lasts until there is room for its reply: no more of them lie here unsent than are answered at a time.
+        // A stranger's turn lasts until there is memory for its reply: no more unsent replies exist than are answered at a time.
         let turn = match &read {
             Ok(_) if !self.host.knows(&peer) => {
                 tokio::select! { turn = self.host.turn() => Some(turn), () = told.cancelled() => Some(None) }
@@ -184,7 +190,7 @@ impl JobProtocol {
         let sending = async {
             write_frame(&mut send, &bytes).await?;
             send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
-            // Wait until the peer has it, so that closing does not cut it off.
+            // Wait until the peer has the reply, so that closing does not cut it off.
             let _ = send.stopped().await;
             Ok(())
         };
@@ -193,13 +199,13 @@ impl JobProtocol {
             () = told.cancelled() => None,
         };
         sent.unwrap_or_else(|| {
-            // Nothing of it is kept for one who takes nothing.
+            // Nothing is kept for a peer that takes nothing.
             let _ = send.reset(IDLE.into());
             Err(NetError::Peer("the reply was not taken".into()))
         })
     }
 
-    /// Reads a request: who asks is looked at before anything is done for it.
+    /// Reads a request, checking the peer's status before doing anything for the peer.
     async fn read(
         &self,
         peer: PeerId,
@@ -224,7 +230,7 @@ impl JobProtocol {
         {
             return Ok(Err(refusal));
         }
-        // Whoever may send an attachment has shown more than a grant.
+        // A peer that may send an attachment has shown more than a grant.
         if self.host.knows(&peer) || bytes > 0 || self.handler.knows(peer, &asked.request) {
             self.host.meets(peer, connection);
             taken.is_known();
@@ -242,7 +248,7 @@ impl JobProtocol {
         Ok(Ok(asked))
     }
 
-    /// The reply as it is sent.
+    /// Handles a request and returns the reply as bytes.
     async fn reply(&self, peer: PeerId, connection: &Connection, asked: Asked) -> Result<Vec<u8>, NetError> {
         let gone = CancellationToken::new();
         let Asked { request, attachment, _held } = asked;
@@ -262,10 +268,10 @@ fn written(reply: &Reply) -> Result<Vec<u8>, NetError> {
     serde_json::to_vec(reply).map_err(|e| NetError::Local(e.to_string()))
 }
 
-/// Sends one request to a peer and waits for the reply.
+/// Sends a request to a peer and waits for the reply.
 ///
 /// # Errors
-/// [`NetError`].
+/// Returns [`NetError`] if the peer cannot be reached, breaks off or does not send a reply.
 pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NetError> {
     let unreachable = |why: String| NetError::Unreachable { peer: to.to_string(), why };
     let connecting = endpoint.connect(to.endpoint_addr()?, ALPN);
@@ -278,7 +284,7 @@ pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachmen
     let (mut send, mut recv) = connection.open_bi().await.map_err(|e| peer(&e))?;
     let bytes = serde_json::to_vec(request).map_err(|e| NetError::Local(e.to_string()))?;
     write_frame(&mut send, &bytes).await?;
-    // A peer that wants no attachment stops it in the middle, and says why.
+    // A peer that wants no attachment stops it midway, and says why.
     let sent = send.write_all(attachment).await.map_err(|e| peer(&e));
     if sent.is_ok() {
         send.finish().map_err(|e| peer(&e))?;

@@ -1,4 +1,4 @@
-//! The peers that have shown a good grant not long ago. All others are strangers: keys cost nothing, and there may be any number of them.
+//! Peers with a recently shown, valid grant. All others are strangers: keys cost nothing, and there may be any number of them.
 
 use std::{
     collections::HashMap,
@@ -8,20 +8,20 @@ use std::{
 
 use tidegate_protocol::{PeerId, limits};
 
-/// How long one is known.
+/// Time for which a peer stays known.
 const TIME: Duration = Duration::from_secs(3600);
 
-/// Who has shown a grant, and when last.
+/// Known peers, with the time at which each last showed a grant.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Mutex<HashMap<PeerId, Instant>>);
 
 impl Known {
-    /// `peer` has shown one now.
+    /// Records a grant shown by `peer` now.
     pub(crate) fn add(&self, peer: PeerId) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= limits::CONNECTIONS && !known.contains_key(&peer) {
             known.retain(|_, since| since.elapsed() < TIME);
-            // Who showed one longest ago shows it again.
+            // The peer whose grant is oldest must show it again.
             if known.len() >= limits::CONNECTIONS
                 && let Some(oldest) = known.iter().min_by_key(|(_, since)| **since).map(|(peer, _)| *peer)
             {

@@ -1,12 +1,13 @@
-//! The iroh node: peers dialled by key, one request a stream, blobs for those who may have them.
+//! The iroh node: peers dialled by key, a request per stream, blobs for peers with permission.
 //!
 //! # Goals
-//! - Every frame from a peer is bounded before it is read, and takes no more memory than what came of it.
-//! - A peer that has shown no grant has a small part of the places and the memory here, and all such peers together have one.
+//! - Every frame from a peer is bounded before it is read, and takes no more memory than the part received.
+//! - A peer that has shown no grant has a small part of the places and the memory here, and so have all
+//!   such peers together.
 //! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
 //!
 //! # Non-goals
-//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so.
+//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is true.
 //!
 //! # Path
 //! [`bind`] → [`serve`] with a [`Handler`]; on the other side [`ask`], and [`blobs::fetch`].
@@ -40,7 +41,7 @@ pub fn serve(endpoint: Endpoint, handler: std::sync::Arc<dyn Handler>, served: &
     serve_in(endpoint, handler, served, None)
 }
 
-/// As [`serve`], and takes part in a `swarm` where one is given.
+/// Serves like [`serve`], and takes part in a `swarm` if given.
 pub fn serve_in(
     endpoint: Endpoint,
     handler: std::sync::Arc<dyn Handler>,
@@ -50,7 +51,7 @@ pub fn serve_in(
     serve_crowd(endpoint, handler, served, swarm, Crowd::default())
 }
 
-/// As [`serve_in`], for so many at the same time.
+/// Serves like [`serve_in`], with these limits on concurrent connections.
 pub fn serve_crowd(
     endpoint: Endpoint,
     handler: std::sync::Arc<dyn Handler>,

@@ -1,5 +1,7 @@
-//! Places for connections, and for requests: so many, of one peer a part of them at most, and of strangers a part. Where strangers' are full, who of them has done nothing for
-//! longest goes; so does one where a peer comes that has shown a grant, and all places are taken.
+//! Places for connections and for requests, with limits in all, per peer and for strangers.
+//!
+//! If the strangers' places are full, the longest-idle stranger is dropped; likewise if all places are taken and a peer comes
+//! that has shown a grant.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,24 +15,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::known::Known;
 
-/// Why a connection is closed: QUIC's application error code.
+/// QUIC application error code for closing a connection.
 pub(crate) const TOO_MANY: u32 = 2;
 
-/// How many places there are.
+/// Numbers of places.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number {
     pub(crate) all: usize,
-    /// Of strangers.
+    /// For strangers.
     pub(crate) of_strangers: usize,
-    /// Of one of those.
+    /// For each stranger.
     pub(crate) of_stranger: usize,
-    /// Of one other peer.
+    /// For each other peer.
     pub(crate) of_one: usize,
 }
 
-/// What can be told to go.
+/// Occupant of a place, which can be told to go.
 pub(crate) trait Guest: Send {
-    /// Tells it to go. It may take its time, and has no place any more.
+    /// Tells the occupant to go, which may take a while after losing the place.
     fn go(&self);
 }
 
@@ -40,14 +42,14 @@ impl Guest for Connection {
     }
 }
 
-/// What waits for a peer, and ends with this.
+/// Token of a task serving a peer: cancelling ends the task.
 impl Guest for CancellationToken {
     fn go(&self) {
         self.cancel();
     }
 }
 
-/// Who has a place.
+/// Set of places with their occupants.
 #[derive(Debug)]
 pub(crate) struct Places<G = Connection> {
     number: Number,
@@ -58,20 +60,20 @@ pub(crate) struct Places<G = Connection> {
 #[derive(Debug)]
 struct State<G> {
     next: u64,
-    /// Whoever has shown no grant, by when it last did something: the idlest first.
+    /// Occupants without a shown grant, by their last activity: the idlest first.
     strangers: BTreeMap<(Instant, u64), (PeerId, G)>,
-    /// How many others there are.
+    /// Number of other occupants.
     known: usize,
     of_one: HashMap<PeerId, usize>,
 }
 
-/// One of them. It is free when this is dropped.
+/// A taken place, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Place<G: Guest = Connection> {
     of: Arc<Places<G>>,
     peer: PeerId,
     number: u64,
-    /// When it last did something, of a stranger's.
+    /// Last activity, for a stranger.
     last: Mutex<Option<Instant>>,
 }
 
@@ -85,12 +87,12 @@ impl<G: Guest> Places<G> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the idlest stranger to go, where there is one.
+    /// Tells the idlest stranger to go, if any.
     pub(crate) fn drop_idlest(&self) {
         self.state().drop_idlest();
     }
 
-    /// A place for `guest` of `peer`, where it has not its part yet; the idlest stranger's, where there is none free.
+    /// Takes a place for `guest` of `peer`, within the peer's limit; if none is free, the idlest stranger's.
     pub(crate) fn take(self: &Arc<Self>, peer: PeerId, guest: G) -> Option<Place<G>> {
         let known = self.known.has(&peer);
         let mut state = self.state();
@@ -139,7 +141,7 @@ impl<G: Guest> Place<G> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It does something now: others are idler. Whoever is known by now is no stranger any more.
+    /// Records activity, which makes others idler. A peer known by now is no longer a stranger.
     pub(crate) fn stirs(&self) {
         let mut last = self.last();
         let Some(before) = *last else { return };

@@ -1,5 +1,6 @@
-//! How a party is reached beyond the addresses that it hands out: over a relay, by its key on the local network, by its key anywhere. All of it is off
-//! until its party says otherwise: each tells somebody where it is.
+//! Reachability beyond handed-out addresses: over a relay, by key on the local network, by key anywhere.
+//!
+//! All of these are off unless the party turns them on: each tells somebody where the party is.
 
 use std::{
     fmt,
@@ -17,29 +18,29 @@ use tidegate_protocol::{Identity, limits};
 
 use crate::{Address, NetError};
 
-/// How a party is reached, and reaches others.
+/// Settings of how a party is reached, and reaches others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reach {
-    /// iroh's relay that this party is reached over where there is no direct way: it sees who speaks with whom, and nothing of what is said.
+    /// iroh relay for this party when there is no direct way: the relay sees who speaks with whom, but not the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayUrl>,
-    /// A pkarr relay (<https://pkarr.org>) where this party says where it is, signed, and asks where others are.
+    /// A pkarr relay (<https://pkarr.org>) where this party publishes its signed address, and looks up others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<RelayUrl>,
-    /// Whether this party says on the local network where it is, and hears where others are (multicast DNS, RFC 6762).
+    /// Whether this party announces itself on the local network, and hears where others are (multicast DNS, RFC 6762).
     #[serde(default)]
     pub local: bool,
 }
 
 impl Reach {
-    /// Whether a peer may be found by its key alone.
+    /// Returns whether a peer may be found by its key alone.
     pub fn finds(&self) -> bool {
         self.local || self.lookup.is_some()
     }
 }
 
-/// Where to listen, to reach all of these: on loopback alone, where they all are.
+/// Returns the sockets to listen on for reaching all of these: only loopback if all are there.
 pub fn listening_for(to: &[Address]) -> Vec<SocketAddr> {
     let sockets = || to.iter().flat_map(|to| &to.sockets);
     let direct = to.iter().all(|to| !to.sockets.is_empty() && to.relay.is_none());
@@ -54,27 +55,30 @@ pub fn listening_for(to: &[Address]) -> Vec<SocketAddr> {
     vec![any(Ipv4Addr::UNSPECIFIED.into()), any(Ipv6Addr::UNSPECIFIED.into())]
 }
 
-/// Binds an endpoint of this identity to `listen`, reached by its [`Address`] alone: no relay, no port mapping, no address published.
+/// Binds an endpoint of this identity to `listen`, reached by its [`Address`] alone: no relay, no port mapping, no address
+/// published.
 ///
 /// # Errors
-/// [`NetError::Local`] when the socket cannot be bound.
+/// Returns [`NetError::Local`] if the socket cannot be bound.
 pub async fn bind(identity: &Identity, listen: SocketAddr) -> Result<Endpoint, NetError> {
     bind_reaching(identity, &[listen], &Reach::default()).await
 }
 
-/// What peers may have on its way to here, unread: little, until they are known, or asked. Nothing here reads datagrams.
+/// Limits unread data in flight to this node: small, until a peer is known, or asked. Nothing here reads datagrams.
 fn transport() -> QuicTransportConfig {
     let windows = QuicTransportConfig::builder().receive_window(limits::WINDOW_BYTES.into());
     windows.max_concurrent_uni_streams(TOPICS.into()).datagram_receive_buffer_size(None).build()
 }
 
-/// Most topics of one gossip connection: each is a stream.
+/// Maximum number of topics per gossip connection: each is a stream.
 const TOPICS: u32 = 64;
 
-/// As [`bind`], to each of `listen` (of those that are not the first, where that is possible), and reached as `reach` says.
+/// Binds an endpoint like [`bind`] to each of `listen`, reached according to `reach`.
+///
+/// Only the first socket must be bound; the others are bound if possible.
 ///
 /// # Errors
-/// [`NetError::Local`] when the first socket cannot be bound.
+/// Returns [`NetError::Local`] if the first socket cannot be bound.
 pub async fn bind_reaching(identity: &Identity, listen: &[SocketAddr], reach: &Reach) -> Result<Endpoint, NetError> {
     let failed = |e: &dyn fmt::Display| {
         let sockets: Vec<_> = listen.iter().map(ToString::to_string).collect();
@@ -91,7 +95,7 @@ pub async fn bind_reaching(identity: &Identity, listen: &[SocketAddr], reach: &R
         builder = builder.bind_addr_with_opts(*socket, BindOpts::default().set_is_required(i == 0)).map_err(|e| failed(&e))?;
     }
     if let Some(lookup) = &reach.lookup {
-        // Who has a relay need not say more.
+        // With a relay, no more needs to be published.
         let filter = if reach.relay.is_some() { AddrFilter::relay_only() } else { AddrFilter::unfiltered() };
         builder = builder
             .address_lookup(PkarrPublisher::builder((**lookup).clone()).addr_filter(filter))
@@ -103,7 +107,7 @@ pub async fn bind_reaching(identity: &Identity, listen: &[SocketAddr], reach: &R
     builder.bind().await.map_err(|e| failed(&e))
 }
 
-/// The address others can dial `endpoint` at.
+/// Returns the address at which others can dial `endpoint`.
 pub fn local_address(endpoint: &Endpoint, identity: &Identity, reach: &Reach) -> Address {
     Address { peer: identity.id(), sockets: endpoint.bound_sockets(), relay: reach.relay.clone() }
 }

@@ -1,4 +1,6 @@
-//! Memory for what peers send and are sent, in bytes: so much of one peer, and so much of all strangers together, of which none is taken before it is there.
+//! Memory budget for peers' incoming and outgoing data, in bytes, with limits per peer and for all strangers together.
+//!
+//! No memory is taken before the data is there.
 
 use std::{
     collections::HashMap,
@@ -10,20 +12,20 @@ use tidegate_protocol::{PeerId, limits};
 
 use crate::{NetError, known::Known};
 
-/// How many bytes there may be.
+/// Maximum numbers of bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Of a peer that has shown no grant.
+    /// For each peer without a shown grant.
     pub(crate) of_stranger: usize,
-    /// Of all those together.
+    /// For all such peers together.
     pub(crate) of_strangers: usize,
-    /// Of one that has.
+    /// For each peer with a shown grant.
     pub(crate) of_one: usize,
-    /// Of all.
+    /// For all peers together.
     pub(crate) of_all: usize,
 }
 
-/// What there is, and whose.
+/// Memory in use, by peer.
 #[derive(Debug)]
 pub(crate) struct Room {
     bounds: Bounds,
@@ -39,17 +41,17 @@ struct Held {
     all: usize,
 }
 
-/// Some of it. It is free again when this is dropped.
+/// Reserved memory, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Taken {
     room: Arc<Room>,
     peer: PeerId,
     bytes: usize,
-    /// Whether it was taken as a stranger's.
+    /// Whether the memory counts as a stranger's.
     stranger: bool,
 }
 
-/// There is no room for more.
+/// Error when the limit is reached.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Full(&'static str);
@@ -63,7 +65,7 @@ impl Room {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing yet, for `peer`.
+    /// Starts an empty reservation for `peer`.
     pub(crate) fn of(self: &Arc<Self>, peer: PeerId) -> Taken {
         Taken { room: self.clone(), peer, bytes: 0, stranger: !self.known.has(&peer) }
     }
@@ -102,7 +104,7 @@ impl Room {
 }
 
 impl Taken {
-    /// As many bytes as these, and no fewer than before.
+    /// Grows the reservation to `to` bytes; never shrinks it.
     pub(crate) fn grow(&mut self, to: usize) -> Result<(), Full> {
         let more = to.saturating_sub(self.bytes);
         if more > 0 {
@@ -112,7 +114,7 @@ impl Taken {
         Ok(())
     }
 
-    /// Counts it among those of peers that have shown a grant from here on, where there is room.
+    /// Recounts the reservation as a known peer's, if there is room.
     pub(crate) fn is_known(&mut self) {
         if self.stranger && self.room.add(self.peer, false, self.bytes).is_ok() {
             self.room.give_back(self.peer, true, self.bytes);
@@ -129,36 +131,36 @@ impl Drop for Taken {
     }
 }
 
-/// Bytes that come from a peer: room is made for what has come, never for what is said to come, and there is an end to it.
+/// Bytes arriving from a peer: memory is allocated for data received, never for data announced, up to a limit.
 #[derive(Debug)]
 pub(crate) struct Coming<'a> {
     bytes: Vec<u8>,
     most: usize,
-    /// Where they are counted: what this node asked for itself is bounded by what it asks.
+    /// Reservation to count in; data requested by this node itself is bounded by the request.
     taken: Option<&'a mut Taken>,
-    /// What is counted there of others'.
+    /// Bytes counted there before.
     before: usize,
 }
 
-/// The first room that is made.
+/// First allocation in bytes.
 const FIRST: usize = 1 << 10;
 
 impl<'a> Coming<'a> {
-    /// At most so many, beside what is counted already.
+    /// Accepts at most `most` bytes, on top of the bytes already counted.
     pub(crate) fn counted(most: usize, taken: &'a mut Taken) -> Self {
         let before = taken.bytes;
         Self { bytes: Vec::new(), most, taken: Some(taken), before }
     }
 
-    /// At most so many, of what this node asked for.
+    /// Accepts at most `most` bytes of data requested by this node.
     pub(crate) fn asked_for(most: usize) -> Self {
         Self { bytes: Vec::new(), most, taken: None, before: 0 }
     }
 
-    /// Takes what came.
+    /// Appends received bytes.
     ///
     /// # Errors
-    /// [`NetError::Peer`] where it is too much, or there is no room.
+    /// Returns [`NetError::Peer`] if it is too much, or there is no room.
     pub(crate) fn push(&mut self, more: &[u8]) -> Result<(), NetError> {
         let needed = self.bytes.len() + more.len();
         if needed > self.most {
@@ -175,10 +177,10 @@ impl<'a> Coming<'a> {
         Ok(())
     }
 
-    /// Takes `length` more from a stream.
+    /// Reads `length` more bytes from a stream.
     ///
     /// # Errors
-    /// [`NetError::Peer`], also where it ends before.
+    /// Returns [`NetError::Peer`], also if the stream ends before.
     pub(crate) async fn read(&mut self, from: &mut RecvStream, length: usize) -> Result<(), NetError> {
         let end = self.bytes.len().saturating_add(length);
         if end > self.most {
@@ -191,10 +193,10 @@ impl<'a> Coming<'a> {
         Ok(())
     }
 
-    /// Takes all that there is to a stream's end.
+    /// Reads everything up to a stream's end.
     ///
     /// # Errors
-    /// [`NetError::Peer`].
+    /// Returns [`NetError::Peer`] if it is too much, there is no room, or the peer breaks off.
     pub(crate) async fn read_all(&mut self, from: &mut RecvStream) -> Result<(), NetError> {
         while let Some(piece) = from.read_chunk(limits::REQUEST_BYTES).await.map_err(|e| NetError::Peer(e.to_string()))? {
             self.push(&piece)?;

@@ -1,4 +1,4 @@
-//! A bounded number of things that peers may have here at the same time, and of one peer a part of them at most.
+//! A bounded number of shares for peers to hold concurrently, with a limit per peer.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_protocol::PeerId;
 
-/// How many of them there are, and whose.
+/// All shares, with their holders.
 #[derive(Debug)]
 pub(crate) struct Shares {
     all: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Shares {
     held: Mutex<HashMap<PeerId, usize>>,
 }
 
-/// One of them. It is free again when this is dropped.
+/// A share, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Share {
     of: Arc<Shares>,
@@ -31,7 +31,7 @@ impl Shares {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One for `peer`, where one is free and it has not its part yet.
+    /// Takes a share for `peer`, if there is a free share and the peer is below its limit.
     pub(crate) fn take(self: &Arc<Self>, peer: PeerId) -> Option<Share> {
         let mut held = self.held();
         let mine = held.get(&peer).copied().unwrap_or_default();

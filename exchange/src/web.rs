@@ -1,4 +1,4 @@
-//! Plain HTTP, where others' tools speak it: a log's files from any web server, and C2SP's tlog-witness in both directions
+//! Plain HTTP for others' tools: a log's files from any web server, and C2SP's tlog-witness in both directions
 //! (<https://c2sp.org/tlog-witness>).
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -15,17 +15,17 @@ pub use tokio_util::sync::CancellationToken;
 
 use crate::{NetError, bounded::Bounded, room::Coming};
 
-/// How long a web server may take to answer.
+/// Time for a web server to answer.
 const TIME: Duration = Duration::from_secs(30);
-/// Connections to a witness at a time, and how long one may last.
+/// Maximum number of concurrent connections to a witness.
 const CONNECTIONS: usize = 256;
-/// See [`CONNECTIONS`].
+/// Time limit of a connection to a witness.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
-/// Longest body of an `add-checkpoint` request.
+/// Maximum body length of an `add-checkpoint` request in bytes.
 const BODY_BYTES: usize = 64 << 10;
-/// Longest answer of a witness: a line a cosignature.
+/// Maximum length in bytes of a witness's answer: a line per cosignature.
 const ANSWER_BYTES: usize = 64 << 10;
-/// tlog-witness's media type of the size that a conflict states.
+/// tlog-witness's media type of the size stated by a conflict.
 const SIZE_TYPE: &str = "text/x.tlog.size";
 
 /// A witness's answer to `add-checkpoint`.
@@ -33,11 +33,11 @@ const SIZE_TYPE: &str = "text/x.tlog.size";
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Cosignature lines, the size that a conflict states, or why not.
+    /// Cosignature lines, the size stated by a conflict, or the reason of a refusal.
     pub text: String,
 }
 
-/// Who cosigns. Implemented by `node`.
+/// Cosigning service. Implemented by `node`.
 pub trait Cosigner: Send + Sync + std::fmt::Debug + 'static {
     /// Answers the body of a request.
     fn add_checkpoint(&self, body: String) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
@@ -53,7 +53,7 @@ async fn add_checkpoint(State(cosigner): State<Arc<dyn Cosigner>>, body: String)
 /// Serves `add-checkpoint` until `stop`.
 ///
 /// # Errors
-/// [`NetError::Local`].
+/// Returns [`NetError::Local`] if serving fails.
 pub async fn serve_witness(listener: TcpListener, cosigner: Arc<dyn Cosigner>, stop: CancellationToken) -> Result<(), NetError> {
     let routes = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
@@ -64,26 +64,26 @@ pub async fn serve_witness(listener: TcpListener, cosigner: Arc<dyn Cosigner>, s
     serving.await.map_err(|e| NetError::Local(e.to_string()))
 }
 
-/// A client of web servers.
+/// Client of web servers.
 #[derive(Debug, Clone)]
 pub struct Web(reqwest::Client);
 
 impl Web {
-    /// A client that follows no redirection and waits for no answer too long.
+    /// Builds a client without redirection, with a time limit for answers.
     ///
     /// # Errors
-    /// [`NetError::Local`].
+    /// Returns [`NetError::Local`] if the client cannot be built.
     pub fn new() -> Result<Self, NetError> {
-        // Whoever was first has chosen the same: iroh's connections stand on ring too.
+        // An already installed provider is the same: iroh's connections use ring too.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = reqwest::Client::builder().timeout(TIME).redirect(reqwest::redirect::Policy::none());
         builder.build().map(Self).map_err(|e| NetError::Local(e.to_string()))
     }
 
-    /// The bytes at `url`, of which there are at most so many.
+    /// Returns the bytes at `url`, at most `most` of them.
     ///
     /// # Errors
-    /// [`NetError::Peer`], also for another status than 200.
+    /// Returns [`NetError::Peer`], also for a status other than 200.
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, NetError> {
         let response = self.0.get(url).send().await.map_err(|e| NetError::Peer(e.to_string()))?;
         if response.status() != StatusCode::OK {
@@ -92,10 +92,10 @@ impl Web {
         read(response, most).await
     }
 
-    /// Asks the witness whose prefix is `url` to cosign.
+    /// Asks the witness with the prefix `url` to cosign.
     ///
     /// # Errors
-    /// [`NetError::Peer`] where it does not answer.
+    /// Returns [`NetError::Peer`] if it does not answer.
     pub async fn add_checkpoint(&self, url: &str, body: String) -> Result<Answer, NetError> {
         let url = format!("{}/add-checkpoint", url.trim_end_matches('/'));
         let response = self.0.post(url).body(body).send().await.map_err(|e| NetError::Peer(e.to_string()))?;

@@ -1,4 +1,5 @@
-//! Files that a party keeps, which nobody else may read; and files that others handed over, which are read as what they should be, or not at all.
+//! Private files of a party, which nobody else may read, and files from others, which are read as the expected kind of file or
+//! not at all.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -9,47 +10,47 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// The mode of every folder that a party keeps.
+/// Mode of every private folder.
 pub const FOLDER_MODE: u32 = 0o700;
-/// The mode of every file that a party keeps.
+/// Mode of every private file.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Makes a folder, and those above it that are lacking, which nobody else may look into.
+/// Creates a folder and its missing parents, which nobody else may look into.
 ///
 /// # Errors
-/// What making it fails with.
+/// Returns the error of creating it.
 pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
-/// Opens a file to be kept, for reading and writing: made where it is not there, and left as long as it is.
+/// Opens a private file for reading and writing. A missing file is created, and an existing file is not truncated.
 ///
 /// # Errors
-/// What opening it fails with.
+/// Returns the error of opening it.
 pub fn open_kept(path: impl AsRef<Path>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
-/// Makes a file to be kept, empty, over one that was there.
+/// Creates an empty private file, replacing any existing file.
 ///
 /// # Errors
-/// What making it fails with.
+/// Returns the error of creating it.
 pub fn create(path: impl AsRef<Path>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
 }
 
-/// Writes a file to be kept, over one that was there.
+/// Writes a private file, replacing any existing file.
 ///
 /// # Errors
-/// What writing it fails with.
+/// Returns the error of writing it.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     create(path)?.write_all(bytes.as_ref())
 }
 
-/// Writes a file to be kept, whole or not at all: a reader sees the one before or this one, and this one outlives a power cut.
+/// Writes a private file atomically: a reader sees the old file or the new file, and the new file survives a power cut.
 ///
 /// # Errors
-/// What writing it fails with; the one before is left then.
+/// Returns the error of writing it; the old file is kept then.
 pub fn replace(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -64,12 +65,12 @@ pub fn replace(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Opens a file that somebody handed over: a regular one. A pipe, a device or a socket in its place is refused, and not waited for.
+/// Opens a regular file from someone else. A pipe, a device or a socket in its place is refused, and not waited for.
 ///
 /// # Errors
-/// What opening it fails with; [`io::ErrorKind::InvalidInput`] for what is no regular file.
+/// Returns the error of opening it, and [`io::ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open_given(path: &Path) -> io::Result<File> {
-    // Whoever opens a pipe to read it waits for a writer, who may never come.
+    // Opening a pipe for reading waits for a writer, which may never come.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path)?;
     if !file.metadata()?.is_file() {
@@ -78,10 +79,11 @@ pub fn open_given(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a file that somebody handed over, of `most` bytes at most: as [`open_given`]. Memory grows with what is there.
+/// Reads a file from someone else, of at most `most` bytes, as [`open_given`]. Memory grows with the bytes read, not with the
+/// claimed size.
 ///
 /// # Errors
-/// As [`open_given`]; [`io::ErrorKind::FileTooLarge`] for a longer one.
+/// Returns the errors of [`open_given`], and [`io::ErrorKind::FileTooLarge`] for a longer file.
 pub fn read_given(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open_given(path)?;
     let mut bytes = Vec::new();
@@ -92,10 +94,10 @@ pub fn read_given(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read_given`], of a text.
+/// Reads a text, otherwise as [`read_given`].
 ///
 /// # Errors
-/// As [`read_given`]; [`io::ErrorKind::InvalidData`] for what is not UTF-8.
+/// Returns the errors of [`read_given`], and [`io::ErrorKind::InvalidData`] if the file is not UTF-8.
 pub fn read_given_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read_given(path, most)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "is not UTF-8"))
 }

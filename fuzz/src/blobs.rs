@@ -1,4 +1,4 @@
-//! Requests for files, and what a peer sends of them: nothing but the file of that hash is taken from it.
+//! Requests for files, and peers' answers: only the file with the requested hash is ever accepted.
 use std::sync::LazyLock;
 
 use bao_tree::{
@@ -8,7 +8,7 @@ use bao_tree::{
 use tidegate_exchange::blobs::wire;
 use tidegate_protocol::ContentHash;
 
-/// Files, and what is sent of them.
+/// Files, with the bytes sent for them.
 static RIGHT: LazyLock<(Vec<Vec<u8>>, Vec<u8>)> = LazyLock::new(|| {
     let files: Vec<Vec<u8>> = [0_usize, 100, 40_000].map(|size| (0..size).map(|i| (i / 7) as u8).collect()).into();
     let mut sent = vec![];
@@ -20,7 +20,7 @@ static RIGHT: LazyLock<(Vec<Vec<u8>>, Vec<u8>)> = LazyLock::new(|| {
     (files, sent)
 });
 
-/// Takes all files from an answer, each the right one if it is taken; says how many were.
+/// Takes all files from an answer, checking each accepted file; returns their number.
 pub fn take(mut answer: &[u8]) -> usize {
     let each = RIGHT.0.iter().map_while(|file| {
         let taken = wire::unpacked(&ContentHash::of(file), file.len() as u64, &mut answer).ok()?;
@@ -30,12 +30,12 @@ pub fn take(mut answer: &[u8]) -> usize {
     each.count()
 }
 
-/// What is sent of them.
+/// Returns the bytes sent for the files.
 pub fn right() -> &'static [u8] {
     &RIGHT.1
 }
 
-/// One input: a request, an answer, and what is changed in a right one.
+/// Runs an input: as a request, as an answer, and as changes to a correct answer.
 pub fn run(bytes: &[u8]) {
     if let Some((kind, request)) = bytes.split_first()
         && let Some(wanted) = wire::asked(*kind, request)

@@ -1,11 +1,11 @@
-//! Any bytes as a component: refused or admitted, never run, never a panic.
+//! Arbitrary bytes as a component: refused or admitted, never run, never a panic.
 use crate::{job, outputs, policy, table};
 use tidegate_protocol::{
     ContentHash,
     job::{Program, Split},
 };
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     let job = job(Program::Wasm {
         infer: None,

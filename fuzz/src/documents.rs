@@ -1,4 +1,4 @@
-//! Frames and signed documents: whatever comes, an error or a document that reads back the same.
+//! Frames and signed documents: any input gives an error, or a document that reads back the same.
 use std::time::SystemTime;
 
 use tidegate_catalog::sealed::{self, Keys};
@@ -17,7 +17,7 @@ thread_local! {
     static KEYS: Keys = Keys::generate();
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     if let Ok(envelope) = Envelope::from_canonical(bytes) {
         assert_eq!(envelope.to_canonical().ok().as_deref(), Some(bytes), "one document, one form");
@@ -53,7 +53,7 @@ pub fn run(bytes: &[u8]) {
     if let Ok((lease, settlement)) = serde_json::from_slice::<(Lease, Settlement)>(bytes) {
         assert!(settlement.check(&lease).is_err() || settlement.spent.within(lease.amount), "nothing comes of nothing");
     }
-    // What a mirror sends, and what comes with a grant.
+    // A mirror's data, and the keys that come with a grant.
     KEYS.with(|keys| assert!(sealed::open(keys, bytes, Vec::new(), u64::MAX, &mut |_| {}).is_err(), "nobody else can write it"));
     let _ = Keys::unwrap(&String::from_utf8_lossy(bytes), &Identity::from_seed([1; 32]));
     let _ = serde_json::from_slice::<Statement>(bytes);

@@ -1,4 +1,5 @@
-//! Plans of bounds, weights, prices and values that are any floats at all: a plan is refused, or no row and no unit adds more than the noise is made for.
+//! Plans with arbitrary floats as bounds, weights, prices and values: either refused, or no row and no unit adds more than the
+//! noise covers.
 
 use tidegate_gate::{
     Column, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance, Vector,
@@ -10,7 +11,7 @@ use tidegate_protocol::{
     job::{Blocks, Key},
 };
 
-/// Takes up bytes from the front; zeros where there are no more.
+/// Consumes bytes from the front; zeros after the end.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -43,7 +44,7 @@ impl Bytes<'_> {
     }
 }
 
-/// One input; says whether it was a plan.
+/// Runs an input; returns whether it was a valid plan.
 pub fn run(bytes: &[u8]) -> bool {
     let mut bytes = Bytes(bytes);
     let columns: Vec<Column> = (0..1 + bytes.byte() % 3)
@@ -90,7 +91,7 @@ pub fn run(bytes: &[u8]) -> bool {
     for part in plan.parts() {
         let lanes = &group.lanes[part.range()];
         let square: i128 = lanes.iter().map(|lane| lane * lane).sum();
-        // A block's place in its range is no move; from one end to the other is.
+        // A block's place in its range is not a move; from one end to the other is.
         let most = if blocks.is_some() {
             i128::from(part.clip_hi.max(-part.clip_lo)).pow(2)
         } else {

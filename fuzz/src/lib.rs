@@ -1,5 +1,7 @@
-//! What is fuzzed, a module each: whatever the bytes, an error or an answer, and what the module says holds. `make fuzz-smoke` feeds them by coverage
-//! ([`targets`](../targets) has the entry points); the tests feed them seeds and some bytes, so that they cannot rot.
+//! Fuzz targets, a module each: any bytes give an error or an answer, and the module's stated property holds.
+//!
+//! `make fuzz-smoke` feeds them by coverage ([`targets`](../targets) has the entry points); the tests feed them seeds and some
+//! bytes, so that they cannot rot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod blobs;
@@ -36,12 +38,12 @@ access = { compute = "granted", replicate = "nobody" }
 columns = { x = { lo = -10, hi = 100 }, n = { lo = 0, hi = 10 }, t = {}, b = {} }
 "#;
 
-/// The policy of [`table`].
+/// Returns the policy of [`table`].
 pub(crate) fn policy() -> Policy {
     PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap()
 }
 
-/// A job that runs `program`.
+/// Makes a job to run `program`.
 pub(crate) fn job(program: Program) -> Job {
     Job {
         version: 1,
@@ -55,12 +57,12 @@ pub(crate) fn job(program: Program) -> Job {
     }
 }
 
-/// What it returns: one number.
+/// Returns the outputs of the program: a single number.
 pub(crate) fn outputs() -> Vec<Output> {
     vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }]
 }
 
-/// Rows ordered by person, with NULLs, NaN, infinities, extremes and odd texts.
+/// Makes rows ordered by person, with NULLs, NaN, infinities, extremes and odd texts.
 pub(crate) fn table() -> (File, SchemaRef) {
     let n = 8;
     let x = [Some(f64::NAN), Some(f64::INFINITY), Some(-0.0), None, Some(f64::MIN), Some(f64::MAX), Some(1e-320), Some(7.5)];

@@ -1,4 +1,5 @@
-//! What strangers say about datasets: listings with a good signature and any fields, messages of a reconciliation, words of a search, Croissant files.
+//! Strangers' statements about datasets: listings with a good signature and any fields, messages of a reconciliation, words of a
+//! search, Croissant files.
 use std::{
     cell::OnceCell,
     path::Path,
@@ -16,7 +17,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     CATALOGUE.with(|cell| {
         let catalogue =

@@ -1,4 +1,6 @@
-//! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic. What is written of a model that is understood is understood again, and as the same.
+//! Arbitrary bytes as an ONNX model: refused or admitted, never loaded, never a panic.
+//!
+//! A rewritten model that was understood is understood again, as the same model.
 use tidegate_protocol::{
     ContentHash,
     job::{Program, RowReduce, Split},
@@ -7,7 +9,7 @@ use tidegate_sandbox::onnx::{Verdict, inspect, rewrite};
 
 use crate::{job, outputs, policy, table};
 
-/// One input, looked at.
+/// Inspects an input.
 pub fn look(bytes: &[u8]) {
     let seen = inspect(bytes);
     assert_eq!(seen.verdict == Verdict::Reject, seen.refused.is_some());
@@ -18,7 +20,7 @@ pub fn look(bytes: &[u8]) {
     }
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     look(bytes);
     let job = job(Program::Onnx {

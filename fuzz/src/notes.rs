@@ -1,4 +1,4 @@
-//! A log as a stranger serves it: checkpoints, proofs, tiles.
+//! A log as served by a stranger: checkpoints, proofs, tiles.
 use tidegate_audit::{evidence, log, note, rules};
 use tidegate_ledger::witness;
 use tidegate_protocol::{Identity, PeerId};
@@ -7,7 +7,7 @@ fn owner() -> PeerId {
     Identity::from_seed([7; 32]).id()
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     let owner = owner();
     let text = String::from_utf8_lossy(bytes);
@@ -27,7 +27,7 @@ pub fn run(bytes: &[u8]) {
     let _ = log::is_log_path(&text);
     let _ = audit::open_entry(bytes, &owner);
 
-    // A real checkpoint over any size and root, and any bytes as tiles and entries.
+    // A real checkpoint over any size and root, and arbitrary bytes as tiles and entries.
     if let Some((head, rest)) = bytes.split_at_checked(33) {
         let root = tlog_tiles::Hash(head[1..].try_into().unwrap());
         let checkpoint = note::sign_checkpoint(&Identity::from_seed([7; 32]), u64::from(head[0]), &root);

@@ -1,5 +1,5 @@
-//! Queries made of bytes, on a dataset of awkward people and on its neighbours: refused, or no row makes them fail and no unit moves a sum by more than the
-//! noise is for.
+//! Queries made of bytes, on a dataset of awkward people and on its neighbours: either refused, or no row makes them fail and no
+//! unit moves a sum by more than the noise covers.
 #[path = "../../sandbox/tests/common/queries.rs"]
 mod made;
 #[path = "../../sandbox/tests/common/neighbours.rs"]
@@ -9,7 +9,7 @@ thread_local! {
     static WORLD: neighbours::World = neighbours::World::new();
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     let query = made::query(&mut made::Choices::new(bytes));
     WORLD.with(|world| {

@@ -1,4 +1,4 @@
-//! Row functions one instruction away from keeping nothing: where it is proven that they keep nothing, what comes out is what comes out of fresh instances.
+//! Row functions an instruction away from statelessness: if proven stateless, their results equal the results of fresh instances.
 use std::borrow::Cow;
 
 use tidegate_protocol::{
@@ -17,7 +17,7 @@ use wasm_encoder::{
 
 use crate::{job, outputs, policy, table};
 
-/// One input; says whether anything was proven.
+/// Runs an input; returns whether anything was proven.
 pub fn run(bytes: &[u8]) -> bool {
     let (as_it_is, anew) = (module(bytes, false), module(bytes, true));
     let Some(seen) = inspect(&as_it_is, 4 << 20).row else { return false };
@@ -45,7 +45,8 @@ pub fn run(bytes: &[u8]) -> bool {
     true
 }
 
-/// A module whose functions do as the bytes say; with a function that writes, which is never called, where it must not be proven.
+/// Builds a module whose functions follow the bytes; with a writing function, never called, if `unproven`: then nothing may be
+/// proven.
 fn module(bytes: &[u8], unproven: bool) -> Vec<u8> {
     let half = bytes.len() / 2;
     let mut code = CodeSection::new();
@@ -82,7 +83,7 @@ fn module(bytes: &[u8], unproven: bool) -> Vec<u8> {
     module.finish()
 }
 
-/// Local 0 is the number that is worked on, 1 counts a loop's turns.
+/// Builds a function body. Local 0 holds the number, local 1 counts a loop's iterations.
 fn body(bytes: &[u8]) -> Function {
     let mut f = Function::new([(1, ValType::I32)]);
     let at = MemArg { offset: 0, align: 0, memory_index: 0 };

@@ -1,4 +1,4 @@
-//! Any text as a query: refused, or it runs over every awkward row without an error and releases nothing beyond its clip range.
+//! Arbitrary text as a query: refused, or run over every awkward row without an error, releasing nothing beyond its clip range.
 use std::{cell::RefCell, fs::File};
 
 use crate::{policy, table};
@@ -16,7 +16,7 @@ thread_local! {
     static HERE: RefCell<Option<(Policy, File, SchemaRef)>> = const { RefCell::new(None) };
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     HERE.with_borrow_mut(|here| {

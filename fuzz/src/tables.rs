@@ -1,11 +1,11 @@
-//! Any bytes as public tables: refused, or read; no length that they claim is set aside.
+//! Arbitrary bytes as public tables: refused, or read; no memory is allocated for a claimed length.
 use std::sync::Once;
 
 use tidegate_sandbox::sql::Tables;
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
-    // Arrow's reader panics on some bytes, which is caught: libFuzzer's hook would end the process before.
+    // Arrow's reader panics on some inputs, which is caught: libFuzzer's hook would end the process first.
     static QUIET: Once = Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     if let Ok(tables) = Tables::read(bytes) {

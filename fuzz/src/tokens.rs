@@ -1,5 +1,5 @@
-//! Grants and identities as text, and blocks of grants as bytes: nothing that this owner did not sign is a grant, and no block that anybody appends to one
-//! gives more than it gave.
+//! Grants and identities as text, and blocks of grants as bytes: nothing unsigned by this owner is a grant, and no appended block
+//! makes a grant give more.
 use std::{
     collections::BTreeSet,
     sync::LazyLock,
@@ -27,7 +27,7 @@ fn party(seed: u8) -> Identity {
     Identity::from_seed([seed; 32])
 }
 
-/// A grant of party 7 for party 8 to run jobs.
+/// A grant by party 7 for party 8 to run jobs.
 static GRANT: LazyLock<String> = LazyLock::new(|| {
     let scope = Scope {
         actions: vec![Action::Compute],
@@ -42,7 +42,7 @@ static GRANT: LazyLock<String> = LazyLock::new(|| {
     grant::issue(&party(7), &terms).unwrap().token
 });
 
-/// The grant with these bytes as a block more, as good as any: what signs it comes with the grant.
+/// Appends these bytes to the grant as a block with a valid signature: the signing key comes with the grant.
 fn with(block: &[u8]) -> String {
     let mut token = schema::Biscuit::decode(&URL_SAFE.decode(&*GRANT).unwrap()[..]).unwrap();
     let Some(Content::NextSecret(secret)) = &token.proof.content else { panic!("it is not sealed") };
@@ -57,7 +57,7 @@ fn with(block: &[u8]) -> String {
     URL_SAFE.encode(token.encode_to_vec())
 }
 
-/// Appends these bytes as a block; whether the token is one still.
+/// Appends these bytes as a block; returns whether the token is still valid.
 pub fn append(block: &[u8]) -> bool {
     let (token, key) = (with(block), grant::public_key(&party(7)).unwrap());
     let shown = Presented::read(&token);
@@ -68,19 +68,19 @@ pub fn append(block: &[u8]) -> bool {
     assert!(!lets(8, ContentHash([1; 32]), &job(1)) && !lets(8, population, &Ask::of(Action::Replicate, now())));
     let Some(token) = shown.token() else { return false };
     assert!(token.signed_by(&key), "it is signed as it should be");
-    // Biscuit prints no block of a version that it does not know; what is decided does not depend on it.
+    // Biscuit prints no block of an unknown version; decisions do not depend on printing.
     assert!(grant::show(token.text(), Some(&key)).map_or(true, |shown| shown.blocks.len() == 2), "as many as there are");
     true
 }
 
-/// A block as narrowing makes it.
+/// Makes a block as narrowing does.
 pub fn right() -> Vec<u8> {
     let left = Narrowing { per_hour: Some(3), actions: Some(vec![Action::Compute]), ..Narrowing::default() };
     let token = grant::narrow(&GRANT, &left, &party(8)).unwrap().token;
     schema::Biscuit::decode(&URL_SAFE.decode(token).unwrap()[..]).unwrap().blocks.remove(0).block
 }
 
-/// One input.
+/// Runs an input.
 pub fn run(bytes: &[u8]) {
     append(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -1,25 +1,25 @@
-//! The streaming half: rows of one unit in one group → clipped integers → sums.
+//! The streaming half of the gate: clips the rows of a privacy unit in a group to integers and sums these.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::job::Key;
 
 use crate::{GateError, Kind, Kinds, Plan, part, reduce::Reduce as _};
 
-/// Sums of one group.
+/// Sums of a group.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupSums {
     /// The key's values.
     pub key: Vec<Key>,
     /// Units counted.
     pub units: i64,
-    /// One sum a lane, in grid steps. 2^21 steps × rows × units stays far below 2^127.
+    /// Sum of each lane, in grid steps. 2^21 steps × rows × units stays far below 2^127.
     pub lanes: Vec<i128>,
-    /// For an exact result, its units by kind. Empty otherwise.
+    /// For an exact result, the units by kind. Empty otherwise.
     #[serde(default)]
     pub kinds: Kinds,
 }
 
-/// Sums of all groups: exact, secret, never shown. `Debug` prints sizes only.
+/// Sums of all groups: exact and secret, never shown. `Debug` withholds the contents.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sums {
     /// Groups in no particular order.
@@ -38,10 +38,10 @@ impl std::fmt::Debug for GroupSums {
     }
 }
 
-/// How one vector of integers a row goes into a group's sums.
+/// Way in which a field (a vector with an integer per row) is added to a group's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// Into the tally's lane of this number ([`Plan::close`]); `once` for those that count a unit once.
+    /// Added to the tally's lane of this number ([`Plan::close`]); `once` for fields counting a unit once.
     Sum {
         /// Position in the tally.
         tally: usize,
@@ -50,22 +50,23 @@ pub enum Field {
         /// A unit counts once, however many rows it has.
         once: bool,
     },
-    /// Each row's integer says which of these lanes gains 1, from the first; −1 is none. At most `max_rows` rows of a unit count.
+    /// Each row's integer, counted from `first`, selects the lane to gain 1; −1 selects none. At most `max_rows` rows of a unit
+    /// count.
     Bins {
-        /// First of the lanes.
+        /// First lane.
         first: usize,
-        /// How many there are.
+        /// Number of lanes.
         lanes: usize,
     },
 }
 
 impl Plan {
-    /// An empty group.
+    /// Returns an empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
         GroupSums { key, units: 0, lanes: vec![0; self.lanes()], kinds: Kinds::default() }
     }
 
-    /// What the vectors that [`Plan::lay`] fills are, column by column.
+    /// Returns the kinds of fields filled by [`Plan::lay`], column by column.
     pub fn fields(&self) -> Vec<Field> {
         let mut tally = 0;
         let mut fields = Vec::new();
@@ -82,12 +83,15 @@ impl Plan {
         fields
     }
 
-    /// Lays a column's values on its grid: into each of its fields ([`Plan::fields`]) one integer a row. A row that is not `valid`, or has NaN, adds
-    /// nothing: it is 0 in a sum and −1 as a bin.
+    /// Lays a column's values on its grid: writes an integer per row into each of the column's fields ([`Plan::fields`]).
     ///
-    /// Whatever a reducer's arithmetic made of a row, its integers lie in the part's [`row`](crate::Part::row): they are clamped where they are laid (`part::Laid`).
+    /// A row that is not `valid`, or that has NaN, adds nothing: it is 0 in a sum and −1 as a bin.
     ///
-    /// `values` has as many slices as the column's measure takes values ([`Measure::values`](crate::Measure::values)). Grid steps have at most 21 bits.
+    /// Whatever a reducer's arithmetic made of a row, its integers lie in the part's [`row`](crate::Part::row): they are clamped
+    /// as they are laid (`part::Laid`).
+    ///
+    /// `values` has as many slices as the column's measure takes values ([`Measure::values`](crate::Measure::values)). Grid steps
+    /// have at most 21 bits.
     pub fn lay(&self, column: usize, rows: usize, values: &[&[f64]], valid: Option<&[bool]>, fields: &mut [Vec<i32>]) {
         let parts = &self.parts[self.parts_of(column)];
         let of_each = parts.iter().flat_map(|part| std::iter::repeat_n(part, part.fields()));
@@ -98,8 +102,11 @@ impl Plan {
         }
     }
 
-    /// Where a unit has more rows than count, scales the sums over those rows as their number is about to be clipped, toward zero: a mean is then the one
-    /// over all its rows, with the weight of those that count. What comes out is clipped like any other tally, so sensitivity does not rest on this.
+    /// Scales a unit's sums over rows toward zero when the unit has more rows than count, in proportion to the coming clip of its
+    /// row count.
+    ///
+    /// A mean is then the mean over all its rows, with the weight of the rows that count. The result is clipped like any other
+    /// tally, so sensitivity does not depend on this step.
     #[inline]
     fn thin(&self, tally: &mut [i64]) {
         for per_row in &self.per_row {
@@ -112,8 +119,9 @@ impl Plan {
         }
     }
 
-    /// Thins and clips one unit's tally, adds it to `lanes` (in the tally's order), and clears it. Good for [`Plan::closes`] units, then the sums must be moved
-    /// on to more bits.
+    /// Thins and clips a unit's tally, adds the result to `lanes` (in the tally's order), and clears it.
+    ///
+    /// May be called [`Plan::closes`] times; then the sums must be moved to wider integers.
     #[inline]
     pub fn close(&self, units: &mut i64, lanes: &mut [i64], tally: &mut [i64]) {
         *units += 1;
@@ -124,16 +132,18 @@ impl Plan {
         }
     }
 
-    /// After so many calls no sum of [`Plan::close`] can have left 64 bits.
+    /// Returns the maximum number of [`Plan::close`] calls for which no sum can overflow 64 bits.
     pub fn closes(&self) -> u64 {
         let largest = self.parts.iter().map(|p| p.clip_lo.unsigned_abs().max(p.clip_hi.unsigned_abs())).max().unwrap_or(0);
         i64::MAX as u64 / largest.max(1)
     }
 
-    /// Adds one unit's rows to its group, whole: what a fold over many units does in steps. `values` has a slice for each value of each column.
+    /// Adds all rows of a unit to its group at once, where a fold over many units works in steps.
+    ///
+    /// `values` has a slice for each value of each column.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when the number of slices or their lengths differ, or a vector comes in several rows.
+    /// Returns [`GateError::Misfit`] if the number of slices or their lengths differ, or a unit has a vector in several rows.
     pub fn close_rows(&self, group: &mut GroupSums, values: &[&[f64]]) -> Result<(), GateError> {
         let wanted: usize = self.shape.columns.iter().map(|c| c.measure.values()).sum();
         let rows = values.first().map_or(1, |v| v.len());
@@ -141,7 +151,7 @@ impl Plan {
             return Err(GateError::Misfit(format!("{} values for {wanted}", values.len())));
         }
         if rows > 1 && self.parts.iter().any(|part| part.kind == Kind::Sum && part.lanes > 1) {
-            // Each is within its norm, and their sum might not be.
+            // Each vector is within its norm, but their sum might not be.
             return Err(GateError::Misfit("several vectors of one unit".into()));
         }
         let mut laid = Vec::new();
@@ -174,18 +184,20 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds one program's contribution vector as a unit or block. What is not finite counts as the default in its place.
+    /// Adds a program's contribution vector as a unit or block. Each non-finite number is replaced by the fallback value in
+    /// `defaults`.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when the lengths differ from the number of values that the columns take.
+    /// Returns [`GateError::Misfit`] if the lengths differ from the number of values that the columns take.
     pub fn close_vector(&self, group: &mut GroupSums, values: &[f64], defaults: &[f64]) -> Result<(), GateError> {
         self.close_vectors(group, &values.iter().map(std::slice::from_ref).collect::<Vec<_>>(), defaults)
     }
 
-    /// [`Plan::close_vector`] for many units or blocks: `values` has a slice for each number of the vector, with a number for each of them.
+    /// Adds many units or blocks like [`Plan::close_vector`]: `values` has a slice for each position of the vector, with a number
+    /// per unit or block.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when the number of slices or their lengths differ.
+    /// Returns [`GateError::Misfit`] if the number of slices or their lengths differ.
     pub fn close_vectors(&self, group: &mut GroupSums, values: &[&[f64]], defaults: &[f64]) -> Result<(), GateError> {
         let wanted: usize = self.shape.columns.iter().map(|c| c.measure.values()).sum();
         let units = values.first().map_or(0, |v| v.len());
@@ -206,7 +218,7 @@ impl Plan {
                     Field::Sum { tally, lane, .. } => {
                         let clip = self.clips[tally];
                         let clipped = laid.iter().map(|v| i64::from(*v).clamp(clip.lo, clip.hi));
-                        // 32 bits each: 64 hold more of them than there can be.
+                        // Each has 32 bits: 64 bits hold the sum of more of them than there can be.
                         group.lanes[lane] += i128::from(clipped.sum::<i64>());
                     }
                     Field::Bins { first, .. } => {
@@ -219,19 +231,21 @@ impl Plan {
         Ok(())
     }
 
-    /// Checks that `sums` could have come from this plan: right lengths, no duplicate key, no sum beyond its units' clip range.
+    /// Checks whether `sums` could have come from this plan: right lengths, no duplicate key, no sum beyond the clip range times
+    /// its units.
     ///
     /// # Errors
-    /// [`GateError::Misfit`].
+    /// Returns [`GateError::Misfit`] otherwise.
     pub fn check(&self, sums: &Sums) -> Result<(), GateError> {
         self.check_groups(&sums.groups)
     }
 
-    /// [`Plan::check`] of some of the groups. Within them no key may come twice: it would be noised twice, and a unit would be in more groups than it
-    /// pays for.
+    /// Applies [`Plan::check`] to some of the groups.
+    ///
+    /// No key may occur twice among them: it would be noised twice, and a unit would be in more groups than it pays for.
     ///
     /// # Errors
-    /// [`GateError::Misfit`].
+    /// Returns [`GateError::Misfit`] otherwise.
     pub fn check_groups(&self, groups: &[GroupSums]) -> Result<(), GateError> {
         let misfit = |what: &str| Err(GateError::Misfit(what.to_owned()));
         let mut seen = std::collections::HashSet::with_capacity(groups.len());

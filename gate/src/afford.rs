@@ -1,42 +1,43 @@
-//! What a release may take: public numbers, so that its noise is drawn within the slot whoever is in the groups.
+//! Limits on a release's work, from public numbers, to draw all noise within the time budget whoever is in the groups.
 //!
-//! Where keys are declared it is known. Of others there may be as many as all units' groups: noise is drawn for the sizes of those that may appear, and for
-//! the numbers of those that do. Both are bounded: groups of fewer than so many units never appear, and of those that pass their threshold only so many, the
-//! largest by their noised size, are given numbers.
+//! With declared keys the work is known. Undeclared keys may be as many as all units' groups together: noise is drawn for the
+//! sizes of the groups that may appear, and for the numbers of the groups that do. Both are bounded: groups of fewer than a given
+//! number of units never appear, and of the groups that pass their threshold only a given number, those with the largest noised
+//! sizes, are given numbers.
 
 use tidegate_protocol::policy::Policy;
 
 use crate::{Column, Keys, Plan, reduce::Reduce as _};
 
-/// Operations for the noise of one integer: an operation is what a machine does in about a nanosecond.
+/// Operations to draw the noise of an integer. An operation takes a machine about a nanosecond.
 const DRAW: u64 = 16_000;
-/// Operations of a group that comes: it is read, committed to and told from the others.
+/// Operations to receive a group: reading, committing, telling groups apart.
 const COMES: u64 = 4000;
-/// Operations of a row beside its noise: it is compared, written and sorted.
+/// Operations for a row apart from its noise: comparing, writing, sorting.
 const ROW: u64 = 10_000;
 
-/// Operations for the interval of a number that is bent in its sums: some hundreds of looks at it.
+/// Operations for the interval of a nonlinear function of sums: some hundreds of evaluations.
 const BENT: u64 = 40_000;
 
-/// Which part of a query's operations is kept for the groups of undeclared keys.
+/// A query's operations are divided by this to give the share kept for groups with undeclared keys.
 const PART: u64 = 4;
 
-/// What there is room for, of groups whose keys were not declared.
+/// Limits on groups whose keys were not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Afforded {
-    /// Fewest units of a group that may appear.
+    /// Minimum number of units for a group to appear.
     pub least: i64,
-    /// Most rows.
+    /// Maximum number of rows.
     pub most: u64,
 }
 
 impl Afforded {
-    /// Whatever comes.
+    /// No limits.
     pub const ALL: Self = Self { least: 1, most: u64::MAX };
 }
 
 impl Plan {
-    /// How many integers of a group are noised, beside its number of units.
+    /// Returns how many integers of a group are noised, apart from its number of units.
     pub fn draws(&self) -> u64 {
         let of_column = |(i, column): (usize, &Column)| {
             let parts = self.parts[self.parts_of(i)].iter();
@@ -45,27 +46,27 @@ impl Plan {
         self.shape.columns.iter().enumerate().map(of_column).sum()
     }
 
-    /// Operations of a row that is given its numbers.
+    /// Returns the operations for drawing a row's numbers.
     fn row_work(&self) -> u64 {
         let bent = self.shape.columns.iter().filter(|column| column.measure.is_per_row()).count() as u64;
         ROW.saturating_add(DRAW.saturating_mul(self.draws())).saturating_add(BENT.saturating_mul(bent))
     }
 
-    /// Operations of a release under `policy`: they are part of what a query may take.
+    /// Returns the operations of a release under `policy`, which count toward a query's limit.
     pub fn release_work(&self, policy: &Policy) -> u64 {
         let row = self.row_work();
         match self.shape.keys {
             Keys::None => row,
             Keys::Declared(groups) => row.saturating_add(COMES).saturating_mul(groups.into()),
             Keys::Undeclared { remainder, .. } => {
-                // All groups come where the small ones are added up.
+                // With a remainder row, all groups come in, since the small ones are added up.
                 let all = if remainder { self.most_groups(policy).saturating_mul(COMES).saturating_add(row) } else { 0 };
                 (policy.query_work() / PART).saturating_add(all)
             }
         }
     }
 
-    /// What there is room for under `policy`: half for sizes, half for rows.
+    /// Returns the limits under `policy`: half of the operations go to sizes, half to rows.
     pub fn afforded(&self, policy: &Policy) -> Afforded {
         let half = (policy.query_work() / PART / 2).max(1);
         let least = self.most_groups(policy).saturating_mul(COMES + DRAW).div_ceil(half);
@@ -73,7 +74,7 @@ impl Plan {
         Afforded { least: i64::try_from(least).unwrap_or(i64::MAX), most: (half / row).max(1) }
     }
 
-    /// Most groups that anybody is in.
+    /// Returns the maximum number of nonempty groups.
     fn most_groups(&self, policy: &Policy) -> u64 {
         policy.unit.max_units.saturating_mul(self.kappa().into())
     }

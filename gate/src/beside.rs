@@ -1,28 +1,32 @@
-//! What two exact tables of the same people differ by: numbers that few people make different come out the same.
+//! Differencing between two exact tables of the same people: numbers differing by few people are released as the same number.
 //!
-//! The conditions of two tables may be nested, and then a number less the other is about those who are between them. So a later number that may differ from an
-//! earlier one of the same group by fewer than k units leaves as the earlier one did: whether nobody is between the two or k − 1 are, nothing new is said. (Were it
-//! kept back, that it is would tell that somebody is.)
+//! The conditions of two tables may be nested, and then the difference of two numbers is about the people between them. So a
+//! later number that may differ from an earlier number of the same group by fewer than k units is released as the earlier one
+//! was: whether nobody is between the two or k − 1 units are, nothing new is said. (Suppressing the number instead would reveal
+//! that somebody is between them.)
 //!
 //! # When fewer than k units may make the difference
-//! When their numbers of contributors do not differ by k, and their sums by no more than k − 1 units can add or take away: (k − 1) times the largest contribution
-//! to the one and to the other. Who the contributors are is not kept, so two numbers that are about others and come this close are taken for the same too. A count
-//! is then off by less than k, and a sum by what fewer than k units could make it: as within one table ([`crate::kinds`]).
+//! When their numbers of contributors differ by less than k, and their sums by no more than k − 1 units can add or take away: (k
+//! − 1) times the sum of both largest contributions. The identity of contributors is not kept, so two numbers about different
+//! people that come this close are also taken for the same. A count is then off by less than k, and a sum by what fewer than k
+//! units could contribute: as within one table ([`crate::kinds`]).
 //!
 //! # What else it takes
-//! - A number of k to 2k − 2 units may be all but few of another and itself but few more than none. Where an earlier table has such a one beside it (or none, and
-//!   this has such a one) its group is kept back as small ones are.
-//! - A group that an earlier table kept back, though it is large, hides others there. Where a number of it may be the same, it is kept back here too; and one whose
-//!   number has been shown hides nobody ([`Fate::Known`](crate::margins::Fate)).
+//! - A number of k to 2k − 2 units may be all but a few of another number and at the same time only a few more than none. If an
+//!   earlier table has such a number beside this one (or none, and this table has such a number), the group is suppressed as
+//!   small ones are.
+//! - A group that an earlier table suppressed, though it is large, hides others there. If a number of it may be the same, it is
+//!   suppressed here too; a group whose number has been shown hides nobody ([`Fate::Known`](crate::margins::Fate)).
 //!
 //! # What is remembered
-//! Of each large group, by column: the number of contributors, the sum, the largest contribution, and whether it was shown. No small group, nobody's identity, and
-//! no number that was an earlier one again.
+//! For each large group, by column: the number of contributors, the sum, the largest contribution, and whether it was shown. No
+//! small group, nobody's identity, and no number that repeats an earlier one.
 //!
 //! # What is not promised
-//! Tables that are grouped by other keys are not measured against each other, nor are sums of several groups: the owner reads those together. Three tables may tell
-//! by two differences of k units or more what fewer make. Numbers are compared with the units of small kinds that count in them: of
-//! who is between two tables, whatever their kinds, one more than k − 1 is seen, by what leaves and by what is kept back.
+//! Tables grouped by different keys are not compared, nor are sums of several groups: the owner reads those together. Three
+//! tables may reveal, by two differences of k units or more, a number that is about fewer. Numbers are compared with the units of
+//! small kinds that count in them: of the people between two tables, whatever their kinds, one more than k − 1 is seen, both by
+//! what is released and by what is suppressed.
 
 use std::collections::HashMap;
 
@@ -31,12 +35,12 @@ use tidegate_protocol::job::Key;
 
 use crate::{Code, KindOfUnits, Largest, Measure, Plan};
 
-/// What is remembered of an exact table that has left.
+/// Record of an exact table already released.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Left {
-    /// Names of its key columns.
+    /// Names of the table's key columns.
     pub keys: Vec<String>,
-    /// Its large groups.
+    /// The table's large groups.
     groups: Vec<LeftGroup>,
 }
 
@@ -53,7 +57,7 @@ struct LeftGroup {
     columns: Vec<Number>,
 }
 
-/// What a column measures.
+/// Quantity measured by a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Like {
@@ -62,19 +66,19 @@ enum Like {
     Sum,
 }
 
-/// A number of a group, before it is rounded.
+/// A number of a group, before rounding.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Number {
     like: Like,
-    /// How many units add to it.
+    /// Number of contributing units.
     units: i64,
-    /// In the column's unit, as is `largest`.
+    /// Sum in the column's unit, which is also the unit of `largest`.
     sum: f64,
     largest: f64,
 }
 
 impl Number {
-    /// Those of a group whose units these are.
+    /// Computes the numbers of a group from its kinds of units.
     pub(crate) fn all(plan: &Plan, kinds: &[KindOfUnits]) -> Vec<Self> {
         let mut all = Vec::new();
         for (i, column) in plan.shape.columns.iter().enumerate() {
@@ -95,32 +99,32 @@ impl Number {
         all
     }
 
-    /// Whether fewer than `k` units may make the difference.
+    /// Returns whether the two numbers may differ by the contributions of fewer than `k` units.
     fn is_near(&self, other: &Self, k: i64) -> bool {
         let few = (k - 1) as f64 * (self.largest + other.largest);
         (self.units - other.units).abs() < k && (self.sum - other.sum).abs() <= few
     }
 
-    /// Whether it may be few more than none and, at the same time, few less than all of another.
+    /// Returns whether the number may be a few units more than none and, at the same time, a few less than all of another.
     fn is_narrow(&self, k: i64) -> bool {
         (k..2 * k - 1).contains(&self.units)
     }
 }
 
-/// What earlier tables make of a group.
+/// Relation of a group to earlier tables.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Seen {
-    /// Nothing.
+    /// No earlier table matters.
     New,
-    /// These of its numbers, by column, have left already.
+    /// Some of its numbers, by column, have been released already.
     Known(Vec<Option<f64>>),
-    /// It hides others in an earlier table.
+    /// The group hides others in an earlier table.
     Hides,
-    /// It may be few more than none, or few less than an earlier one.
+    /// A number of the group may be a few units more than none, or a few less than an earlier number.
     Narrow,
 }
 
-/// The groups of the tables that left before, by key, those of the oldest table first.
+/// Groups of earlier released tables, by key; for each key the oldest table comes first.
 pub(crate) struct Earlier<'a>(HashMap<String, Vec<&'a LeftGroup>>);
 
 impl<'a> Earlier<'a> {
@@ -131,13 +135,13 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// A key's text, the same for numbers that a file may have rounded in their last place.
+/// Formats a key with numbers shortened: values rounded differently in their last place by a file give the same text.
 fn text(key: &[Key]) -> String {
     let one = |key: &Key| if let Key::Float(value) = key { format!("{value:.12e};") } else { format!("{key:?};") };
     key.iter().map(one).collect()
 }
 
-/// What the tables that left before make of the group `key` with these numbers.
+/// Determines how the group `key` with these numbers relates to the earlier tables.
 pub(crate) fn seen(before: &Earlier<'_>, key: &[Key], mine: &[Number], k: i64) -> Seen {
     let none = vec![];
     let earlier = before.0.get(&text(key)).unwrap_or(&none);
@@ -149,7 +153,7 @@ pub(crate) fn seen(before: &Earlier<'_>, key: &[Key], mine: &[Number], k: i64) -
     if mine.iter().any(narrow) {
         return Seen::Narrow;
     }
-    // Of the same measure first: rows are near to units where few have several.
+    // The same measure first: row counts are close to unit counts where few units have several rows.
     let known = |b: &Number| {
         let near = |same: bool| shown().find(|a| (a.like == b.like) == same && a.is_near(b, k));
         near(true).or_else(|| near(false)).map(|a| a.sum)
@@ -166,12 +170,12 @@ pub(crate) fn seen(before: &Earlier<'_>, key: &[Key], mine: &[Number], k: i64) -
 }
 
 impl Left {
-    /// Nothing yet, of a table with these keys.
+    /// Starts an empty record of a table with these keys.
     pub(crate) fn new(keys: Vec<String>) -> Self {
         Self { keys, groups: vec![] }
     }
 
-    /// Remembers a group's numbers, without those that are known.
+    /// Adds a group's numbers, except known ones.
     pub(crate) fn add(&mut self, key: &[Key], shown: bool, numbers: Vec<Number>, seen: &Seen) {
         let known = |i: usize| matches!(seen, Seen::Known(known) if known[i].is_some());
         let columns: Vec<Number> =

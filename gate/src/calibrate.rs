@@ -1,4 +1,4 @@
-//! From a price to noise scales: how the job's ρ or ε is split, and the threshold that undeclared keys must pass.
+//! From a price to noise scales: how the job's ρ or ε is split, and the threshold for undeclared keys.
 
 use serde::Serialize;
 use tidegate_protocol::{
@@ -8,30 +8,32 @@ use tidegate_protocol::{
 
 use crate::{Afforded, GateError, Keys, Noise, Plan, noise, reduce::Reduce as _};
 
-/// Of its price a draw uses all but a share that covers the rounding of floats by which the price was split.
+/// Fraction of its price used by a draw; the rest covers the float rounding of the split.
 const HAIR: f64 = 1.0 - 1e-12;
 
 /// Threshold on the noisy number of units of a group with an undeclared key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
-    /// Groups of fewer units never appear, and no noise is drawn for them: a table may have millions of them.
+    /// Minimum number of units: smaller groups never appear, and no noise is drawn for them, since a table may have millions of
+    /// them.
     pub least: i64,
     /// A group appears when its noisy number of units is at least this.
     pub tau: i64,
     /// Scale of the noise on the number of units.
     pub scale: f64,
-    /// Most groups that appear: those whose noisy numbers of units are largest.
+    /// Maximum number of groups to appear, chosen by their noisy numbers of units, largest first.
     pub most: u64,
 }
 
-/// How a price is split. Public.
+/// Split of a price. Public.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Split {
-    /// What it buys: of Gaussian noise the numbers are ρ, of Laplace noise pure ε. None of an exact result, which has no price.
+    /// Kind of noise: for Gaussian noise the prices are ρ, for Laplace noise pure ε. `None` for an exact result, which has no
+    /// price.
     pub noise: Option<Noise>,
     /// Price of each column.
     pub columns: Vec<f64>,
-    /// Price of the threshold that undeclared keys must pass, where there is one.
+    /// Price of the threshold for undeclared keys, if any.
     pub threshold: Option<f64>,
 }
 
@@ -40,18 +42,18 @@ pub struct Split {
 pub struct Calibration {
     /// The kind of noise.
     pub noise: Noise,
-    /// Its scale for each part, in grid steps: σ or b.
+    /// Noise scale of each part, in grid steps: σ or b.
     pub scales: Vec<f64>,
-    /// The same for the remainder row, which adds up groups that did not appear.
+    /// Noise scale of each part in the remainder row, the sum of all groups not shown.
     pub remainder: Vec<f64>,
-    /// For undeclared keys.
+    /// Threshold for undeclared keys.
     pub threshold: Option<Threshold>,
-    /// The price it was made for.
+    /// Price for which this was calibrated.
     pub cost: Cost,
 }
 
 impl Plan {
-    /// Splits `cost` over the columns by their weights; the threshold of undeclared keys counts as one more, of weight 1.
+    /// Splits `cost` over the columns by their weights; the threshold of undeclared keys counts as a column of weight 1.
     pub fn split(&self, cost: Cost) -> Split {
         let undeclared = matches!(self.shape.keys, Keys::Undeclared { .. });
         let weights: f64 = self.shape.columns.iter().map(|c| c.weight).sum::<f64>() + f64::from(u8::from(undeclared));
@@ -63,25 +65,25 @@ impl Plan {
 
     /// Splits `cost` ([`Plan::split`]) and finds each part's noise.
     ///
-    /// A unit touches κ groups, and in each `times` moves of a part: their prices add up, in ρ as in pure ε, so a draw may cost
-    /// price_column · share / (κ · times), and σ = Δ₂ / √(2ρ) (Bun and Steinke 2016, Proposition 1.6) or b = Δ₁ / ε (Dwork and Roth 2014,
-    /// Theorem 3.6).
+    /// A unit touches κ groups, and in each of them `times` moves of a part. Their prices add up, in ρ as in pure ε, so a draw
+    /// may cost price_column · share / (κ · times), and σ = Δ₂ / √(2ρ) (Bun and Steinke 2016, Proposition 1.6) or b = Δ₁ / ε
+    /// (Dwork and Roth 2014, Theorem 3.6).
     ///
-    /// The remainder row adds up groups: a unit may be in κ of them, which all did not appear, and moves it by κ · Δ. It appears in none of those then,
-    /// so with Gaussian noise of σ · √κ the κ'²Δ²/(2κσ²) of κ' such groups is no more than the κ'Δ²/(2σ²) that they would have cost. Laplace
-    /// noise of the same b costs κ'Δ/b, which is what they would have cost.
+    /// The remainder row adds up groups: a unit may be in κ groups, none of which appeared, and moves the row by κ · Δ. It then
+    /// appears in none of them, so with Gaussian noise of σ · √κ the κ'²Δ²/(2κσ²) of κ' such groups is no more than the
+    /// κ'Δ²/(2σ²) that they would have cost. Laplace noise of the same b costs κ'Δ/b, which equals what they would have cost.
     ///
     /// # Errors
-    /// [`GateError::Cost`] when neither ρ nor ε is positive, or both are, or δ is zero where keys are undeclared; [`GateError::Shape`] naming the column whose
-    /// noise would be wider than [`SCALE_MAX`](crate::SCALE_MAX).
+    /// Returns [`GateError::Cost`] if neither ρ nor ε is positive, or both are, or δ is zero with undeclared keys;
+    /// [`GateError::Shape`] naming the column whose noise would be wider than [`SCALE_MAX`](crate::SCALE_MAX).
     pub fn calibrate(&self, cost: Cost) -> Result<Calibration, GateError> {
         self.calibrate_within(cost, Afforded::ALL)
     }
 
-    /// [`Plan::calibrate`], for no more groups than `afforded`.
+    /// Calibrates like [`Plan::calibrate`], within the limits `afforded` on groups.
     ///
     /// # Errors
-    /// As [`Plan::calibrate`].
+    /// As for [`Plan::calibrate`].
     pub fn calibrate_within(&self, cost: Cost, afforded: Afforded) -> Result<Calibration, GateError> {
         let (noise, _) = Noise::bought(cost)?;
         let split = self.split(cost);
@@ -106,7 +108,7 @@ impl Plan {
             _ => None,
         };
         self.check_spent(noise, &scales, threshold.map(|t| t.scale), cost)?;
-        // A hair more than √κ, for rounding.
+        // Slightly more than √κ, to cover rounding.
         let wider = if noise == Noise::Gaussian { kappa.sqrt() * (2.0 - HAIR) } else { 1.0 };
         let wide = |(i, scale): (usize, &f64)| {
             let column = || self.shape.columns[self.first.partition_point(|first| *first <= i) - 1].name.clone();
@@ -116,8 +118,10 @@ impl Plan {
         Ok(Calibration { noise, scales, remainder, threshold, cost })
     }
 
-    /// Checks that all draws together cost no more than `cost`: by OpenDP's map, which rounds up, and with every product and sum rounded up as well. The price
-    /// was split in floats; this is the check that nothing was lost on the way.
+    /// Checks that all draws together cost no more than `cost`: by OpenDP's map, which rounds up, and with every product and sum
+    /// rounded up too.
+    ///
+    /// The price was split in floats; this is the check that the split did not exceed it.
     fn check_spent(&self, noise: Noise, scales: &[f64], threshold: Option<f64>, cost: Cost) -> Result<(), GateError> {
         let mut spent = threshold.map_or(Ok(0.0), |scale| noise.source(scale)?.price(1))?;
         for (part, scale) in self.parts.iter().zip(scales) {
@@ -125,14 +129,14 @@ impl Plan {
             spent = (spent + (one * f64::from(part.times)).next_up()).next_up();
         }
         let micro = ((spent * f64::from(self.kappa())).next_up() * 1e6).next_up();
-        // Below 2^53: each is a float.
+        // Below 2^53: each integer is an exact float.
         if micro <= cost.rho_micro.0.max(cost.epsilon_micro.0) as f64 {
             return Ok(());
         }
         Err(GateError::Cost(format!("its noise would cost {} millionths, more than the price", micro.ceil())))
     }
 
-    /// The mechanism's public numbers, for the receipt.
+    /// Returns the mechanism's public numbers, for the receipt.
     pub fn mechanism(&self, calibration: &Calibration) -> Mechanism {
         let columns = self
             .shape
@@ -169,13 +173,16 @@ impl Plan {
     }
 }
 
-/// The threshold at which a unit makes a group appear that could not without it with probability at most `delta`, over all its κ groups.
+/// Computes the threshold at which a unit makes a group appear that could not appear without it with probability at most `delta`,
+/// over all its κ groups.
 ///
-/// Groups of fewer than k units never appear. A unit that comes may lift up to κ groups from k − 1 to k: they are all that can appear on one side
-/// alone, and each does with the probability that k and noise reach τ. With the union bound over κ groups, τ = k + m where P[noise ≥ m] ≤ δ/κ.
+/// Groups of fewer than k units never appear. A unit that is added may lift up to κ groups from k − 1 to k: only these can appear
+/// on one side alone, and each does with the probability that k plus noise reaches τ. By the union bound over κ groups, τ = k + m
+/// where P[noise ≥ m] ≤ δ/κ.
 ///
-/// k is as large as it can be where the owner's floor is the higher one, else a tenth of τ, at least 2, and no smaller than noise for so many groups can be
-/// afforded: groups that hardly anybody is in are many, and noise takes time.
+/// k is as large as possible where the owner's floor is the higher bound, else about a tenth of τ; it is at least 2, and large
+/// enough that noise for all groups of k units or more can be afforded: groups with hardly any units are many, and noise takes
+/// time.
 fn threshold(noise: Noise, scale: f64, delta: f64, kappa: u32, floor: i64, afforded: Afforded) -> Result<Threshold, GateError> {
     let gap = noise.tail(scale, delta / f64::from(kappa))?;
     let least = (floor - gap).max(gap / 10).max(afforded.least).max(2);

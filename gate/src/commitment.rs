@@ -1,22 +1,24 @@
-//! What was noised, committed to: a salted digest of the exact sums, which tells nothing without its salt, and which whoever has salt and rows can make again.
+//! Commitment to the sums before noise: a salted digest of the exact sums, which reveals nothing without its salt; whoever has
+//! salt and rows can recompute it.
 //!
-//! Groups come in pieces and in any order, so their digests are added up (LtHash: Bellare and Micciancio 1997, "A new paradigm for collision-free hashing";
-//! parameters of Lewi, Kim, Maykov and Weis 2019, "Securing update propagation with homomorphic hashing": 1024 numbers of 16 bits, over 200 bits of security).
+//! Groups come in pieces and in any order, so their digests are added up (LtHash: Bellare and Micciancio 1997, "A new paradigm
+//! for collision-free hashing"; parameters of Lewi, Kim, Maykov and Weis 2019, "Securing update propagation with homomorphic
+//! hashing": 1024 numbers of 16 bits, over 200 bits of security).
 
 use tidegate_protocol::{ContentHash, Sha256Digest, job::Key};
 
 use crate::GroupSums;
 
-/// Numbers of an added-up digest.
+/// Number of integers in the added-up digest.
 const NUMBERS: usize = 1024;
 
-/// What the hash of a group is for, as BLAKE3 takes it.
+/// BLAKE3 key derivation context for the hash of a group.
 const CONTEXT: &str = "tidegate.dev 2026-11 group of sums";
 
-/// Fewer groups than this are not worth a thread.
+/// Minimum number of groups per thread.
 const GROUPS_A_THREAD: usize = 512;
 
-/// Sums that are committed to, as they come.
+/// Running commitment to sums, as they arrive.
 #[derive(Clone)]
 pub struct Committing {
     state: [u16; NUMBERS],
@@ -36,14 +38,14 @@ impl std::fmt::Debug for Committing {
 }
 
 impl Committing {
-    /// To these groups alone.
+    /// Commits to these groups alone.
     pub fn to(groups: &[GroupSums]) -> Self {
         let mut committing = Self::default();
         committing.add(groups);
         committing
     }
 
-    /// Adds whole groups: none may come twice. One that nobody is in is as one that does not come.
+    /// Adds whole groups; none may come twice. An empty group counts as absent.
     pub fn add(&mut self, groups: &[GroupSums]) {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len().div_ceil(GROUPS_A_THREAD));
         if threads <= 1 {
@@ -84,7 +86,7 @@ impl Committing {
         self.groups += 1;
     }
 
-    /// SHA-256 of salt (32 bytes), job (32), number of groups (8, little-endian) and the added-up digest (2048).
+    /// Returns the SHA-256 of salt (32 bytes), job (32), number of groups (8, little-endian) and the added-up digest (2048).
     pub fn salted(&self, salt: &[u8; 32], job: &ContentHash) -> Sha256Digest {
         let mut bytes = Vec::with_capacity(72 + 2 * NUMBERS);
         bytes.extend(salt);
@@ -95,7 +97,7 @@ impl Committing {
     }
 }
 
-/// No two groups are written alike: every part says how long it is, or is always as long.
+/// Writes a group to a hash, injectively: every part states its length or has a fixed length.
 fn write(group: &GroupSums, to: &mut blake3::Hasher) {
     let mut put = |bytes: &[u8]| {
         to.update(bytes);

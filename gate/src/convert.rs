@@ -1,4 +1,4 @@
-//! Between ρ and (ε, δ), by OpenDP's own conversion.
+//! Conversion between ρ and (ε, δ), by OpenDP's own conversion.
 
 use opendp::{
     combinators::make_zCDP_to_approxDP, domains::AtomDomain, measurements::make_gaussian, measures::ZeroConcentratedDivergence,
@@ -7,10 +7,10 @@ use opendp::{
 
 use crate::GateError;
 
-/// ε at `delta` of a ρ-zCDP release: OpenDP's conversion (Canonne, Kamath and Steinke 2020, section 2.3).
+/// Returns ε at `delta` of a ρ-zCDP release: OpenDP's conversion (Canonne, Kamath and Steinke 2020, section 2.3).
 ///
 /// # Errors
-/// [`GateError::Cost`] when ρ is not positive or δ not in (0, 1).
+/// Returns [`GateError::Cost`] if ρ is not positive or δ is not in (0, 1).
 pub fn epsilon_of(rho: f64, delta: f64) -> Result<f64, GateError> {
     if !(rho > 0.0 && rho.is_finite() && delta > 0.0 && delta < 1.0) {
         return Err(GateError::Cost(format!("ρ = {rho} must be positive and δ = {delta} in (0, 1)")));
@@ -30,10 +30,10 @@ pub fn epsilon_of(rho: f64, delta: f64) -> Result<f64, GateError> {
     profile.epsilon(delta).map_err(failed)
 }
 
-/// The largest ρ (to one part in a million) whose ε at `delta` is no more than `epsilon`.
+/// Returns the largest ρ (to one part in a million) with ε at `delta` of at most `epsilon`.
 ///
 /// # Errors
-/// [`GateError::Cost`] when ε is not positive or δ not in (0, 1).
+/// Returns [`GateError::Cost`] if ε is not positive or δ is not in (0, 1).
 pub fn rho_of(epsilon: f64, delta: f64) -> Result<f64, GateError> {
     if !(epsilon > 0.0 && epsilon <= 1e3) {
         return Err(GateError::Cost(format!("ε = {epsilon} must be positive and at most 1000")));

@@ -1,41 +1,41 @@
-//! Margins of a table: sums of its groups over one or more of their keys, as equations over its cells.
+//! Margins of a table: sums of its groups over some of their keys, as equations over its cells.
 
 use std::collections::{HashMap, HashSet};
 
 use tidegate_protocol::job::Key;
 
-/// Most steps that the linear algebra over a table's margins may take: some seconds.
+/// Maximum number of steps of the linear algebra over a table's margins: some seconds.
 const MOST_STEPS: u128 = 1 << 33;
 
-/// Beyond so many keys margins are not listed: there are 2ⁿ − 1 kinds of them.
+/// Maximum number of keys for which margins are listed: n keys have 2ⁿ − 1 kinds of margins.
 const MOST_KEYS: usize = 16;
 
 /// The cells of a table and all its margins.
 pub(crate) struct Table {
-    /// Numbers of each cell's key values, one a key.
+    /// Key values of each cell, as numbers.
     pub(crate) ids: Vec<Vec<u32>>,
-    /// Which cells each margin adds up, and over which keys, a bit each. Margins over fewer keys come first.
+    /// Margins: the set of keys summed over, as a bit mask, and the cells added up. Margins over fewer keys come first.
     margins: Vec<(u32, Vec<usize>)>,
-    /// For each set of keys the margin over them that each cell is in.
+    /// For each set of keys, the index of each cell's margin over them.
     at: HashMap<u32, Vec<usize>>,
 }
 
-/// Equations that say something, and nothing twice.
+/// Nontrivial equations, without duplicates.
 pub(crate) struct Equations {
-    /// How many there are.
+    /// Number of equations.
     pub(crate) number: usize,
-    /// Those of each cell, in ascending order.
+    /// Equations of each cell, in ascending order.
     pub(crate) of: Vec<Vec<usize>>,
-    /// Cells of each.
+    /// Cells of each equation.
     pub(crate) cells: Vec<Vec<usize>>,
-    /// The keys over each of which the line of a cell is among them, a bit each.
+    /// For each cell, a bit mask of the keys over which the cell's line is among the equations.
     pub(crate) lines: Vec<u32>,
 }
 
 impl Table {
-    /// The table of these groups; `unnamed` adds a cell that stands for all groups of which nobody knows.
+    /// Builds the table of these groups; `unnamed` adds a cell for all groups unknown to everyone.
     ///
-    /// `None` where the algebra could take more than [`MOST_STEPS`], which follows from the keys alone.
+    /// Returns `None` if the algebra could take more than [`MOST_STEPS`], which follows from the keys alone.
     pub(crate) fn new(keys: &[&[Key]], unnamed: bool) -> Option<Self> {
         let width = keys.first().map_or(usize::from(unnamed), |key| key.len());
         if width > MOST_KEYS {
@@ -73,15 +73,17 @@ impl Table {
         (table.steps() <= MOST_STEPS).then_some(table)
     }
 
-    /// Steps of an elimination at worst.
+    /// Returns the worst-case number of steps of an elimination.
     fn steps(&self) -> u128 {
         let rows = self.margins.iter().filter(|(_, cells)| cells.len() > 1).count() as u128;
         let cells = self.ids.len() as u128;
         rows * rows.min(cells) * cells
     }
 
-    /// The margins that are about more than one cell and not about small ones alone: the others give their cells away without any table. One that others add
-    /// up to is left away.
+    /// Returns the equations of margins covering several cells, not all of them small: the other margins give their cells away
+    /// without any table.
+    ///
+    /// Omits a margin that is the sum of other margins.
     pub(crate) fn equations(&self, small: impl Fn(usize) -> bool) -> Equations {
         let says: Vec<bool> = self.margins.iter().map(|(_, cells)| cells.len() > 1 && cells.iter().any(|i| !small(*i))).collect();
         let follows = |over: u32, cells: &[usize]| {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use tidegate_protocol::job::Key;
 
-/// Compares two keys: NULL before truth values, numbers and texts, and numbers by their values whatever their types.
+/// Compares two keys: NULL sorts before truth values, numbers and texts, and numbers compare by value whatever their types.
 pub(crate) fn compare_keys(a: &[Key], b: &[Key]) -> Ordering {
     let rank = |key: &Key| match key {
         Key::Null => 0,

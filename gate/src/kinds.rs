@@ -1,17 +1,20 @@
-//! For an exact result: the units of a group by kind, so that no number or difference of numbers is about a few of them.
+//! For an exact result: the units of a group by kind, to keep every number and difference of numbers from being about a few of
+//! them.
 //!
-//! Two numbers of one group, a count and the same count under a condition, tell by their difference of those who are in one of them alone; several tell of
-//! whoever can be told apart by all of them. So units are put together by what of their contributions is nought, one, a bound of the column or the same as in
-//! another column ([`Code`]): units of one [`Kind`] look alike to every sum and difference of columns but for values of their own, and of those the rules for
-//! dominance take care.
+//! Two numbers of one group, a count and the same count under a condition, reveal by their difference something about the units
+//! in only one of them; several numbers reveal something about any units that all of them together can tell apart. So units are
+//! grouped by whether their contributions are nought, one, a bound of the column or the same as in another column ([`Code`]):
+//! units of one [`Kind`] look alike to every sum and difference of columns except for values of their own, which the dominance
+//! rules cover.
 //!
-//! A kind of fewer than k units counts as the nearest that has k ([`Codes::join_small`]). What leaves is the table of people of whom each kind has k or more
-//! members, or none.
+//! A kind of fewer than k units counts as the nearest kind that has k ([`Codes::join_small`]). The released table is a table of
+//! people in which each kind has k or more members, or none.
 //!
 //! # What is decided, and from what
-//! Whether a group is shown follows from its kinds of k units or more, as they are without the others, and from public numbers: how many kinds there can be
-//! ([`Codes::possible`]) is bounded before anything runs. Were small kinds asked, alone or added up, who knows k − 1 of their units would see by what is kept
-//! back whether there is one more. So nothing bounds how many units small kinds have together, and a number is off by as many as its columns tell apart.
+//! Whether a group is shown follows from its kinds of k units or more, as they are without the others, and from public numbers:
+//! how many kinds there can be ([`Codes::possible`]) is bounded before anything runs. If small kinds were consulted, alone or
+//! added up, someone who knows k − 1 of their units would see from what is suppressed whether there is one more. So nothing
+//! bounds how many units small kinds have together, and a number is off by as many as its columns tell apart.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GateError, Kind as PartKind, Measure, Plan, Sum, largest::Largest};
 
-/// Most kinds of units that a result's columns may be able to tell apart.
+/// Maximum number of kinds of units told apart by a result's columns.
 const MOST: u64 = 4096;
 
-/// What a unit adds to a lane.
+/// Class of a unit's contribution to a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Code {
     /// Nothing.
@@ -33,41 +36,42 @@ pub enum Code {
     Low,
     /// The column's upper bound.
     High,
-    /// Exactly what it adds to this earlier lane, which is a value of its own.
+    /// Exactly the unit's contribution to this earlier lane, which is a value of its own.
     As(u16),
     /// A value of its own.
     Own,
 }
 
-/// Units of one kind, added up.
+/// Units of a kind, added up.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kind {
-    /// What they add to each lane.
+    /// Class of their contribution to each lane.
     pub codes: Vec<Code>,
-    /// How many they are.
+    /// Number of units.
     pub units: i64,
     /// Their sums.
     pub lanes: Vec<i128>,
-    /// The largest of what they add to each lane.
+    /// Largest of their contributions to each lane.
     pub largest: Vec<Largest>,
 }
 
 /// The units of a group, by kind.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Kinds {
-    /// By their codes.
+    /// Kinds, sorted by their codes.
     list: Vec<Kind>,
 }
 
-/// A group's kinds of k units or more, at least one of them.
+/// A group's kinds with k units or more, if there are any.
 pub(crate) struct Joined {
-    /// As they are: what is decided is decided from these alone.
+    /// Kinds without the units of smaller kinds: all decisions are made from these alone.
     pub(crate) large: Vec<Kind>,
-    /// With the units of smaller kinds, which count as theirs: what is shown. Their largest are those of `large`, as no unit that joined adds more.
+    /// Kinds with the units of smaller kinds, which count as theirs: these are shown. Their `largest` are those of `large`, as no
+    /// unit that joined adds more.
     pub(crate) all: Vec<Kind>,
 }
 
-/// What tells kinds apart, of each lane: in steps of its grid.
+/// Constants of each lane for telling kinds apart, in steps of its grid.
 #[derive(Debug, Clone)]
 pub struct Codes {
     lanes: Vec<LaneCodes>,
@@ -83,7 +87,7 @@ struct LaneCodes {
 }
 
 impl LaneCodes {
-    /// The value that a code stands for, where all units of it add the same.
+    /// Returns the value of a code, if all units with this code add the same.
     fn value(&self, code: Code) -> Option<i64> {
         match code {
             Code::Nought => Some(0),
@@ -94,7 +98,7 @@ impl LaneCodes {
         }
     }
 
-    /// How many values have a code of their own, and how many have not.
+    /// Returns how many values have a code of their own, and how many have not.
     fn values(&self) -> (u64, u64) {
         let inside = |value: &i64| (self.clip.0..=self.clip.1).contains(value);
         let constants: BTreeSet<i64> = [Some(0), self.one, self.low, self.high].into_iter().flatten().filter(inside).collect();
@@ -104,7 +108,7 @@ impl LaneCodes {
 }
 
 impl Plan {
-    /// What tells kinds of units apart in a result of counts and sums.
+    /// Returns the codes for telling kinds of units apart in a result of counts and sums.
     pub fn codes(&self) -> Codes {
         let mut lanes = Vec::new();
         for (i, column) in self.shape.columns.iter().enumerate() {
@@ -119,7 +123,7 @@ impl Plan {
         Codes { lanes }
     }
 
-    /// Checks that the columns of an exact result do not tell more kinds of units apart than can be kept.
+    /// Checks the number of kinds of units told apart by an exact result's columns against [`MOST`].
     pub(crate) fn check_kinds(&self) -> Result<(), GateError> {
         let codes = self.codes();
         for (i, column) in self.shape.columns.iter().enumerate() {
@@ -138,7 +142,7 @@ impl Plan {
 }
 
 impl Codes {
-    /// Clips what a unit adds, and says of which kind that makes it.
+    /// Clips a unit's contributions and returns the codes of its kind with them.
     fn of(&self, tally: &[i64]) -> (Vec<Code>, Vec<i64>) {
         let added: Vec<i64> = tally.iter().zip(&self.lanes).map(|(v, lane)| (*v).clamp(lane.clip.0, lane.clip.1)).collect();
         let mut codes = Vec::with_capacity(added.len());
@@ -152,7 +156,7 @@ impl Codes {
         (codes, added)
     }
 
-    /// How many kinds of units the first `lanes` lanes can tell apart at most, by public numbers alone.
+    /// Returns an upper bound on the number of kinds of units told apart by the first `lanes` lanes, from public numbers alone.
     pub(crate) fn possible(&self, lanes: usize) -> u64 {
         let lanes = &self.lanes[..lanes];
         let steps: BTreeSet<u64> = lanes.iter().map(|lane| lane.step.to_bits()).collect();
@@ -160,9 +164,9 @@ impl Codes {
             let lanes: Vec<&LaneCodes> = lanes.iter().filter(|lane| lane.step.to_bits() == step).collect();
             let (lo, hi) = lanes.iter().fold((0, 0), |(lo, hi), lane| (lane.clip.0.min(lo), lane.clip.1.max(hi)));
             let one = u64::from(lanes.iter().all(|lane| lane.one.is_some_and(|one| one <= hi)));
-            // Nought is no lane's own value, nor is one.
+            // Neither nought nor one is ever a lane's own value.
             let most = u64::try_from(hi - lo).unwrap_or(0).saturating_sub(one);
-            // By how many values of their own the lanes before have: these the next may have too.
+            // Ways by number of distinct own values so far: the next lane may have these too.
             let mut ways = vec![1u64];
             for lane in lanes {
                 let (constants, own) = lane.values();
@@ -181,7 +185,8 @@ impl Codes {
         steps.into_iter().map(of_step).fold(1, u64::saturating_mul)
     }
 
-    /// The first of the kinds `to` where units of the kind `from` would add something else to the fewest lanes, were they of that one.
+    /// Returns the first of the kinds `to` under which units of the kind `from` would change their contribution to the fewest
+    /// lanes.
     fn nearest(&self, from: &[Code], to: &[Kind]) -> Option<usize> {
         let alike = |i: usize, j: usize| match (self.lanes[i].value(from[i]), self.lanes[j].value(from[j])) {
             (Some(x), Some(y)) => x == y,
@@ -195,7 +200,7 @@ impl Codes {
         };
         let mut best: Option<(usize, usize)> = None;
         for (at, kind) in to.iter().enumerate() {
-            // Not the larger: how many a kind has beyond k plays no part.
+            // Ties do not go to the larger kind: how many units a kind has beyond k plays no part.
             let least = best.map_or(usize::MAX, |(least, _)| least);
             let changes = kind.codes.iter().enumerate().filter(|(i, code)| !stays(*i, **code)).take(least).count();
             if changes < least {
@@ -205,8 +210,10 @@ impl Codes {
         best.map(|(_, at)| at)
     }
 
-    /// The lanes of `small` once its units count as units of `large`: what has one value there has it, and what has values of their own is within the largest
-    /// but `most` − 1 of those.
+    /// Computes the lanes of `small` once its units count as units of `large`.
+    ///
+    /// A lane that has one value in `large` gets that value; values of their own are kept within the `most`-th largest of
+    /// `large`.
     fn recoded(&self, small: &Kind, large: &Kind, most: usize) -> Vec<i128> {
         let mut lanes = small.lanes.clone();
         for (i, code) in large.codes.iter().enumerate() {
@@ -222,11 +229,12 @@ impl Codes {
         lanes
     }
 
-    /// Has every kind of fewer than `k` units count as the nearest of the others. `None` where there is no other.
+    /// Counts every kind of fewer than `k` units as the nearest of the other kinds. Returns `None` if there is no other.
     ///
-    /// Which that is follows from its codes and from what kinds there are of `k` units or more: where a small kind's units are of that one instead, all comes
-    /// out the same. None of its units adds more to a lane than the largest of that kind but `most` − 1: what `most` units do not dominate without them, they
-    /// do not with them.
+    /// The nearest kind follows from the small kind's codes and from which kinds have `k` units or more: if a small kind's units
+    /// were of that kind instead, the result would be the same. None of its units adds more to a lane than the `most`-th largest
+    /// contribution of that kind: a sum that `most` units do not dominate without the small kind's units, they do not dominate
+    /// with them.
     pub(crate) fn join_small(&self, kinds: &Kinds, k: i64, most: usize) -> Option<Joined> {
         let (large, small): (Vec<Kind>, Vec<Kind>) = kinds.list.iter().cloned().partition(|kind| kind.units >= k);
         let mut all = large.clone();
@@ -239,7 +247,7 @@ impl Codes {
         (!large.is_empty()).then_some(Joined { large, all })
     }
 
-    /// Whether all units of a kind add the same to both lanes, and something.
+    /// Returns whether all units of a kind add the same nonzero value to both lanes.
     pub(crate) fn tied(&self, kind: &Kind, a: usize, b: usize) -> bool {
         match (self.lanes[a].value(kind.codes[a]), self.lanes[b].value(kind.codes[b])) {
             (Some(x), Some(y)) => x != 0 && x as f64 * self.lanes[a].step == y as f64 * self.lanes[b].step,
@@ -249,7 +257,7 @@ impl Codes {
     }
 }
 
-/// The lane whose value a lane has that has no constant.
+/// Returns the lane from which a lane without a constant takes its value.
 fn root(codes: &[Code], lane: usize) -> usize {
     if let Code::As(j) = codes[lane] { usize::from(j) } else { lane }
 }
@@ -263,14 +271,14 @@ impl Kind {
 }
 
 impl Kinds {
-    /// Adds one unit's tally.
+    /// Adds a unit's tally.
     pub fn add(&mut self, codes: &Codes, tally: &[i64]) {
         let (codes, added) = codes.of(tally);
         let largest = added.iter().map(|v| Largest::of_equal(*v, 1)).collect();
         self.take(&Kind { codes, units: 1, lanes: added.into_iter().map(i128::from).collect(), largest });
     }
 
-    /// Adds those of other units.
+    /// Adds the units of another group part.
     pub fn merge(&mut self, other: &Self) {
         other.list.iter().for_each(|kind| self.take(kind));
     }
@@ -282,7 +290,7 @@ impl Kinds {
         }
     }
 
-    /// Whether they are all units of a group of so many units, with these sums.
+    /// Returns whether these are all units of a group with so many units and these sums.
     pub(crate) fn add_up_to(&self, units: i64, lanes: &[i128]) -> bool {
         let sum = |lane: usize| self.list.iter().map(|kind| kind.lanes[lane]).sum::<i128>();
         let fits = |kind: &Kind| [kind.codes.len(), kind.lanes.len(), kind.largest.len()] == [lanes.len(); 3];
@@ -290,7 +298,7 @@ impl Kinds {
         self.list.iter().all(fits) && all() && self.list.iter().map(|kind| kind.units).sum::<i64>() == units
     }
 
-    /// Writes them to a hash, no two alike.
+    /// Writes the kinds to a hash; no two are written alike.
     pub(crate) fn write(&self, put: &mut dyn FnMut(&[u8])) {
         put(&(self.list.len() as u64).to_le_bytes());
         for kind in &self.list {

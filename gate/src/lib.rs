@@ -2,9 +2,10 @@
 //!
 //! # Goals
 //! - One small place where privacy is enforced: clip, sum in integers, threshold, noise, price.
-//! - Two halves. *Accumulate* ([`Plan::lay`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, holds one small state a
-//!   group. *Release* ([`release()`]) runs in the node alone and is the only constructor of [`Released`].
-//! - The other way out, for a job that the owner has approved byte by byte: exact and rounded, small and dominated groups kept back ([`review()`]).
+//! - Two halves. *Accumulate* ([`Plan::lay`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, and holds one small
+//!   state per group. *Release* ([`release()`]) runs in the node alone and is the only constructor of [`Released`].
+//! - The other way out, for a job that the owner has approved byte by byte: exact and rounded, small and dominated groups
+//!   suppressed ([`review()`]).
 //! - No float carries a secret sum; noise is drawn on the integer grid.
 //!
 //! # Non-goals
@@ -12,12 +13,12 @@
 //!   states κ and prices it.
 //!
 //! # Path
-//! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`Releasing`] → [`Released`].
-//! What can be measured, and why the noise covers it, is in `reduce/`, a file each. What is claimed of each mechanism, and which test holds it:
-//! `PROOFS.md` beside `src/`.
+//! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`Releasing`] → [`Released`]. What
+//! can be measured, and why the noise covers it, is in `reduce/`, one file each. The claims about each mechanism, and the test
+//! for each claim: `PROOFS.md` beside `src/`.
 //!
 //! # Adjacency
-//! Two datasets are neighbours when one has one privacy unit more (`add-remove-one-unit`). Over a fixed number of blocks the unit
+//! Two datasets are neighbours if one has one privacy unit more (`add-remove-one-unit`). Over a fixed number of blocks the unit
 //! can change one block's vector to any other within the bounds (`change-one-block`).
 
 #![forbid(unsafe_code)]

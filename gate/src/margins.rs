@@ -1,21 +1,24 @@
-//! Secondary suppression: which groups are kept back beside those that a rule keeps back, so that no margins give these away.
+//! Secondary suppression: chooses further groups to suppress, to keep margins from giving away a group suppressed by a rule.
 //!
-//! The attacker knows every margin of the named groups, over one key and over several, and whatever is shown; each margin is an equation over what is kept back
-//! ([`crate::equations`]). Small groups are of 0 to k − 1 units, so the attacker may know or guess all of them but one: what hides a group is groups of k units or
-//! more. So each protected group's column of the equations must be a sum of multiples of the columns of large groups that are kept back, itself left out. Then it
-//! can change with them alone, no equation gives it away, and every margin of a small group has k units or more that are kept back of it.
+//! The attacker knows every margin of the named groups, over one key and over several, and everything shown; each margin is an
+//! equation over the suppressed groups ([`crate::equations`]). Small groups have 0 to k − 1 units, so the attacker may know or
+//! guess all of them but one: a group can hide only behind groups of k units or more. So each protected group's column of the
+//! equations must be a sum of multiples of the columns of suppressed large groups other than itself. Then it can change with them
+//! alone, no equation gives it away, and in every margin of a small group k units or more are suppressed.
 //!
-//! # Which are kept back
-//! 1. A cube whose other corners are large (Giessing and Repsilber 2002, the hypercube method of τ-ARGUS): the one with the fewest corners that would be shown.
-//! 2. Where there is none, an elimination over all large groups finds which of them do ([`crate::solve`]).
-//! 3. Where none do, the margins alone give the group away: everything large that a margin has beside it is kept back too.
+//! # Which groups are suppressed
+//! 1. The corners of a cube whose other corners are large (Giessing and Repsilber 2002, the hypercube method of τ-ARGUS): the
+//!    cube with the fewest corners that would be shown.
+//! 2. Where there is no such cube, an elimination over all large groups finds which of them hide the group ([`crate::solve`]).
+//! 3. Where none do, the margins alone give the group away: every large group in one of its margins is suppressed too.
 //!
-//! All choices follow from fates and from the order in which the groups were named, never from sizes: were the smallest taken, its size would be known to be at
-//! most that of the smallest shown, and a margin less that much would tell a small group from an empty one.
+//! All choices follow from fates and from the order in which the groups were named, never from sizes: if the smallest group were
+//! taken, its size would be known to be at most that of the smallest shown, and a margin less that much would tell a small group
+//! from an empty one.
 //!
 //! # What is not promised
-//! Bounds: that sizes are not negative and those of large groups k or more can confine a group that no equation gives (τ-ARGUS calls it a protection interval).
-//! Margins of one group, or of small groups alone: who knows those needs no table.
+//! Bounds: sizes are not negative and those of large groups are k or more, which can confine a group that no equation gives away
+//! (τ-ARGUS calls it a protection interval). Margins of one group, or of small groups alone: whoever knows those needs no table.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,21 +30,21 @@ use crate::{
     solve::{self, Column},
 };
 
-/// Most cubes that are tried; where there may be more, the elimination does alone.
+/// Maximum number of cubes to try; where there may be more, only the elimination runs.
 const MOST_CUBES: usize = 1 << 28;
 
-/// What becomes of a group.
+/// Outcome for a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It has no kind of as many units as may be shown, or no units.
+    /// The group has no kind of as many units as may be shown, or no units.
     Small,
-    /// A rule keeps it back, though its units are many enough.
+    /// A rule suppresses the group, despite enough units.
     Hidden,
-    /// It may be shown.
+    /// The group may be shown.
     Shown,
-    /// It is shown, and would hide nobody: an earlier table has shown as much.
+    /// The group is shown but would hide nobody: an earlier table has shown as much.
     Known,
-    /// It may be shown, and is kept back for the others' sake.
+    /// The group could be shown, but is suppressed to protect others.
     Beside,
 }
 
@@ -50,7 +53,7 @@ impl Fate {
         matches!(self, Self::Shown | Self::Known)
     }
 
-    /// Other groups can hide behind it.
+    /// Returns whether other groups can hide behind the group.
     fn hides(self) -> bool {
         matches!(self, Self::Hidden | Self::Beside | Self::Shown)
     }
@@ -60,16 +63,17 @@ impl Fate {
     }
 }
 
-/// Whether a table of these groups is small enough that its margins can be looked at.
+/// Returns whether a table of these groups is small enough for its margins to be examined.
 pub fn margins_fit(declared: &[Vec<Key>]) -> bool {
     Table::new(&declared.iter().map(Vec::as_slice).collect::<Vec<_>>(), false).is_some()
 }
 
-/// Keeps back more groups until no margins give away one that a rule keeps back. Those first in `order` go first. Of groups that are not named (`unlisted`) small
-/// ones are as if they were not there, and there may always be one.
+/// Suppresses more groups until no margins give away a group suppressed by a rule, in ascending `order`.
+///
+/// For groups that are not named (`unlisted`), small ones are treated as if they were not there, and there may always be one.
 ///
 /// # Errors
-/// [`GateError::Misfit`] where there are too many, which [`margins_fit`] says before.
+/// Returns [`GateError::Misfit`] if there are too many groups, which [`margins_fit`] tells beforehand.
 pub(crate) fn protect(keys: &[&[Key]], order: &[usize], fates: &mut [Fate], unlisted: bool) -> Result<(), GateError> {
     let seen: Vec<usize> = (0..keys.len()).filter(|i| !(unlisted && fates[*i] == Fate::Small)).collect();
     let keys: Vec<&[Key]> = seen.iter().map(|i| keys[*i]).collect();
@@ -106,7 +110,7 @@ impl Keeping<'_> {
         }
     }
 
-    /// Keeps back the corners of a cube for each protected group that has one. Returns the others.
+    /// Suppresses the corners of a cube for each protected group with a cube. Returns the other protected groups.
     fn cubes(&mut self) -> Vec<usize> {
         let (cells, width) = (self.fates.len(), self.table.ids.first().map_or(0, Vec::len));
         let protected = (0..cells).filter(|i| self.fates[*i].is_protected() && !self.equations.of[*i].is_empty());
@@ -118,13 +122,13 @@ impl Keeping<'_> {
         protected.into_iter().filter(|p| self.cube(&places, *p).map(|corners| self.keep(corners)).is_none()).collect()
     }
 
-    /// The corners, beside `p`, of the cube that hides it with the fewest groups that would be shown.
+    /// Returns the corners, apart from `p`, of the cube hiding `p` with the fewest groups otherwise shown.
     fn cube(&self, places: &HashMap<&[u32], usize>, p: usize) -> Option<Vec<usize>> {
         let (over, own) = (self.equations.lines[p], &self.table.ids[p]);
         let opposite = |ids: &Vec<u32>| ids.iter().zip(own).enumerate().all(|(d, (a, b))| (a != b) == (over >> d & 1 == 1));
         let mut best: Option<((usize, usize), Vec<usize>)> = None;
         for ids in self.table.ids.iter().filter(|ids| opposite(ids)) {
-            // Each set of the keys over which it has a line, but the empty one: that is `p`.
+            // Each nonempty subset of the keys over which it has a line: the empty one is `p`.
             let (mut corners, mut cost, mut corner) = (Vec::new(), (0, 0), over);
             while corner != 0 {
                 let at: Vec<u32> = (0..own.len()).map(|d| if corner >> d & 1 == 1 { ids[d] } else { own[d] }).collect();
@@ -146,7 +150,7 @@ impl Keeping<'_> {
         best.map(|(_, corners)| corners)
     }
 
-    /// Whether all equations still hold where `p` has one more, and each of the corners so many more.
+    /// Returns whether all equations still hold if `p` grows by 1, and each corner by its given number.
     fn balanced(&self, p: usize, corners: &[(usize, i32)]) -> bool {
         let mut sums: HashMap<usize, i32> = HashMap::new();
         for (i, more) in corners.iter().chain([&(p, 1)]) {
@@ -155,7 +159,8 @@ impl Keeping<'_> {
         sums.values().all(|sum| *sum == 0)
     }
 
-    /// Keeps back one large group of each margin that has small ones and no other: who knows that margin alone knows of k units or more.
+    /// Suppresses a large group of each margin with small groups and no suppressed group: someone who knows only this margin
+    /// knows of k units or more.
     fn lines(&mut self) {
         for cells in &self.equations.cells {
             let bare = cells.iter().any(|i| self.fates[*i] == Fate::Small)
@@ -167,14 +172,15 @@ impl Keeping<'_> {
         }
     }
 
-    /// Keeps back what `left`, of which no cube was found, can change with.
+    /// Suppresses the groups with which `left`, the groups without a cube, can change.
     fn eliminate(&mut self, left: Vec<usize>) {
         if left.is_empty() {
             return;
         }
         let targets: BTreeSet<usize> = left.into_iter().collect();
         let mut columns: Vec<usize> = (0..self.fates.len()).filter(|i| self.fates[*i].hides() && !targets.contains(i)).collect();
-        // What is kept back anyway comes first, then what goes first; small groups come last, so that nothing else is a sum of them.
+        // Groups suppressed anyway come first, then the others by `order`; small groups come last, so that nothing else is a sum
+        // of them.
         columns.sort_by_key(|i| (self.fates[*i] == Fate::Shown, self.order[*i]));
         let first = columns.len();
         columns.extend(targets.iter().filter(|i| self.fates[**i] == Fate::Hidden));
@@ -186,7 +192,7 @@ impl Keeping<'_> {
         for (j, answer) in (first..).zip(&found) {
             let Column::Sum(parts) = answer else { continue };
             safe.insert(j);
-            // Those of its own kind that it changes with are hidden by the same.
+            // Groups of the same kind that it changes with are hidden by the same groups.
             safe.extend(parts.iter().filter(|part| **part >= if j < small { first } else { small }));
             keep.extend(parts.iter().filter(|part| **part < first).map(|part| columns[*part]));
         }

@@ -1,10 +1,11 @@
 //! Discrete Gaussian and Laplace noise: OpenDP's proven mechanisms over unbounded integers.
 //!
-//! A sum goes *into* the mechanism ([`Source::noise`]) and a [`Noisy`] comes out: nothing else makes one. OpenDP's `MakeNoise` of `ZExpFamily` over vectors of
-//! `IBig` is the mechanism whose privacy map prices it, so no integer on the way has an end at which it saturates or wraps.
+//! A sum goes *into* the mechanism ([`Source::noise`]) and a [`Noisy`] comes out: nothing else makes one. OpenDP's `MakeNoise` of
+//! `ZExpFamily` over vectors of `IBig` is the mechanism whose privacy map prices it, so no integer on the way has a limit at
+//! which it saturates or wraps.
 //!
-//! A scale is a dyadic rational of [`SCALE_BITS`] significant bits between [`SCALE_MIN`] and [`SCALE_MAX`] steps, rounded up: what the map is asked about is
-//! exactly what is drawn from.
+//! A scale is a dyadic rational of [`SCALE_BITS`] significant bits between [`SCALE_MIN`] and [`SCALE_MAX`] steps, rounded up: the
+//! map is asked about exactly the scale that noise is drawn from.
 
 use dashu::{base::Approximation, integer::IBig, rational::RBig};
 use opendp::{
@@ -20,30 +21,32 @@ use tidegate_protocol::Cost;
 
 use crate::{GateError, Part};
 
-/// Smallest scale of noise, in steps. Below it noise is 0 but with a probability that nobody would see.
+/// Smallest noise scale, in steps. At smaller scales noise is 0 except with a probability nobody would see.
 pub const SCALE_MIN: f64 = 1.0 / (1u64 << 20) as f64;
 
-/// Largest scale of noise, in steps: 2^80.
+/// Largest noise scale, in steps: 2^80.
 pub const SCALE_MAX: f64 = (1u128 << 80) as f64;
 
-/// Significant bits of a scale. Rounding up to them widens noise by 2^-23 at most, and keeps the exact sampler's fractions short.
+/// Number of significant bits of a scale. Rounding up to them widens noise by 2^-23 at most, and keeps the exact sampler's
+/// fractions short.
 const SCALE_BITS: u32 = 24;
 
-/// Most steps from the fewest units that can appear to the threshold.
+/// Maximum number of steps between the fewest units of a group to appear and the threshold.
 const GAP_MAX: f64 = (1u64 << 50) as f64;
 
-/// What an interval of 95 % misses.
+/// Probability of a 95 % interval missing the true value.
 const MISSED: f64 = 0.05;
 
-/// A normal variable is no further from zero than so many standard deviations with 95 %.
+/// Number of standard deviations within which a normal variable lies with 95 %.
 const NORMAL: f64 = 1.959_963_984_540_054;
 
-/// The integers from 1 on, with what a discrete Gaussian of this scale, up to 8, has at each and at its negative, relative to what it has at 0.
+/// Lists the positive integers, each with the mass of a discrete Gaussian of this scale, up to 8, there and at its negative
+/// together, relative to the mass at 0.
 fn masses(scale: f64) -> impl Iterator<Item = (f64, f64)> {
     (1..=100u32).map(f64::from).map(move |k| (k, 2.0 * (-0.5 * (k / scale).powi(2)).exp()))
 }
 
-/// Which noise a price buys, and what it is paid in.
+/// Kind of noise bought by a price, and so the price's currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Noise {
@@ -55,10 +58,10 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// The noise that `cost` buys, and how much of its currency that is.
+    /// Returns the noise bought by `cost`, and the amount of its currency.
     ///
     /// # Errors
-    /// [`GateError::Cost`] where it buys none, or both.
+    /// Returns [`GateError::Cost`] if it buys neither noise, or both.
     pub fn bought(cost: Cost) -> Result<(Self, f64), GateError> {
         match (cost.rho_micro.0, cost.epsilon_micro.0) {
             (1.., 0) => Ok((Self::Gaussian, cost.rho_micro.rho())),
@@ -67,7 +70,7 @@ impl Noise {
         }
     }
 
-    /// Its name in receipts.
+    /// Returns the name used in receipts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gaussian => "discrete-gaussian",
@@ -75,12 +78,12 @@ impl Noise {
         }
     }
 
-    /// The noise that receipts call so.
+    /// Returns the noise with this name in receipts.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Gaussian, Self::Laplace].into_iter().find(|noise| noise.name() == name)
     }
 
-    /// How far the lanes of `part` move, in the sense that this noise is paid by.
+    /// Returns how far the lanes of `part` move, in the norm by which this noise is priced.
     pub fn sensitivity(self, part: &Part) -> i64 {
         match self {
             Self::Gaussian => part.sensitivity,
@@ -88,23 +91,24 @@ impl Noise {
         }
     }
 
-    /// How far the lanes of `part` move in all its moves together, in the column's unit: what receipts say.
+    /// Returns how far the lanes of `part` move in all its moves together, in the column's unit, as stated in receipts.
     pub(crate) fn moves(self, part: &Part) -> f64 {
         let times = f64::from(part.times);
         self.sensitivity(part) as f64 * part.step * if self == Self::Gaussian { times.sqrt() } else { times }
     }
 
-    /// Finds the smallest scale (in steps) at which OpenDP's own map charges no more than `price` for a move of `sensitivity` steps.
+    /// Finds the smallest scale (in steps) at which OpenDP's own map charges no more than `price` for a move of `sensitivity`
+    /// steps.
     ///
     /// # Errors
-    /// The problem in words, where no scale between [`SCALE_MIN`] and [`SCALE_MAX`] does.
+    /// Returns a description of the problem if no scale between [`SCALE_MIN`] and [`SCALE_MAX`] fits.
     pub(crate) fn scale_for(self, sensitivity: i64, price: f64) -> Result<f64, String> {
         let wanted = match self {
             Self::Gaussian => sensitivity as f64 / (2.0 * price).sqrt(),
             Self::Laplace => sensitivity as f64 / price,
         };
         let mut scale = within(wanted)?;
-        // The first fits, or the second where a last place was lost on the way.
+        // The first scale fits, or the second if a last place was lost in rounding.
         for _ in 0..2 {
             let charged = self.source(scale).and_then(|source| source.price(sensitivity)).map_err(|e| e.to_string())?;
             if charged <= price {
@@ -115,9 +119,12 @@ impl Noise {
         Err(format!("no noise scale fits a price of {price}"))
     }
 
-    /// The standard deviation, in steps, of noise of this scale. Of the discrete Laplace √(2α)/(1 − α) with α = e^(−1/b), which is 1/(√2 · sinh(1/2b)); of the
-    /// discrete Gaussian from its masses, and σ itself from 2 on, where they differ by less than a float's last place (Canonne, Kamath and Steinke 2020, Fact 21
-    /// and Corollary 9). Noise of a small scale is 0 nearly always, and varies far less than its scale says.
+    /// Returns the standard deviation, in steps, of noise of this scale.
+    ///
+    /// For the discrete Laplace it is √(2α)/(1 − α) with α = e^(−1/b), which is 1/(√2 · sinh(1/2b)); for the discrete Gaussian it
+    /// is computed from its masses, and is σ itself from 2 on, where they differ by less than a float's last place (Canonne,
+    /// Kamath and Steinke 2020, Fact 21 and Corollary 9). Noise of a small scale is 0 nearly always, and varies far less than its
+    /// scale says.
     pub fn deviation(self, scale: f64) -> f64 {
         match self {
             Self::Gaussian if scale >= 2.0 => scale,
@@ -130,9 +137,9 @@ impl Noise {
         }
     }
 
-    /// The continuous noise of this scale is no further from zero than this with 95 %, in steps: z·σ, or b · ln 20.
+    /// Returns the bound, in steps, within which the continuous noise of this scale lies with 95 %: z·σ, or b · ln 20.
     ///
-    /// A sum of several Laplace draws is nearer to a normal variable, so of its deviation fewer are enough: 1.96 to 2.12.
+    /// A sum of several Laplace draws is closer to a normal variable, so fewer of its deviations are enough: 1.96 to 2.12.
     pub(crate) fn wide(self, scale: f64) -> f64 {
         match self {
             Self::Gaussian => scale * NORMAL,
@@ -140,10 +147,11 @@ impl Noise {
         }
     }
 
-    /// The fewest steps that noise of this scale is within with 95 %, to each side; of a wide Gaussian, one more at most.
+    /// Returns the fewest steps within which noise of this scale lies with 95 %, to each side; for a wide Gaussian, one more at
+    /// most.
     pub fn half(self, scale: f64) -> f64 {
         match self {
-            // Its integers gather what lies half a step around them.
+            // Each integer gathers the mass within half a step around it.
             Self::Gaussian if scale >= 8.0 => (scale * NORMAL + 0.5).floor(),
             Self::Gaussian => {
                 let all: f64 = 1.0 + masses(scale).map(|(_, mass)| mass).sum::<f64>();
@@ -162,15 +170,17 @@ impl Noise {
 
     /// Returns an m ≥ 1 with P[X ≥ m] ≤ `tail`: the smallest, or one a hair above it.
     ///
-    /// A discrete Gaussian's tail is no heavier than the continuous one's, one step on: P[X ≥ m] ≤ P[N(0, σ²) ≥ m − 1] (Canonne, Kamath and Steinke
-    /// 2020, Proposition 25). The discrete Laplace's is αᵐ/(1 + α), α = e^(−1/b), so m = −b · ln(tail · (1 + α)).
+    /// A discrete Gaussian's tail is no heavier than the continuous one's, one step on: P[X ≥ m] ≤ P[N(0, σ²) ≥ m − 1] (Canonne,
+    /// Kamath and Steinke 2020, Proposition 25). The discrete Laplace's is αᵐ/(1 + α), α = e^(−1/b), so m = −b · ln(tail · (1 +
+    /// α)).
     ///
     /// # Errors
-    /// [`GateError::Cost`] where m would pass [`GAP_MAX`].
+    /// Returns [`GateError::Cost`] if m would exceed [`GAP_MAX`].
     pub(crate) fn tail(self, scale: f64, tail: f64) -> Result<i64, GateError> {
         let m = match self {
             Self::Gaussian => {
-                // P[N ≥ 40] is below the smallest positive float. Halved 60 times the interval is narrower than the last place of its ends.
+                // P[N ≥ 40] is below the smallest positive float. Halved 60 times, the interval is narrower than the last place
+                // of its ends.
                 let (mut low, mut high) = (-40.0, 40.0);
                 for _ in 0..60 {
                     let middle = f64::midpoint(low, high);
@@ -180,7 +190,7 @@ impl Noise {
             }
             Self::Laplace => -(tail * (1.0 + (-1.0 / scale).exp())).ln() * scale,
         };
-        // Rounding in some last places is far less than this.
+        // Rounding in some last places is far below this margin.
         let m = (m * (1.0 + 1e-12)).ceil().max(1.0);
         if m <= GAP_MAX {
             return Ok(m as i64);
@@ -190,7 +200,7 @@ impl Noise {
         )))
     }
 
-    /// OpenDP's mechanism of this scale (in steps).
+    /// Builds OpenDP's mechanism of this scale (in steps).
     pub(crate) fn source(self, scale: f64) -> Result<Source, GateError> {
         let exact = RBig::try_from(scale).map_err(|_| GateError::Noise("a scale is not finite".into()))?;
         let domain = VectorDomain::new(AtomDomain::<IBig>::default());
@@ -205,7 +215,7 @@ impl Noise {
     }
 }
 
-/// The least dyadic rational of [`SCALE_BITS`] significant bits that is no less than `scale`, nor than [`SCALE_MIN`].
+/// Returns the least dyadic rational of [`SCALE_BITS`] significant bits, at least `scale` and at least [`SCALE_MIN`].
 pub(crate) fn within(scale: f64) -> Result<f64, String> {
     if scale.is_nan() || scale > SCALE_MAX {
         return Err(format!(
@@ -214,14 +224,14 @@ pub(crate) fn within(scale: f64) -> Result<f64, String> {
     }
     let scale = scale.max(SCALE_MIN);
     let below = (1u64 << (f64::MANTISSA_DIGITS - SCALE_BITS)) - 1;
-    // Floats of one sign lie in the order of their bits; a carry goes to the next power of two, as it should.
+    // Floats of one sign are ordered like their bits; a carry goes to the next power of two, as it should.
     Ok(f64::from_bits((scale.to_bits() + below) & !below))
 }
 
-/// A calibrated source of noise.
+/// Calibrated source of noise.
 pub(crate) struct Source {
     pub(crate) noise: Noise,
-    /// In steps.
+    /// Noise scale, in steps.
     pub(crate) scale: f64,
     mechanism: Mechanism,
 }
@@ -238,7 +248,7 @@ fn failed(e: opendp::error::Error) -> GateError {
 }
 
 impl Source {
-    /// What one release costs whose input moves by at most `sensitivity` steps, rounded up by OpenDP: ρ, or ε.
+    /// Returns the price (ρ or ε) of a release with an input moving by at most `sensitivity` steps, rounded up by OpenDP.
     pub(crate) fn price(&self, sensitivity: i64) -> Result<f64, GateError> {
         let sensitivity = RBig::from(sensitivity);
         match &self.mechanism {
@@ -248,7 +258,7 @@ impl Source {
         .map_err(failed)
     }
 
-    /// Noises exact sums. The only way from a sum to something that leaves.
+    /// Noises exact sums. No other way leads from a sum to a number leaving the gate.
     pub(crate) fn noise(&self, sums: &[i128]) -> Result<Vec<Noisy>, GateError> {
         let sums: Vec<IBig> = sums.iter().map(|sum| IBig::from(*sum)).collect();
         let noised = match &self.mechanism {
@@ -258,35 +268,35 @@ impl Source {
         Ok(noised.map_err(failed)?.into_iter().map(Noisy).collect())
     }
 
-    /// Noises one exact sum.
+    /// Noises an exact sum.
     pub(crate) fn noise_one(&self, sum: i128) -> Result<Noisy, GateError> {
         self.noise(&[sum])?.pop().ok_or_else(|| GateError::Noise("no number came out".into()))
     }
 }
 
-/// An integer that has been noised: whatever is made of it is free.
+/// Noised integer. Computing from noised integers is free.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Noisy(IBig);
 
 impl Noisy {
-    /// A number that no sum went into, for tests.
+    /// Makes a number independent of any sum, for tests.
     #[cfg(test)]
     pub(crate) fn of(number: i64) -> Self {
         Self(IBig::from(number))
     }
 
-    /// Whether it is no less than a public number.
+    /// Returns whether the number is at least a public number.
     pub(crate) fn reaches(&self, least: i64) -> bool {
         self.0 >= IBig::from(least)
     }
 
-    /// The number, or the end that it is beyond of those between −`most` and `most`.
+    /// Clamps the number to the range from −`most` to `most`.
     pub(crate) fn within(&self, most: i64) -> i64 {
         let most = most.max(0);
         i64::try_from(&self.0).map_or_else(|_| if self.0 > IBig::ZERO { most } else { -most }, |number| number.clamp(-most, most))
     }
 
-    /// The nearest float.
+    /// Returns the nearest float.
     pub(crate) fn to_f64(&self) -> f64 {
         match self.0.to_f64() {
             Approximation::Exact(value) | Approximation::Inexact(value, _) => value,

@@ -1,4 +1,4 @@
-//! Noised sums. What is computed from them is post-processing: free.
+//! Noised sums. Everything computed from them is post-processing: free.
 
 use tidegate_protocol::result::Cell;
 
@@ -7,25 +7,25 @@ use crate::noise::{Noisy, Source};
 /// A part's noised sums, in the column's unit.
 #[derive(Debug, Clone)]
 pub(crate) struct Noised {
-    /// One value a lane, or a node where the reducer expands its lanes.
+    /// Value of each lane, or of each node if the reducer expands its lanes.
     pub(crate) values: Vec<f64>,
-    /// One of these noises is no further from zero than this with 95 %: whole steps, and exact.
+    /// Bound within which each noise lies with 95 %: whole steps, and exact.
     half: f64,
-    /// A combination of such noises, of this square for each, is no further from zero than the root of all with 95 %.
+    /// Reach of each noise: a combination of such noises lies with 95 % within the root of the sum of this squared for each.
     pub(crate) reach: f64,
-    /// The same, of which noise in whole steps makes half a step more.
+    /// The same without the half step added because noise comes in whole steps.
     wide: f64,
-    /// Grid step that rows were rounded to; none of what is counted.
+    /// Grid step to which rows were rounded; zero for counts.
     pub(crate) step: f64,
 }
 
 impl Noised {
-    /// Sums with noise from `source`, on a grid of `step`.
+    /// Converts sums with noise from `source`, on a grid of `step`.
     pub(crate) fn of(noisy: &[Noisy], source: &Source, step: f64) -> Self {
         let (noise, scale) = (source.noise, source.scale);
         let wide = noise.wide(scale) * step;
         Self {
-            // A step is a power of two: nothing is rounded here.
+            // A step is a power of two: the product is exact.
             values: noisy.iter().map(|noisy| noisy.to_f64() * step).collect(),
             half: noise.half(scale) * step,
             reach: wide + 0.5 * step,
@@ -35,23 +35,23 @@ impl Noised {
         }
     }
 
-    /// A number that is known.
+    /// Wraps an exactly known number.
     pub(crate) fn exact(value: f64) -> Self {
         Self { values: vec![value], half: 0.0, reach: 0.0, wide: 0.0, step: 0.0 }
     }
 
-    /// The first value.
+    /// Returns the first value.
     pub(crate) fn one(&self) -> f64 {
         self.values.first().copied().unwrap_or(0.0)
     }
 
-    /// Each value with its 95 % interval, and half a step for rounding.
+    /// Returns each value with its 95 % interval, plus half a step for rounding.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let half = self.half + 0.5 * self.step;
         self.values.iter().map(|&value| Cell { value, low: value - half, high: value + half }).collect()
     }
 
-    /// The sum of some of its values, counts each.
+    /// Returns the sum of some of the values, each of which must be a count.
     pub(crate) fn sum(&self, places: impl Iterator<Item = usize>) -> Cell {
         let (value, n) = places.filter_map(|i| self.values.get(i)).fold((0.0, 0u32), |(sum, n), v| (sum + v, n + 1));
         let half = self.wide * f64::from(n).sqrt() + (self.reach - self.wide);

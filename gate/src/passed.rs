@@ -9,12 +9,14 @@ use tidegate_protocol::{job::Key, limits, result::Row};
 
 use crate::{GateError, keys::compare_keys, noise::Noisy};
 
-/// What passed its threshold, by its noisy number of units and its key: beyond [`limits::RESULT_BYTES`], or so many of them, the smallest go.
+/// Groups past their threshold, ordered by noisy number of units and key.
+///
+/// Beyond [`limits::RESULT_BYTES`], or a given number of groups, the smallest are dropped.
 pub(crate) struct Passed<T> {
     held: BinaryHeap<Reverse<Entry<T>>>,
     bytes: usize,
     most: u64,
-    /// The largest group that went: whatever is smaller goes too, or the order in which they came would show.
+    /// The largest dropped group: anything smaller is dropped too, or the order of arrival would show.
     floor: Option<Entry<T>>,
     left_out: u64,
 }
@@ -28,7 +30,7 @@ struct Entry<T> {
 
 impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Equal sizes are told apart by key: the order in which groups came would tell which of them lay first in the files.
+        // Equal sizes are told apart by key: the order of arrival would tell which of them lay first in the files.
         self.noisy.cmp(&other.noisy).then_with(|| compare_keys(&self.key, &other.key))
     }
 }
@@ -45,12 +47,12 @@ impl<T> PartialEq for Entry<T> {
 impl<T> Eq for Entry<T> {}
 
 impl<T> Passed<T> {
-    /// None yet, and no more than `most`.
+    /// Returns an empty collection of at most `most` groups.
     pub(crate) fn at_most(most: u64) -> Self {
         Self { held: BinaryHeap::new(), bytes: 0, most, floor: None, left_out: 0 }
     }
 
-    /// Adds a group, of which so many bytes are sure to be in the result.
+    /// Adds a group, of which this many bytes are sure to be in the result.
     pub(crate) fn add(&mut self, noisy: Noisy, key: Vec<Key>, bytes: usize, what: T) {
         let entry = Entry { noisy, key, bytes, what };
         if self.floor.as_ref().is_some_and(|floor| entry < *floor) {
@@ -68,12 +70,12 @@ impl<T> Passed<T> {
         }
     }
 
-    /// How many groups passed and had no room.
+    /// Returns how many groups passed but had no room.
     pub(crate) fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// In no order that says anything.
+    /// Returns the held groups, in no meaningful order.
     pub(crate) fn into_held(self) -> Vec<(Noisy, Vec<Key>, T)> {
         self.held.into_iter().map(|Reverse(entry)| (entry.noisy, entry.key, entry.what)).collect()
     }
@@ -86,10 +88,11 @@ impl Passed<Row> {
         self.add(noisy, row.key.clone(), bytes, row);
     }
 
-    /// In key order: the order of arrival in the worker would tell which group came first in the files.
+    /// Returns the rows in key order: the order of arrival in the worker would tell which group came first in the files.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] where a key came twice: it was noised twice, and a unit would be in more groups than it paid for.
+    /// Returns [`GateError::Misfit`] if a key came twice: it was noised twice, and a unit would be in more groups than it paid
+    /// for.
     pub(crate) fn into_rows(self) -> Result<Vec<Row>, GateError> {
         let mut rows: Vec<Row> = self.held.into_iter().map(|Reverse(entry)| entry.what).collect();
         rows.sort_by(|a, b| compare_keys(&a.key, &b.key));

@@ -1,4 +1,4 @@
-//! The node's half: noise, threshold, intervals. The only constructor of [`Released`].
+//! The node's half of the gate: noise, threshold, intervals. The only constructor of [`Released`].
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     reduce::Reduce as _,
 };
 
-/// A released result: noised, and the only thing that can be sent.
+/// Released result: noised, or exact after review. Nothing else can be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Released {
     document: ResultDoc,
@@ -24,26 +24,26 @@ pub struct Released {
 }
 
 impl Released {
-    /// An exact one, and what is remembered of it.
+    /// Wraps an exact result and its record.
     pub(crate) fn exact(document: ResultDoc, left: Left) -> Self {
         Self { document, left: Some(left) }
     }
 
-    /// The document.
+    /// Returns the result document.
     pub fn document(&self) -> &ResultDoc {
         &self.document
     }
 
-    /// What the owner's node remembers of an exact result, for others to be measured against: exact, secret, never sent.
+    /// Returns the node's record of an exact result, used to compare later ones: exact, secret, never sent.
     pub fn left(&self) -> Option<&Left> {
         self.left.as_ref()
     }
 }
 
-/// Noises `sums` by `calibration`, in one go. See [`Releasing`].
+/// Noises `sums` by `calibration`, all at once. See [`Releasing`].
 ///
 /// # Errors
-/// As [`Releasing`]'s.
+/// As for [`Releasing`].
 pub fn release(
     plan: &Plan,
     calibration: &Calibration,
@@ -56,37 +56,38 @@ pub fn release(
     releasing.finish(job)
 }
 
-/// A release in progress: groups come in pieces, in any order, and of those whose keys were not declared only the released ones are held.
+/// Release in progress: groups come in pieces, in any order; of groups with undeclared keys only the released ones are held.
 ///
-/// A group that does not come (nobody is in it, or the worker failed) is released as zeros plus noise where it must appear.
+/// A group that does not come (nobody is in it, or the worker failed) is released as zeros plus noise if it must appear.
 pub struct Releasing<'a> {
     plan: &'a Plan,
     calibration: &'a Calibration,
     sources: Vec<Source>,
-    /// Groups that appear whatever their size: all of them, with the keys that the job says. What comes is looked up here, and what is not here is nothing.
+    /// Groups appearing whatever their size, with the keys declared by the job. Arriving groups are looked up here; any other is
+    /// ignored.
     held: Vec<GroupSums>,
-    /// Where each of them is, by its key's JSON text: [`Key`] has no hash (floats).
+    /// Index of each of them by its key's JSON text: [`Key`] has no hash (floats).
     places: HashMap<String, usize>,
     undeclared: Option<Undeclared>,
 }
 
-/// Fewer groups than this are not worth a thread.
+/// Minimum number of groups per thread.
 const GROUPS_A_THREAD: usize = 256;
 
-/// Groups that appear where their noisy number of units reaches τ, and all others added up.
+/// Groups appearing if their noisy number of units reaches τ, and the sum of all others.
 struct Undeclared {
     threshold: Threshold,
     passed: Passed<GroupSums>,
     rest: GroupSums,
-    /// The rest is released too.
+    /// Whether the rest is released too.
     remainder: bool,
 }
 
 impl<'a> Releasing<'a> {
-    /// Begins. `declared` are the declared keys, in their order; empty for the other key modes.
+    /// Begins a release. `declared` are the declared keys, in their order; empty for the other key modes.
     ///
     /// # Errors
-    /// [`GateError::Noise`] where the noise cannot be made.
+    /// Returns [`GateError::Noise`] if the noise cannot be made.
     pub fn new(plan: &'a Plan, calibration: &'a Calibration, declared: &'a [Vec<Key>]) -> Result<Self, GateError> {
         let mut held = Vec::new();
         let undeclared = match plan.shape.keys {
@@ -114,7 +115,7 @@ impl<'a> Releasing<'a> {
     /// Adds whole groups: none may come twice.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when they do not fit the plan; [`GateError::Noise`] without entropy.
+    /// Returns [`GateError::Misfit`] if they do not fit the plan; [`GateError::Noise`] without entropy.
     pub fn add(&mut self, groups: &[GroupSums]) -> Result<(), GateError> {
         self.plan.check_groups(groups)?;
         let Some(undeclared) = &mut self.undeclared else {
@@ -140,10 +141,10 @@ impl<'a> Releasing<'a> {
         Ok(())
     }
 
-    /// The result.
+    /// Noises all remaining sums and returns the result.
     ///
     /// # Errors
-    /// As [`Releasing::add`].
+    /// As for [`Releasing::add`].
     pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
         let Self { plan, calibration, sources, held, undeclared, .. } = self;
         let (mut remainder, mut left_out) = (None, 0);
@@ -186,7 +187,7 @@ impl<'a> Releasing<'a> {
     }
 }
 
-/// What `draw` makes of each of `some`, over several threads: drawing exact noise is the slowest part of a release.
+/// Applies `draw` to `some` in several threads: drawing exact noise is the slowest part of a release.
 fn in_threads<T: Sync, D: Send>(
     some: &[T],
     draw: impl Fn(&[T]) -> Result<Vec<D>, GateError> + Sync,
@@ -204,7 +205,7 @@ fn in_threads<T: Sync, D: Send>(
     })
 }
 
-/// The noisy number of units of each group that appears.
+/// Draws the noisy number of units of each group; returns `None` below the threshold.
 fn sizes(calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Result<Vec<Option<Noisy>>, GateError> {
     let sizes = calibration.noise.source(threshold.scale)?;
     let one = |group: &&GroupSums| {
@@ -227,7 +228,7 @@ pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], groups: &[Grou
     declared.iter().map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone())).collect()
 }
 
-/// Noise on every integer of a group, then what its columns make of them.
+/// Noises every integer of a group and computes the cells of its columns.
 fn cells(plan: &Plan, sources: &[Source], group: &GroupSums) -> Result<Vec<Cell>, GateError> {
     let mut cells = Vec::new();
     for (i, column) in plan.shape.columns.iter().enumerate() {

@@ -1,30 +1,37 @@
-//! Exact results, for a job whose every byte the owner has approved: small and dominated groups are kept back, with as many others as it takes that no
-//! margin gives them away, and what is shown is rounded.
+//! Exact results, for a job whose every byte the owner has approved: small and dominated groups are suppressed, with as many
+//! others as it takes for no margin to give them away, and the numbers shown are rounded.
 //!
-//! No differential privacy: the rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*, chapter 4).
+//! No differential privacy: the rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*,
+//! chapter 4).
 //!
 //! # What is promised of one table
-//! - A group of fewer than `min_units` units is not shown, nor is one that has no kind of as many, and what else is shown is the same whether it has one unit,
-//!   several, or none.
-//! - No column, no difference of columns and no combination of several is about fewer than `min_units` units of a group: of each kind of its units, by what is
-//!   nought, one, a bound or the same in two columns, there are as many, or they count as if they were of the nearest that has ([`crate::kinds`]). So a
-//!   condition that fewer meet shows 0, as one that nobody meets does; one that all but a few meet shows what no condition does.
-//! - Which groups are shown follows from kinds of `min_units` units or more alone, and from public numbers: a unit whose kind has fewer makes no difference to it.
+//! - A group of fewer than `min_units` units is not shown, nor is a group that has no kind of `min_units` units, and everything
+//!   else shown is the same whether it has one unit, several, or none.
+//! - No column, no difference of columns and no combination of several is about fewer than `min_units` units of a group: each
+//!   kind of its units, by what is nought, one, a bound or the same in two columns, has that many, or its units count as if they
+//!   were of the nearest kind that has ([`crate::kinds`]). So a condition that fewer units meet shows 0, as a condition that
+//!   nobody meets does; a condition that all but a few meet shows what no condition does.
+//! - Which groups are shown follows from kinds of `min_units` units or more alone, and from public numbers: a unit whose kind has
+//!   fewer makes no difference to it.
 //! - No sum of a column, and no difference of two columns where they are not the same, is dominated by a few units.
-//! - Who knows the margins of named groups, over one key and over several, does not learn what is kept back by any combination of them ([`crate::margins`]).
-//! - There is one grouping, and each row counts in one group of it: what has subtotals, or makes several rows of one, is refused when it is planned. Groups of
-//!   several keys are declared.
-//! - A number that may differ from that of an earlier table, in a group of the same key, by fewer than `min_units` units is that number ([`crate::beside`]).
+//! - Whoever knows the margins of named groups, over one key and over several, does not learn what is suppressed by any
+//!   combination of them ([`crate::margins`]).
+//! - There is one grouping, and each row counts in one group of it: a query that has subtotals, or makes several rows of one, is
+//!   refused when it is planned. Groups of several keys are declared.
+//! - A number that may differ from that of an earlier table, in a group of the same key, by fewer than `min_units` units is that
+//!   number ([`crate::beside`]).
 //!
-//! # What is not
-//! - That a unit whose kind is small makes no difference to a number: it counts, as one of the nearest kind. A count moves by one, and a sum by no more than the
-//!   small kind's units may add, each within what several of the nearest kind add.
-//! - That a number is off by few units: all that are of small kinds may count as others, up to `min_units` − 1 of each kind that columns can tell apart.
-//! - Bounds of what is kept back, which follow from margins and from that no size is negative.
-//! - Tables of the same people by other keys may differ by one person: the node shows the owner what has left already, and answers another table where the owner
-//!   has named those.
-//! - A sum whose values were made to tell people apart by more than two constants is caught where few have them, and not where a value is each one's own:
-//!   `SUM(CASE WHEN … THEN income * 1000 ELSE income END)`. Whoever approves reads the query for that.
+//! # What is not promised
+//! - That a unit whose kind is small makes no difference to a number: it counts, as one of the nearest kind. A count moves by
+//!   one, and a sum by no more than the small kind's units may add, each within what several of the nearest kind add.
+//! - That a number is off by few units: all units of small kinds may count as others, up to `min_units` − 1 of each kind that
+//!   columns can tell apart.
+//! - Bounds of suppressed numbers, which follow from margins and from the fact that no size is negative.
+//! - Tables of the same people by other keys may differ by one person: the node shows the owner what has been released already,
+//!   and answers another table only if the owner has named those.
+//! - A sum whose values were made to tell people apart by more than two constants is caught where few have them, but not where a
+//!   value is each person's own: `SUM(CASE WHEN … THEN income * 1000 ELSE income END)`. Whoever approves reads the query for
+//!   that.
 //! - Two groups that share people (months, of people who have rows in many) may differ by few of them.
 
 use tidegate_protocol::{
@@ -46,11 +53,13 @@ use crate::{
 };
 
 impl Plan {
-    /// Checks that every column has an exact form, counts and sums (others follow from them), that they do not tell too many kinds of units apart, and that
-    /// groups of several keys are declared: of others nobody knows which cells their margins have.
+    /// Checks whether this plan has an exact result by the review rules.
+    ///
+    /// Every column must have an exact form, counts and sums (others follow from them); together they must not tell too many
+    /// kinds of units apart; and groups of several keys must be declared: otherwise nobody knows which cells their margins have.
     ///
     /// # Errors
-    /// [`GateError::Shape`] naming the first column that has none or makes too many, or no column.
+    /// Returns [`GateError::Shape`] naming the first column that has no exact form or makes too many kinds, or naming no column.
     pub fn check_reviewable(&self) -> Result<(), GateError> {
         if matches!(self.shape.keys, Keys::Undeclared { .. }) && self.shape.key_names.len() > 1 {
             let problem = "an exact result by several keys has its groups declared".into();
@@ -66,7 +75,7 @@ impl Plan {
         }
     }
 
-    /// What a receipt says of an exact result.
+    /// Returns the mechanism to state in the receipt of an exact result.
     pub fn mechanism_of_review(&self, rules: &ReviewRules) -> Mechanism {
         let note = |column: &crate::Column| {
             let (reducer, lo, hi) = column.measure.note(self.shape.frame());
@@ -90,10 +99,10 @@ impl Plan {
     }
 }
 
-/// [`review_beside`] where nothing has left before.
+/// Releases like [`review_beside`] where nothing has been released before.
 ///
 /// # Errors
-/// As [`review_beside`].
+/// As for [`review_beside`].
 pub fn review(
     plan: &Plan,
     rules: &ReviewRules,
@@ -104,11 +113,13 @@ pub fn review(
     review_beside(plan, rules, declared, sums, job, &[])
 }
 
-/// Releases `sums` exactly, to the rounding of `rules`, without the groups that they keep back, beside the tables of the same people that left `before`, oldest
-/// first.
+/// Releases `sums` exactly, up to the rounding of `rules`, without the groups suppressed by the rules.
+///
+/// `before` are the earlier released tables of the same people, oldest first.
 ///
 /// # Errors
-/// [`GateError::Misfit`] when the sums do not fit the plan, lack what the rules look at, or have too many groups for their margins.
+/// Returns [`GateError::Misfit`] if the sums do not fit the plan, lack what the rules examine, or have too many groups for their
+/// margins.
 pub fn review_beside(
     plan: &Plan,
     rules: &ReviewRules,
@@ -119,10 +130,10 @@ pub fn review_beside(
 ) -> Result<Released, GateError> {
     plan.check(sums)?;
     plan.check_reviewable()?;
-    // That a group is there at all is known of declared ones alone.
+    // The existence of a group is known only for declared groups.
     let named = matches!(plan.shape.keys, Keys::Declared(_));
     let groups = if named { declared_groups(plan, declared, &sums.groups) } else { sums.groups.clone() };
-    // Those declared last are kept back first for others' sake, or, of others, the first by key.
+    // Groups declared last are suppressed first for others' sake; if undeclared, the first by key.
     let mut groups: Vec<(GroupSums, usize)> = groups.into_iter().rev().enumerate().map(|(last, group)| (group, last)).collect();
     groups.sort_by(|(a, _), (b, _)| compare_keys(&a.key, &b.key));
     if !named {
@@ -159,10 +170,10 @@ pub fn review_beside(
     Ok(Released::exact(document, left))
 }
 
-/// What the rules make of a group.
+/// Result of the rules for a group.
 struct Look {
     fate: Fate,
-    /// Its sums, where no rule keeps it back.
+    /// Sums of the group, unless suppressed by a rule.
     lanes: Option<Vec<i128>>,
     numbers: Vec<Number>,
     seen: Seen,
@@ -175,7 +186,7 @@ impl Look {
             return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
         }
         let mut look = Self { fate: Fate::Small, lanes: None, numbers: vec![], seen: Seen::New };
-        // Not by how many units there are in all: of small kinds nothing is asked.
+        // The total number of units does not decide: small kinds are not consulted.
         let Some(joined) = codes.join_small(&group.kinds, k, counted(rules)) else { return Ok(look) };
         look.numbers = Number::all(plan, &joined.all);
         look.seen = beside::seen(before, &group.key, &look.numbers, k);
@@ -198,13 +209,15 @@ impl Look {
     }
 }
 
-/// How many of the largest contributions the rules for dominance look at.
+/// Returns how many of the largest contributions the dominance rules examine.
 fn counted(rules: &ReviewRules) -> usize {
     (rules.dominance.units as usize).max(2)
 }
 
-/// Whether no rule keeps a group back that has these kinds of `min_units` units or more: no sum, and no difference of two, is dominated by a few units ((n, k) and
-/// p%). What joins them ([`Codes::join_small`]) makes none dominated that is not.
+/// Returns whether no rule suppresses a group with these kinds of `min_units` units or more: no sum, and no difference of two, is
+/// dominated by a few units ((n, k) and p%).
+///
+/// Units that join them ([`Codes::join_small`]) do not make a sum dominated that is not.
 fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, kinds: &[Kind]) -> bool {
     let largest = |lane: usize, of: &dyn Fn(&Kind) -> bool| {
         let mut all = Largest::default();
@@ -213,7 +226,7 @@ fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, kinds: &[Kind])
     };
     let summed: Vec<usize> = plan.parts.iter().filter(|p| p.kind == PartKind::Sum).flat_map(|p| p.range()).collect();
     let whole = summed.iter().all(|lane| is_nobodys(rules, &largest(*lane, &|_| true)));
-    // Two columns that are the same for some units differ by the others' alone: that is a sum too.
+    // Two columns that are the same for some units differ only by the other units: their difference is a sum too.
     let pairs = || summed.iter().flat_map(|a| summed.iter().filter(move |b| a != *b).map(move |b| (*a, *b)));
     let differences = pairs().all(|(a, b)| {
         let tied = |kind: &Kind| codes.tied(kind, a, b);
@@ -222,7 +235,7 @@ fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, kinds: &[Kind])
     whole && differences
 }
 
-/// Whether neither a few units have most of a sum, nor one can estimate another's part of it.
+/// Returns whether neither do a few units have most of a sum, nor can a unit estimate another unit's part.
 fn is_nobodys(rules: &ReviewRules, sum: &Largest) -> bool {
     let of = |n: usize| sum.top[..n].iter().map(|v| i128::from(*v)).sum::<i128>();
     let dominated = of(rules.dominance.units as usize) * 100 > sum.sum * i128::from(rules.dominance.percent);

@@ -1,4 +1,4 @@
-//! What a job releases, in public numbers, and the plan that is laid out from it.
+//! Public shape of a job's release, and the plan laid out from the shape.
 
 use std::ops::Range;
 
@@ -7,57 +7,57 @@ use tidegate_protocol::{job::Blocks, limits};
 
 use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
 
-/// One result column, or a few that are released together.
+/// A result column, or several released together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Name in the result.
     pub name: String,
-    /// Names of its result columns, where they have others than the measure gives them.
+    /// Names of its result columns, if different from the measure's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub titles: Vec<String>,
-    /// What is measured.
+    /// Measure of the column.
     pub measure: Measure,
-    /// Its part of the job's ρ, relative to the other columns' weights; one of [`WEIGHTS`](limits::WEIGHTS).
+    /// Part of the job's ρ, relative to the other columns' weights; within [`WEIGHTS`](limits::WEIGHTS).
     pub weight: f64,
 }
 
 impl Column {
-    /// A column of weight 1.
+    /// Builds a column of weight 1.
     pub fn new(name: impl Into<String>, measure: Measure) -> Self {
         Self { name: name.into(), titles: vec![], measure, weight: 1.0 }
     }
 }
 
-/// Which groups appear.
+/// Key mode: which groups appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keys {
-    /// One group, always.
+    /// A single group, always.
     None,
-    /// So many declared groups, always all of them.
+    /// This number of declared groups, always all of them.
     Declared(u32),
-    /// Those whose noisy number of units passes a threshold, no lower than this floor.
+    /// Groups whose noisy number of units passes a threshold, no lower than this floor.
     Undeclared {
         /// Floor on the threshold.
         min_units: u32,
-        /// The others are added up and released as one row.
+        /// Whether the others are added up and released as a single row.
         remainder: bool,
     },
 }
 
-/// A release in public numbers: everything its sensitivity depends on.
+/// Shape of a release: all public numbers on which its sensitivity depends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     /// Names of the key columns.
     pub key_names: Vec<String>,
-    /// Which groups appear.
+    /// Key mode: which groups appear.
     pub keys: Keys,
     /// Result columns.
     pub columns: Vec<Column>,
-    /// κ: most groups one unit counts in.
+    /// κ: maximum number of groups in which a unit counts.
     pub max_groups: u32,
-    /// Most rows of one unit that count in one group.
+    /// Maximum number of a unit's rows counted in a group.
     pub max_rows: u32,
-    /// For sample and aggregate; `None` for per-unit contributions.
+    /// Blocks of sample and aggregate; `None` for per-unit contributions.
     pub blocks: Option<Blocks>,
 }
 
@@ -67,30 +67,30 @@ impl Shape {
     }
 }
 
-/// A checked shape with its parts.
+/// Checked shape with its parts.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) shape: Shape,
     pub(crate) parts: Vec<Part>,
     /// First part of each column.
     pub(crate) first: Vec<usize>,
-    /// Clip range of each lane that is a sum: those a tally is kept of.
+    /// Clip range of each summed lane: the lanes of the tally.
     pub(crate) clips: Vec<Clip>,
-    /// Which of those lanes are thinned together ([`Plan::close`]).
+    /// Lanes of the tally to be thinned together ([`Plan::close`]).
     pub(crate) per_row: Vec<PerRow>,
     lanes: usize,
 }
 
-/// The tally's lanes of one measure that divides sums over rows by the number of those rows.
+/// Tally lanes of a measure dividing sums over rows by the number of these rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PerRow {
-    /// The sums.
+    /// Lanes of the sums.
     pub(crate) sums: Range<usize>,
-    /// The number of rows.
+    /// Lane of the number of rows.
     pub(crate) rows: usize,
 }
 
-/// A summed lane's clip range.
+/// Clip range of a summed lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clip {
     pub(crate) lo: i64,
@@ -101,7 +101,7 @@ impl Plan {
     /// Checks `shape` and lays out its parts.
     ///
     /// # Errors
-    /// [`GateError::Shape`] for bounds, counts, weights or κ out of range.
+    /// Returns [`GateError::Shape`] if a bound, a count, a weight or κ is out of range.
     pub fn new(shape: Shape) -> Result<Self, GateError> {
         let bad = |column: &str, problem: String| GateError::Shape { column: column.into(), problem };
         if shape.columns.is_empty() {
@@ -119,7 +119,7 @@ impl Plan {
         if shape.blocks.is_some_and(|b| b.number < 2 || !(1..b.number).contains(&b.resample)) {
             return Err(bad("", "at least two blocks are needed, and no unit may be in all of them".into()));
         }
-        // A unit that comes or goes changes each block that it is in, and each of them moves the sums by as much.
+        // A unit that comes or goes changes each block that it is in, and each of those changes moves the sums by as much.
         let changes = shape.blocks.map_or(1, |blocks| i64::from(blocks.resample));
         let (mut parts, mut first, mut lanes) = (Vec::<Part>::new(), Vec::new(), 0);
         for column in &shape.columns {
@@ -142,7 +142,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Which lanes of the tally are thinned together. Over blocks the number of them is public, and none are.
+    /// Returns the lanes of the tally to be thinned together. Over blocks their number is public, and none are thinned.
     fn thinned(&self) -> Vec<PerRow> {
         let (mut tally, mut found) = (0, Vec::new());
         for (i, column) in self.shape.columns.iter().enumerate() {
@@ -156,38 +156,41 @@ impl Plan {
         found
     }
 
-    /// The shape.
+    /// Returns the shape.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The parts, in column order.
+    /// Returns the parts, in column order.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// How many integers a group has.
+    /// Returns the number of integers of a group.
     pub fn lanes(&self) -> usize {
         self.lanes
     }
 
-    /// The parts of column `column`.
+    /// Returns the parts of column `column`.
     pub fn parts_of(&self, column: usize) -> Range<usize> {
         self.first[column]..self.first.get(column + 1).copied().unwrap_or(self.parts.len())
     }
 
-    /// How many vectors of one integer a row lay column `column` ([`Plan::lay`]).
+    /// Returns how many fields (vectors of an integer per row) column `column` has ([`Plan::lay`]).
     pub fn fields_of(&self, column: usize) -> usize {
         self.parts[self.parts_of(column)].iter().map(Part::fields).sum()
     }
 
-    /// So many rows of a unit cannot leave the clip range of any part but those that count [once](Kind::Once): each row lies within the column's
-    /// bounds, and the range is `max_rows` times as wide. They may be added without a tally.
+    /// Returns the maximum number of a unit's rows sure to stay within the clip range of every part except parts counting
+    /// [once](Kind::Once).
+    ///
+    /// Each row lies within the column's bounds, and the range is `max_rows` times as wide. These rows may be added without a
+    /// tally.
     pub fn rows_within_clip(&self) -> usize {
         self.shape.max_rows as usize
     }
 
-    /// κ in force: a unit cannot count in more groups than there are.
+    /// Returns the κ in force: a unit cannot count in more groups than there are.
     pub fn kappa(&self) -> u32 {
         match self.shape.keys {
             Keys::None => 1,
@@ -196,7 +199,7 @@ impl Plan {
         }
     }
 
-    /// The neighbouring relation, as receipts name it.
+    /// Returns the neighbouring relation's name in receipts.
     pub fn adjacency(&self) -> &'static str {
         match self.shape.blocks {
             None => "add-remove-one-unit",
@@ -205,7 +208,7 @@ impl Plan {
         }
     }
 
-    /// Names of the result's columns, in the order of a row's cells.
+    /// Returns the names of the result's columns, in the order of a row's cells.
     pub fn result_names(&self) -> Vec<String> {
         let names = |c: &Column| match c.measure.names(&c.name) {
             names if names.len() == c.titles.len() => c.titles.clone(),

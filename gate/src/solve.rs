@@ -1,27 +1,29 @@
-//! Exact linear algebra over 0/1 columns: which of them are sums of others.
+//! Exact linear algebra over 0/1 columns: finds which of them are sums of others.
 //!
-//! The elimination is modulo a prime, and its answer is taken only where whole numbers confirm it: a sum that is found is one. Where none is found though there
-//! is one, more is kept back than has to be.
+//! The elimination is modulo a prime, and its answer is accepted only if whole numbers confirm it: a sum that is found is a true
+//! sum. If an existing sum is not found, more is suppressed than necessary.
 
 /// 2³¹ − 1.
 const PRIME: u64 = (1 << 31) - 1;
 
-/// Answers whose denominators go beyond this are not looked for.
+/// Largest denominator of possible answers.
 const LARGEST_DENOMINATOR: u64 = 720;
 
-/// What a column is beside those before it.
+/// Relation of a column to the preceding columns.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Column {
-    /// None of their sums.
+    /// Not a sum of multiples of them.
     New,
-    /// A sum of multiples of these.
+    /// A sum of multiples of these columns.
     Sum(Vec<usize>),
-    /// Perhaps one.
+    /// Possibly a sum.
     Unsure,
 }
 
-/// What each column from `first` on is beside those before it. A column is the list of its rows that are 1, of `rows` rows; sums are of the earliest columns
-/// that do, so they take none from `first` on where those before are enough.
+/// Relates each column from `first` on to the preceding columns.
+///
+/// A column is the list of its rows that are 1, of `rows` rows; sums use the earliest columns possible, so they take none from
+/// `first` on where those before are enough.
 pub(crate) fn sums(rows: usize, columns: &[&[usize]], first: usize) -> Vec<Column> {
     let mut matrix = vec![vec![0u32; columns.len()]; rows];
     for (j, column) in columns.iter().enumerate() {
@@ -43,7 +45,7 @@ pub(crate) fn sums(rows: usize, columns: &[&[usize]], first: usize) -> Vec<Colum
     (first..columns.len()).map(one).collect()
 }
 
-/// Brings `matrix` into reduced echelon form; the columns that have a row's leading 1, ascending.
+/// Brings `matrix` into reduced echelon form and returns the columns with a row's leading 1, ascending.
 fn reduce(matrix: &mut [Vec<u32>], columns: usize) -> Vec<usize> {
     let mut pivots = Vec::new();
     for column in 0..columns {
@@ -64,7 +66,7 @@ fn reduce(matrix: &mut [Vec<u32>], columns: usize) -> Vec<usize> {
     pivots
 }
 
-/// By Fermat: x^(p − 2).
+/// Computes the inverse by Fermat: x^(p − 2).
 fn inverse(x: u64) -> u64 {
     let (mut power, mut base, mut exponent) = (1, x, PRIME - 2);
     while exponent > 0 {
@@ -77,7 +79,7 @@ fn inverse(x: u64) -> u64 {
     power
 }
 
-/// Whether column `j` is the sum of these parts in whole numbers too, multiplied by a small denominator.
+/// Returns whether column `j` is the sum of these parts in whole numbers too, multiplied by a small denominator.
 fn confirmed(rows: usize, columns: &[&[usize]], j: usize, parts: &[(usize, u64)]) -> bool {
     let whole = |by: u64| if by > PRIME / 2 { by as i64 - PRIME as i64 } else { by as i64 };
     (1..=LARGEST_DENOMINATOR).any(|denominator| {

@@ -1,4 +1,4 @@
-//! On which terms a job's sums leave: noised at a price, or exact by the owner's rules.
+//! The terms on which a job's sums are released: noised at a price, or exact by the owner's rules.
 
 use tidegate_protocol::{
     ContentHash, Cost, Job,
@@ -9,7 +9,7 @@ use tidegate_protocol::{
 
 use crate::{Calibration, GateError, GroupSums, Keys, Left, Plan, Released, Releasing, Sums, review::review_beside};
 
-/// The terms of one job.
+/// Terms of a job.
 #[derive(Debug, Clone)]
 pub enum Terms {
     /// Noised.
@@ -19,10 +19,11 @@ pub enum Terms {
 }
 
 impl Terms {
-    /// The terms of `job` under `policy`.
+    /// Determines the terms of `job` under `policy`.
     ///
     /// # Errors
-    /// [`GateError::Cost`] where the price does not buy it, or the policy gives no exact results; [`GateError::Shape`] where a column has no exact form.
+    /// Returns [`GateError::Cost`] if the price does not buy the release, or the policy gives no exact results;
+    /// [`GateError::Shape`] if a column has no exact form.
     pub fn of(job: &Job, policy: &Policy, plan: &Plan) -> Result<Self, GateError> {
         match (job.mode, &policy.reviewed) {
             (Mode::Dp, _) => plan.calibrate_within(job.cost, plan.afforded(policy)).map(Self::Dp),
@@ -31,7 +32,7 @@ impl Terms {
         }
     }
 
-    /// What is charged.
+    /// Returns the cost to be charged.
     pub fn cost(&self) -> Cost {
         match self {
             Self::Dp(calibration) => calibration.cost,
@@ -39,7 +40,7 @@ impl Terms {
         }
     }
 
-    /// The public numbers, for the receipt.
+    /// Returns the public numbers, for the receipt.
     pub fn mechanism(&self, plan: &Plan) -> Mechanism {
         match self {
             Self::Dp(calibration) => plan.mechanism(calibration),
@@ -47,7 +48,7 @@ impl Terms {
         }
     }
 
-    /// Groups of fewer units are of no use to [`Terms::begin`]: they neither appear nor are added up.
+    /// Returns the minimum number of units of a group for [`Terms::begin`]: smaller groups neither appear nor are added up.
     pub fn least(&self, plan: &Plan) -> i64 {
         match (self, plan.shape().keys) {
             (Self::Dp(calibration), Keys::Undeclared { remainder: false, .. }) => calibration.threshold.map_or(1, |t| t.least),
@@ -58,7 +59,7 @@ impl Terms {
     /// Begins a release.
     ///
     /// # Errors
-    /// As [`Releasing::new`].
+    /// As for [`Releasing::new`].
     pub fn begin<'a>(&'a self, plan: &'a Plan, declared: &'a [Vec<Key>]) -> Result<Open<'a>, GateError> {
         Ok(match self {
             Self::Dp(calibration) => Open::Dp(Box::new(Releasing::new(plan, calibration, declared)?)),
@@ -66,10 +67,10 @@ impl Terms {
         })
     }
 
-    /// Releases `sums` in one go.
+    /// Releases `sums` all at once.
     ///
     /// # Errors
-    /// As [`Releasing`]'s and [`review_beside`]'s.
+    /// As for [`Releasing`]'s and [`review_beside`]'s.
     pub fn release(&self, plan: &Plan, declared: &[Vec<Key>], sums: &Sums, job: ContentHash) -> Result<Released, GateError> {
         let mut open = self.begin(plan, declared)?;
         open.add(&sums.groups)?;
@@ -77,21 +78,21 @@ impl Terms {
     }
 }
 
-/// A release in progress, on its terms.
+/// Release in progress, on its terms.
 pub enum Open<'a> {
     /// Noised.
     Dp(Box<Releasing<'a>>),
-    /// Exact: which groups are kept back is decided over all of them.
+    /// Exact: which groups are suppressed is decided over all of them.
     Reviewed {
-        /// What is released.
+        /// Plan of the release.
         plan: &'a Plan,
-        /// By these rules.
+        /// Rules of exact results.
         rules: &'a ReviewRules,
         /// Declared keys.
         declared: &'a [Vec<Key>],
-        /// So far.
+        /// Sums so far.
         sums: Sums,
-        /// Tables of the same people that have left, oldest first.
+        /// Released tables of the same people, oldest first.
         before: Vec<Left>,
     },
 }
@@ -100,7 +101,7 @@ impl Open<'_> {
     /// Adds whole groups.
     ///
     /// # Errors
-    /// As [`Releasing::add`].
+    /// As for [`Releasing::add`].
     pub fn add(&mut self, groups: &[GroupSums]) -> Result<(), GateError> {
         match self {
             Self::Dp(releasing) => releasing.add(groups),
@@ -112,17 +113,17 @@ impl Open<'_> {
         }
     }
 
-    /// Says which exact tables of the same people have left, oldest first. To noised results it makes no difference.
+    /// Sets the earlier released exact tables of the same people, oldest first. Has no effect on noised results.
     pub fn beside(&mut self, tables: Vec<Left>) {
         if let Self::Reviewed { before, .. } = self {
             *before = tables;
         }
     }
 
-    /// The result.
+    /// Finishes the release and returns the result.
     ///
     /// # Errors
-    /// As [`Releasing::finish`] and [`review_beside`]'s.
+    /// As for [`Releasing::finish`] and [`review_beside`]'s.
     pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
         match self {
             Self::Dp(releasing) => releasing.finish(job),

@@ -1,29 +1,34 @@
-//! How many units may fail on their own before everybody has the default: a noised comparison.
+//! Limit on how many units may fail on their own before everybody gets the fallback value: a noised comparison.
 //!
 //! # Claim
-//! A worker that dies is run again in pieces until each unit at fault is alone (`node/src/worker/pieces.rs`); such a unit contributes its default. Which units these are is
-//! decided for each by its own rows, so a result is a sum of functions of one unit each, as the mechanism's proof wants it, and one failing unit can be told from none by
-//! nothing. But each of them costs time, and a slot is public: there is an end to how many are looked for, and whether they were too many shows. That comparison is the sparse
-//! vector technique (Dwork and Roth 2014, algorithm 1; for counts that all move one way, Lyu, Su and Li 2017, section 4): job after job, the count cⱼ of units that failed plus νⱼ
-//! is compared with a threshold plus λ, where λ is drawn once and kept until a comparison ends in "too many", and νⱼ is fresh. Both are discrete Laplace of scale b. One unit
-//! moves every cⱼ by at most `moves` in the same direction, so all comparisons up to and with the first "too many" are together (2·moves/b, δ)-differentially private.
+//! A worker that dies is run again in pieces until each unit at fault is alone (`node/src/worker/pieces.rs`); such a unit
+//! contributes its fallback value. Which units these are is decided for each by its own rows, so a result is a sum of functions
+//! of one unit each, as the mechanism's proof requires, and nothing tells one failing unit from none. But each of them costs
+//! time, and the time budget is public: the search has an end, and whether there were too many shows. That comparison is the
+//! sparse vector technique (Dwork and Roth 2014, algorithm 1; for counts that all move one way, Lyu, Su and Li 2017, section 4):
+//! job after job, the count cⱼ of units that failed plus νⱼ is compared with a threshold plus λ, where λ is drawn once and kept
+//! until a comparison ends in "too many", and νⱼ is fresh. Both are discrete Laplace of scale b. One unit moves every cⱼ by at
+//! most `moves` in the same direction, so all comparisons up to and including the first "too many" are together (2·moves/b,
+//! δ)-differentially private.
 //!
 //! # What is bounded by what
-//! Noise is cut off at ± `slack`, so that a job with no more failures than one unit makes never ends in "too many", and one with [`Tolerance::most`] always does. δ is the chance that
-//! it would have been beyond: [`DELTA`] for each draw. How large `slack` may be follows from `most` alone, and that from the length of the slot: in a short slot
-//! few units can be looked for, the noise is small and [`Tolerance::epsilon`] is large. It is not charged to the budget: it is spent once a grant holder and population, and as often as the
-//! owner lets a holder go on who was stopped for failures (`node/src/meter.rs`).
+//! Noise is cut off at ± `slack`, so that a job with no more failures than one unit makes never ends in "too many", and one with
+//! [`Tolerance::most`] always does. δ is the chance that noise would have been beyond: [`DELTA`] for each draw. How large `slack`
+//! may be follows from `most` alone, and `most` from the length of the time budget: in a short one few units can be looked for,
+//! the noise is small and [`Tolerance::epsilon`] is large. It is not charged to the privacy budget: it is spent once per grant
+//! holder and dataset lineage, and again each time the owner lets a holder go on who was stopped for failures
+//! (`node/src/meter.rs`).
 //!
 //! # Assumption
-//! A unit that fails alone fails among others too. Pieces are run with twice the memory, so that what a unit's rows take where they lie in two batches of all rows suffices where they
-//! lie in one.
+//! A unit that fails alone fails among others too. Pieces are run with twice the memory, so that the memory that suffices for a
+//! unit's rows in two batches of all rows also suffices where they lie in one.
 
 use crate::{GateError, Noise};
 
-/// The chance that a draw is beyond the slack.
+/// Probability of a draw beyond the slack.
 pub const DELTA: f64 = 1e-6;
 
-/// The noised comparison, in public numbers.
+/// Noised comparison, in public numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
     moves: i64,
@@ -32,7 +37,8 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// For a search that ends after `most` units (or blocks), of which one unit is `moves`: 1, or in how many blocks each is.
+    /// Sets up a search ending after `most` units (or blocks), where a unit counts as `moves`: 1, or the number of blocks that
+    /// each unit is in.
     pub fn of(most: u32, moves: u32) -> Self {
         let moves = i64::from(moves.max(1));
         let slack = ((i64::from(most) - moves - 1) / 4).max(0);
@@ -41,25 +47,25 @@ impl Tolerance {
         Self { moves, slack, scale }
     }
 
-    /// With as many failures everybody has the default, whatever the noise: no more are looked for.
+    /// Returns the number of failures at which everybody gets the fallback value, whatever the noise: no more are looked for.
     pub fn most(&self) -> u32 {
         u32::try_from(self.moves + 1 + 4 * self.slack).unwrap_or(u32::MAX)
     }
 
-    /// ε of all comparisons up to and with the first that ends in "too many".
+    /// Returns ε of all comparisons up to and including the first "too many".
     pub fn epsilon(&self) -> f64 {
         2.0 * self.moves as f64 / self.scale
     }
 
-    /// A draw of the noise, within the slack: λ, or ν.
+    /// Draws the noise, within the slack: λ, or ν.
     ///
     /// # Errors
-    /// [`GateError::Noise`] without entropy.
+    /// Returns [`GateError::Noise`] without entropy.
     pub fn draw(&self) -> Result<i64, GateError> {
         Ok(Noise::Laplace.source(self.scale)?.noise_one(0)?.within(self.slack))
     }
 
-    /// From how many failures on everybody has the default, by λ, which is `kept`, and a `fresh` ν.
+    /// Returns the number of failures from which on everybody gets the fallback value, given λ, which is `kept`, and a `fresh` ν.
     pub fn limit(&self, kept: i64, fresh: i64) -> u32 {
         let (kept, fresh) = (kept.clamp(-self.slack, self.slack), fresh.clamp(-self.slack, self.slack));
         u32::try_from(self.moves + 1 + 2 * self.slack + kept - fresh).unwrap_or(1)

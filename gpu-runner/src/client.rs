@@ -1,4 +1,4 @@
-//! The side that asks: the worker, over two pipes and shared memory.
+//! The client side: the worker, over two pipes and shared memory.
 
 use std::{
     fs::File,
@@ -15,10 +15,10 @@ use crate::{
     wire::{Loaded, Model, number, read, write, write_runs},
 };
 
-/// The place of a row that is not written.
+/// Index of a row not to be written.
 const NOWHERE: u32 = u32::MAX;
 
-/// A loaded model at the other end of two pipes. Several threads may have slots of it in hand, each its own.
+/// A loaded model at the other end of two pipes. Several threads may use slots of the model, each its own.
 pub struct Client<W: Write, R: Read> {
     to: Mutex<W>,
     from: Mutex<R>,
@@ -28,7 +28,7 @@ pub struct Client<W: Write, R: Read> {
     by_row: bool,
     runtime: String,
     walls: Standing,
-    /// Runs and rows of each slot that is run.
+    /// Number of runs and rows of each slot being run.
     busy: Mutex<Vec<Option<(usize, usize)>>>,
 }
 
@@ -39,10 +39,10 @@ impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
 }
 
 impl<W: Write, R: Read> Client<W, R> {
-    /// Gives `memory` its size, sends the model and waits until it is loaded.
+    /// Sets the size of `memory`, sends the model and waits for the runner to load it.
     ///
     /// # Errors
-    /// [`InferenceFailed`] when the runtime refuses it or the runner dies.
+    /// Returns [`InferenceFailed`] if the runtime refuses it or the runner dies.
     pub fn load(mut to: W, mut from: R, memory: &File, model: &Model) -> Result<Self, InferenceFailed> {
         let layout = Layout::of(model);
         let memory = Shared::create(memory, layout.bytes())?;
@@ -56,39 +56,40 @@ impl<W: Write, R: Read> Client<W, R> {
         Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, runtime, walls, busy, layout })
     }
 
-    /// What runs it: the runtime's name, version and build.
+    /// Returns the runtime's name, version and build.
     pub fn runtime(&self) -> &str {
         &self.runtime
     }
 
-    /// The walls around it, as it found them.
+    /// Returns the confinement reported by the runner.
     pub fn walls(&self) -> Standing {
         self.walls
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     pub fn slots(&self) -> usize {
         self.layout.slots
     }
 
-    /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
+    /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots.
+    /// `u32::MAX` skips a row.
     pub fn write<T: Plain>(&self, input: usize, places: &[u32], columns: &[&[T]]) {
         for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
             self.memory.put_row(self.layout.place(*place, input), columns, row);
         }
     }
 
-    /// Writes all values of a row of an input, as they lie in memory; nothing where they are not as many bytes as a row has.
+    /// Writes all values of a row of an input as raw bytes. Does nothing if the number of bytes is not a row's.
     pub fn write_row(&self, input: usize, place: u32, bytes: &[u8]) {
         if place != NOWHERE && bytes.len() == self.layout.width(input) {
             self.memory.put_all(self.layout.place(place, input), bytes);
         }
     }
 
-    /// Has the rows of a slot run: so many in each run, one run after the other.
+    /// Submits a slot. `runs` has the number of rows in each run, in order.
     ///
     /// # Errors
-    /// [`InferenceFailed`] when the runner is gone.
+    /// Returns [`InferenceFailed`] if the runner is gone.
     pub fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), InferenceFailed> {
         hold(&self.busy)[slot] = Some((runs.len(), runs.iter().map(|n| *n as usize).sum()));
         write_runs(&mut *hold(&self.to), slot as u32, runs)
@@ -97,7 +98,7 @@ impl<W: Write, R: Read> Client<W, R> {
     /// Waits for a slot whose runs are done.
     ///
     /// # Errors
-    /// [`InferenceFailed`] when the runner is gone, or names another.
+    /// Returns [`InferenceFailed`] if the runner is gone, or names a slot that was not submitted.
     pub fn wait(&self) -> Result<usize, InferenceFailed> {
         let slot = number(&mut *hold(&self.from))?.ok_or_else(|| failed("the runner ended"))? as usize;
         match hold(&self.busy).get(slot) {
@@ -106,7 +107,7 @@ impl<W: Write, R: Read> Client<W, R> {
         }
     }
 
-    /// The numbers that came of a slot.
+    /// Reads the numbers computed for a slot.
     pub fn read(&self, slot: usize, into: &mut Vec<f32>) {
         into.clear();
         let ran = hold(&self.busy)[slot].take();

@@ -1,29 +1,29 @@
-//! What this machine has to run models on.
+//! Devices of this machine for running models.
 
 use std::path::{Path, PathBuf};
 
-/// Where NVIDIA's driver says which devices it has, and where they are opened.
+/// Folder in which NVIDIA's driver lists its devices; `NODES` is where they are opened.
 const DRIVER: &str = "/proc/driver/nvidia/gpus";
 const NODES: &str = "/dev";
 
-/// A GPU that models can be run on.
+/// A GPU for running models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gpu {
-    /// Its number among those of this process, in the order of bus addresses.
+    /// Index among the GPUs of this process, in the order of bus addresses.
     pub index: u32,
-    /// The maker's name of it.
+    /// Name given by the maker.
     pub name: String,
-    /// How the driver's libraries are told of it alone.
+    /// Identifier for restricting the driver's libraries to this GPU.
     pub uuid: Option<String>,
 }
 
-/// GPUs that can be opened here.
+/// Returns the usable GPUs.
 pub fn gpus() -> Vec<Gpu> {
     gpus_of(Path::new(DRIVER), Path::new(NODES))
 }
 
 fn gpus_of(driver: &Path, nodes: &Path) -> Vec<Gpu> {
-    // A folder for each, by its bus address.
+    // A folder for each, named by its bus address.
     let mut folders: Vec<PathBuf> = std::fs::read_dir(driver).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let mut gpus = vec![];
@@ -33,7 +33,7 @@ fn gpus_of(driver: &Path, nodes: &Path) -> Vec<Gpu> {
             let value = text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim() == key));
             value.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
         };
-        // A container is given some of the machine's devices, and sees all.
+        // A container is given only some of the machine's devices, but sees all of them here.
         let Some(minor) = line("Device Minor") else { continue };
         if nodes.join(format!("nvidia{minor}")).exists() {
             let uuid = line("GPU UUID").filter(|uuid| uuid.starts_with("GPU-") && !uuid.contains('?'));
@@ -43,7 +43,7 @@ fn gpus_of(driver: &Path, nodes: &Path) -> Vec<Gpu> {
     if gpus.is_empty() { unnamed(nodes) } else { gpus }
 }
 
-/// Where the driver gives no account of them, as in some sandboxes: the devices that are there.
+/// Lists the existing devices if the driver has no information on them, as in some sandboxes.
 fn unnamed(nodes: &Path) -> Vec<Gpu> {
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok();
     let mut minors: Vec<u32> = std::fs::read_dir(nodes).into_iter().flatten().flatten().filter_map(number).collect();
@@ -51,7 +51,7 @@ fn unnamed(nodes: &Path) -> Vec<Gpu> {
     (0..minors.len() as u32).map(|index| Gpu { index, name: "NVIDIA GPU".into(), uuid: None }).collect()
 }
 
-/// The maker's name of the processor.
+/// Returns the maker's name of the processor.
 pub fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

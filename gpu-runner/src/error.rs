@@ -1,6 +1,6 @@
-//! The error of a run of a model.
+//! Error of a model's run.
 
-/// Inference failed. Says nothing about rows.
+/// Error of a failed inference. The message says nothing about rows.
 #[derive(Debug, thiserror::Error)]
 #[error("inference: {0}")]
 pub struct InferenceFailed(pub String);

@@ -1,38 +1,39 @@
-//! Where rows and numbers lie in the shared memory.
+//! Layout of rows and numbers in the shared memory.
 //!
-//! So many slots one after the other, each with room for as many rows: an area for each input, row by row as a tensor lies, and one for the numbers that come out.
+//! The memory is a sequence of slots, each with room for the same number of rows: an area for each input, row by row as in a
+//! tensor, and an area for the output numbers.
 
 use crate::wire::Model;
 
-/// Bytes of all slots together, unless a few large ones take more.
+/// Bytes of all slots together, unless the minimum number of large slots takes more.
 const BYTES: usize = 64 << 20;
-/// Rows of all slots together: more would not help to fill batches, and leave a processor's caches.
+/// Rows of all slots together: more would not help to fill batches, and would not fit in a processor's caches.
 const ROWS: usize = 128 << 10;
-/// Fewest slots, and most.
+/// Range of the number of slots.
 const SLOTS: std::ops::RangeInclusive<usize> = 6..=288;
-/// Every area begins at a multiple of so many bytes: what processors load at once.
+/// Alignment of every area in bytes: the width of a processor's loads.
 const ALIGN: usize = 64;
 
-/// Most bytes of shared memory: [`SLOTS`]' least, of the largest that are admitted.
+/// Maximum bytes of shared memory: the minimum of [`SLOTS`], at the largest admitted size.
 pub const MOST_BYTES: u64 = 1 << 30;
 
-/// Sizes and places, from a model's public numbers alone.
+/// Sizes and offsets, from a model's public numbers alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Slots.
+    /// Number of slots.
     pub slots: usize,
     /// Rows of a slot.
     pub rows: usize,
-    /// Of each input: where it begins in a slot, and bytes of a row.
+    /// Offset in a slot and bytes of a row, for each input.
     inputs: Vec<(usize, usize)>,
-    /// Where the numbers begin in a slot.
+    /// Offset of the output numbers in a slot.
     out: usize,
     /// Bytes of a slot.
     slot: usize,
 }
 
 impl Layout {
-    /// For a model.
+    /// Computes the layout for a model.
     pub fn of(model: &Model) -> Self {
         let mut at = 0usize;
         let mut area = |bytes: usize| {
@@ -47,27 +48,27 @@ impl Layout {
         Self { slots, rows, inputs, out, slot: at }
     }
 
-    /// Bytes of all.
+    /// Returns the bytes of all slots.
     pub fn bytes(&self) -> u64 {
         (self.slot as u64).saturating_mul(self.slots as u64)
     }
 
-    /// Where the values of row `row` of a slot begin for an input.
+    /// Returns the offset of the values of row `row` of a slot for an input.
     #[inline]
     pub(crate) fn row(&self, slot: usize, input: usize, row: usize) -> usize {
         let (begin, bytes) = self.inputs[input];
         slot * self.slot + begin + row * bytes
     }
 
-    /// Bytes of a row of an input.
+    /// Returns the bytes of a row of an input.
     pub(crate) fn width(&self, input: usize) -> usize {
         self.inputs[input].1
     }
 
-    /// Where a row counted over all slots begins.
+    /// Returns the offset of a row whose index is counted over all slots.
     #[inline]
     pub(crate) fn place(&self, place: u32, input: usize) -> usize {
-        // Batches have a power of two of rows: each row's division would cost as much as its copy.
+        // Batches have a power of two of rows: a division per row would cost as much as its copy.
         let rows = self.rows as u32;
         let (slot, row) = if rows.is_power_of_two() {
             (place >> rows.trailing_zeros(), place & (rows - 1))
@@ -77,7 +78,7 @@ impl Layout {
         self.row(slot as usize, input, row as usize)
     }
 
-    /// Where the numbers of a slot begin.
+    /// Returns the offset of a slot's output numbers.
     pub(crate) fn out(&self, slot: usize) -> usize {
         slot * self.slot + self.out
     }

@@ -1,4 +1,4 @@
-//! The runner: loads the runtime, raises its walls, loads one model, runs slots until its input ends.
+//! The runner: loads the runtime, confines itself, loads one model, and runs slots until its input ends.
 
 use std::{
     collections::VecDeque,
@@ -20,30 +20,33 @@ use crate::{
     wire::{Cuda, Loaded, Model, number, read, write},
 };
 
-/// Private memory of the runner in bytes, beside what its sessions take.
+/// Private memory of the runner in bytes, besides its sessions' memory.
 const MEMORY: u64 = 1 << 30;
-/// Host memory that a device's driver and libraries take, in bytes.
+/// Host memory of a device's driver and libraries, in bytes.
 pub const DEVICE_MEMORY: u64 = 16 << 30;
-/// Of a device's own memory, what making it ready may take, in bytes.
+/// Maximum device memory for initialization, in bytes.
 const WARM_UP_MEMORY: u64 = 256 << 20;
-/// Processor seconds of a runner.
+/// Processor time of a runner in seconds.
 const CPU_SECONDS: u64 = 3600;
-/// Most threads.
+/// Maximum number of threads.
 const THREADS: u32 = 64;
 
-/// Most private memory of a runner in bytes, for a model of so many that computes so many in a run, on so many threads: the runtime puts
-/// aside more than it computes, and keeps weights in several forms.
+/// Returns the maximum private memory of a runner in bytes.
+///
+/// The model has `model` bytes and computes `working` bytes per run on each of `threads` threads.
+///
+/// The runtime sets aside more than it computes, and keeps weights in several forms.
 pub fn private_memory(working: u64, model: u64, threads: u32) -> u64 {
     let each = working.saturating_mul(2).saturating_add(model.saturating_mul(4));
     each.saturating_mul(threads.into()).saturating_add(MEMORY)
 }
 
-/// The runtime, loaded.
+/// The loaded runtime.
 pub struct Runtime {
     environment: Environment,
-    /// Its name, version and build.
+    /// Name, version and build.
     version: String,
-    /// Of a device that is ready: the walls that stand so far, or why it is not.
+    /// Confinement so far of an initialized device, or the error of its initialization.
     device: Option<Result<Standing, InferenceFailed>>,
 }
 
@@ -54,10 +57,13 @@ impl std::fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    /// Loads the library, and for a `device` raises the walls that can stand before it is made ready, and makes it ready. Takes a while, and can be done before there is a task.
+    /// Loads the library. For a `device`, also applies the confinement possible before initialization, and initializes the
+    /// device.
+    ///
+    /// It takes a while, and can be done before there is a task.
     ///
     /// # Errors
-    /// [`InferenceFailed`] where it cannot be, or would report to its makers.
+    /// Returns [`InferenceFailed`] if it cannot be loaded, or would report to its makers.
     pub fn load(library: &Path, device: bool) -> Result<Self, InferenceFailed> {
         if !is_quiet() {
             return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
@@ -68,10 +74,10 @@ impl Runtime {
         Ok(Self { environment, version: version(library), device })
     }
 
-    /// Whether the device is ready, where it was to be made so.
+    /// Checks that the device is initialized, if requested.
     ///
     /// # Errors
-    /// [`InferenceFailed`] with why it is not.
+    /// Returns [`InferenceFailed`] with the reason why it is not.
     pub fn is_ready(&self) -> Result<(), InferenceFailed> {
         match &self.device {
             Some(Err(e)) => Err(InferenceFailed(e.0.clone())),
@@ -79,10 +85,10 @@ impl Runtime {
         }
     }
 
-    /// Serves one model over `from` and `to`, with rows in `memory`. Returns when `from` ends.
+    /// Serves a model over `from` and `to`, with rows in `memory`. Returns when `from` ends.
     ///
     /// # Errors
-    /// [`InferenceFailed`] when the pipes break; a model the runtime refuses is answered, not an error.
+    /// Returns [`InferenceFailed`] if the pipes break. A model that the runtime refuses is answered, and is not an error.
     pub fn serve(&self, from: File, to: File, memory: &File) -> Result<(), InferenceFailed> {
         let mut from = BufReader::new(from);
         let model: Model = read(&mut from)?;
@@ -90,7 +96,7 @@ impl Runtime {
         let shared = Shared::open(memory, layout.bytes())?;
         let threads = model.threads.clamp(1, THREADS);
         let (queue, to) = (Queue::default(), Mutex::new(to));
-        // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
+        // The runtime is loaded and has its threads. From here on nothing can be opened, not even by the model.
         let standing = match (model.cuda, &self.device) {
             (None, None) => {
                 let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
@@ -119,7 +125,7 @@ impl Runtime {
                         while let Some((slot, runs)) = queue.take() {
                             scorer.slot(slot, &runs);
                             let done = to.lock().map(|mut to| to.write_all(&(slot as u32).to_le_bytes()));
-                            // Nobody listens any more: the other side is gone, and this one ends soon.
+                            // Nobody listens any more: the other side is gone, and this side ends soon.
                             if !matches!(done, Ok(Ok(()))) {
                                 return;
                             }
@@ -140,7 +146,7 @@ impl Runtime {
     }
 }
 
-/// Makes the device ready, behind the walls that can stand before: it and the libraries for it, by a model of our own.
+/// Initializes the device and its libraries with a model of our own, under the confinement possible before.
 fn ready(environment: &Environment) -> Result<Standing, InferenceFailed> {
     let walls = Walls { memory_bytes: DEVICE_MEMORY + MEMORY, cpu_seconds: CPU_SECONDS, file_bytes: 0 };
     let before = device::prepare(&walls, &libraries()).map_err(failed)?;
@@ -148,17 +154,17 @@ fn ready(environment: &Environment) -> Result<Standing, InferenceFailed> {
     Ok(before)
 }
 
-/// Raises the last wall around a device that is ready, with whatever is held by now.
+/// Applies the last measure of confinement, around an initialized device and everything held by now.
 fn close(before: &Standing, unwalled: bool) -> Result<Standing, InferenceFailed> {
     let standing = Standing { calls: device::close(), ..*before };
-    // The list of calls lets files be opened, which landlock alone then holds back.
+    // The list of calls lets files be opened; only landlock then holds that back.
     if unwalled || (standing.calls && standing.landlock) {
         return Ok(standing);
     }
     Err(failed("not all walls around a GPU stand on the owner's machine"))
 }
 
-/// Folders of the runtime for a device and of its libraries: those that this process was started with.
+/// Returns the folders of the runtime for a device and of its libraries, which this process was started with.
 fn libraries() -> Vec<PathBuf> {
     std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths).filter(|path| path.is_absolute()).collect()
 }
@@ -176,7 +182,7 @@ fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, model: &
             return Err(failed("a slot that is not there, or more runs than it has rows"));
         }
         let runs = (0..many).map(|_| number(from)?.ok_or_else(missing)).collect::<Result<Vec<u32>, _>>()?;
-        // The last run's rows end where they end; those before it reach to where the next begins.
+        // The last run ends with its rows; each run before it extends to the beginning of the next.
         let step = u64::from(model.step.max(1));
         let end =
             runs.iter().fold((0, 0), |(begin, _), n| (begin + u64::from(*n).next_multiple_of(step), begin + u64::from(*n))).1;
@@ -188,10 +194,10 @@ fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, model: &
     Ok(())
 }
 
-/// A slot, and the rows of its runs.
+/// A slot's number, and the rows of its runs.
 type Slot = (usize, Vec<u32>);
 
-/// Slots that wait for a thread.
+/// Slots waiting for a thread.
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
@@ -201,7 +207,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     slots: VecDeque<Slot>,
-    /// None follows.
+    /// Whether no more slots follow.
     ended: bool,
 }
 
@@ -216,7 +222,7 @@ impl Queue {
         self.more.notify_all();
     }
 
-    /// The next; nothing where none follows.
+    /// Takes the next slot. `None` if no more follow.
     fn take(&self) -> Option<Slot> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -1,4 +1,4 @@
-//! One session of the runtime, on one thread: rows where they lie, numbers beside them.
+//! A session of the runtime on a thread of its own: rows are read in place, and numbers are written beside them.
 
 use ort::{
     environment::Environment,
@@ -39,7 +39,7 @@ impl<'a> Scorer<'a> {
         layout: &'a Layout,
         memory: &'a Shared,
     ) -> Result<Self, InferenceFailed> {
-        // Each session has its share.
+        // Each session gets an equal share.
         let share = |cuda: Cuda| Cuda { memory: cuda.memory / u64::from(model.threads.max(1)), ..cuda };
         let session = builder(environment, model.cuda.map(share))?.commit_from_memory(&model.bytes).map_err(failed)?;
         if session.inputs().len() != model.inputs.len() {
@@ -49,14 +49,15 @@ impl<'a> Scorer<'a> {
             return Err(failed("the model has no output of that name"));
         }
         let mut scorer = Self { session, model, layout, memory };
-        // Over nothing but zeros: whatever the runtime does not do of a model it says now, and what is made ready once is ready.
+        // A run over zeros: operators that the runtime does not support are reported now, and one-time setup is done.
         let rows = if model.batched { model.rows as usize } else { 1 };
         let wanted = if model.by_row { rows } else { 1 } * model.numbers as usize;
         scorer.run(0, 0, rows, layout.out(0), wanted)?;
         Ok(scorer)
     }
 
-    /// Runs the rows of a slot. The buyer must not see which run failed: its numbers are NaN, which becomes the public default.
+    /// Runs the rows of a slot. The buyer must not see which run failed: its numbers are NaN, which becomes the public fallback
+    /// value.
     pub(crate) fn slot(&mut self, slot: usize, runs: &[u32]) {
         let (mut row, mut out) = (0, self.layout.out(slot));
         for rows in runs.iter().map(|n| *n as usize) {
@@ -74,7 +75,7 @@ impl<'a> Scorer<'a> {
         let input =
             |(i, input): (usize, &'a Input)| Ok((input.name.as_str(), tensor(input, rows, memory, layout.row(slot, i, row))?));
         let inputs = model.inputs.iter().enumerate().map(input).collect::<Result<Vec<_>, InferenceFailed>>()?;
-        // Read where they lie, by a device too: its copy is the runtime's, in the order of the session's own stream.
+        // Read in place, by a device too: its copy is made by the runtime, in the order of the session's own stream.
         let outputs = session.run(inputs).map_err(failed)?;
         let output = outputs.get(model.output.as_str()).ok_or_else(|| failed("no such output"))?;
         if let Ok((_, data)) = output.try_extract_tensor::<f32>() {
@@ -84,36 +85,37 @@ impl<'a> Scorer<'a> {
     }
 }
 
-/// How sessions are made: what they compute depends on no chance and no other session.
+/// Builds a session whose results depend on no randomness and no other session.
 fn builder(environment: &Environment, cuda: Option<Cuda>) -> Result<SessionBuilder, InferenceFailed> {
     let builder = Session::builder(environment)
         .map_err(failed)?
-        // A thread of its own for each session: what one sums up does not depend on how many there are.
+        // One thread per session, so that sums do not depend on the number of threads.
         .with_intra_threads(1)
         .map_err(failed)?
         .with_optimization_level(GraphOptimizationLevel::Level3)
         .map_err(failed)?
         .with_deterministic_compute(true)
         .map_err(failed)?
-        // Numbers next to nothing would take much longer than others.
+        // Denormal numbers would take much longer than others.
         .with_flush_to_zero()
         .map_err(failed)?;
     let Some(cuda) = cuda else { return Ok(builder) };
     let provider = ep::CUDA::default()
-        // The only one that this process sees.
+        // The only GPU that this process sees.
         .with_device_id(0)
         .with_memory_limit(usize::try_from(cuda.memory).unwrap_or(usize::MAX))
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
-        // The other choice times kernels against each other, and takes the quickest of the moment.
+        // The other choice times kernels against each other, and takes the fastest of the moment.
         .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
         .with_tf32(cuda.tf32)
         .build()
         .error_on_failure();
-    // What has no kernel there is not run elsewhere.
+    // Operators without a kernel there are not run elsewhere.
     builder.with_disable_cpu_fallback().map_err(failed)?.with_execution_providers([provider]).map_err(failed)
 }
 
-/// Makes the runtime ready, and the device: one product, in a model that is nobody's. What is set up once for all sessions is, before somebody waits for it.
+/// Initializes the runtime and the device with a product in a built-in model, so that one-time setup is done before anybody
+/// waits.
 pub(crate) fn warm_up(environment: &Environment, cuda: Option<Cuda>) -> Result<(), InferenceFailed> {
     let mut session = builder(environment, cuda)?.commit_from_memory(WARM_UP).map_err(failed)?;
     let ones = TensorRef::from_array_view(([1usize, 1], &[1f32][..])).map_err(failed)?;
@@ -128,7 +130,7 @@ fn keep(memory: &Shared, out: usize, wanted: usize, data: &[f32]) -> Result<(), 
     Ok(())
 }
 
-/// Rows of an input as a tensor, where they lie.
+/// Borrows rows of an input in place as a tensor.
 fn tensor<'v>(input: &Input, rows: usize, memory: &'v Shared, at: usize) -> Result<SessionInputValue<'v>, InferenceFailed> {
     let shape: Vec<usize> = std::iter::once(rows).chain(input.row.iter().map(|n| *n as usize)).collect();
     let many = rows * input.width();
@@ -149,7 +151,7 @@ fn tensor<'v>(input: &Input, rows: usize, memory: &'v Shared, at: usize) -> Resu
     }
 }
 
-/// An output of another type, as floats.
+/// Converts an output of another type to floats.
 fn floats(output: &DynValue) -> Result<Vec<f32>, InferenceFailed> {
     macro_rules! from {
         ($kind:ty, $to:expr) => {

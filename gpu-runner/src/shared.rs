@@ -1,7 +1,9 @@
-//! Memory that two processes share.
+//! Memory shared by two processes.
 //!
-//! The only unsafe code of this room. The other process may be under a stranger's control and write at any time: what lies here is read by volatile copies and written by plain ones, never
-//! borrowed, but for tensors in the runner, whose other process is the owner's own worker and leaves a slot alone while it is run. The file's size is sealed: it cannot shrink under a reader.
+//! This is the only unsafe code of this crate. The other process may be under a stranger's control and write at any time. So this
+//! memory is read by volatile copies and written by plain ones, never borrowed, except for tensors in the runner, whose other
+//! process is the owner's own worker and leaves a slot alone while it is run. The file's size is sealed: it cannot shrink under a
+//! reader.
 #![allow(unsafe_code)]
 
 use std::{fs::File, ptr::NonNull};
@@ -14,7 +16,7 @@ use rustix::{
 
 use crate::error::{InferenceFailed, failed};
 
-/// A mapping of a file without a name.
+/// A mapping of an unnamed file.
 #[derive(Debug)]
 pub(crate) struct Shared {
     start: NonNull<u8>,
@@ -26,7 +28,7 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-/// Values that are any bytes: those of tensors, and no others.
+/// Types of tensors' values, and no others: any bytes are valid.
 pub trait Plain: Copy + sealed::Sealed {}
 
 mod sealed {
@@ -39,14 +41,14 @@ macro_rules! plain {
 plain!(f32, f64, i32, i64, u8);
 
 impl Shared {
-    /// Gives the file its size, for good, and maps it.
+    /// Sets and seals the file's size, and maps the file.
     pub(crate) fn create(file: &File, bytes: u64) -> Result<Self, InferenceFailed> {
         ftruncate(file, bytes).map_err(failed)?;
         fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).map_err(failed)?;
         Self::open(file, bytes)
     }
 
-    /// Maps a file that has this size, for good.
+    /// Maps a file after checking its size and its seal.
     pub(crate) fn open(file: &File, bytes: u64) -> Result<Self, InferenceFailed> {
         let seals = rustix::fs::fcntl_get_seals(file).map_err(failed)?;
         let held = fstat(file).map_err(failed)?.st_size;
@@ -67,7 +69,7 @@ impl Shared {
         assert!(end.is_some_and(|end| end <= self.bytes) && at.is_multiple_of(align_of::<T>()), "beyond the shared memory");
     }
 
-    /// Writes value `row` of each of `columns`, one after the other.
+    /// Writes value `row` of each of `columns` consecutively.
     #[inline]
     pub(crate) fn put_row<T: Plain>(&self, at: usize, columns: &[&[T]], row: usize) {
         self.check::<T>(at, columns.len());
@@ -77,10 +79,11 @@ impl Shared {
         }
     }
 
-    /// Writes values one after the other.
+    /// Writes values consecutively.
     pub(crate) fn put_all<T: Plain>(&self, at: usize, values: &[T]) {
         self.check::<T>(at, values.len());
-        // SAFETY: within the mapping and aligned, as just checked; what is written comes from elsewhere, or in the runner from rows, which lie in another area.
+        // SAFETY: within the mapping and aligned, as just checked; the source is elsewhere, or in the runner in the area of rows,
+        // which does not overlap.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.start.as_ptr().add(at).cast::<T>(), values.len()) }
     }
 
@@ -95,14 +98,15 @@ impl Shared {
         }
     }
 
-    /// Values as they lie. The caller sees to it that nobody writes them meanwhile.
+    /// Borrows values in place. The caller must ensure that nobody writes them meanwhile.
     pub(crate) fn slice<T: Plain>(&self, at: usize, many: usize) -> &[T] {
         self.check::<T>(at, many);
-        // SAFETY: within the mapping and aligned, as just checked; the worker, which alone may write there, waits for the slot to be done.
+        // SAFETY: within the mapping and aligned, as just checked; the worker, which alone may write there, waits for the slot to
+        // be done.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at).cast::<T>(), many) }
     }
 
-    /// The same as truth values.
+    /// Borrows values in place as booleans.
     pub(crate) fn truths(&self, at: usize, many: usize) -> &[bool] {
         let bytes = self.slice::<u8>(at, many);
         assert!(bytes.iter().all(|b| *b <= 1), "no truth values");
@@ -110,13 +114,16 @@ impl Shared {
         unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), many) }
     }
 
-    /// Has the device's driver keep the pages where they are (page-locked), so that the device copies from and to them by itself, beside its other work.
-    /// For a thread in which the driver is at work. Where it does not, everything is as before, and slower.
+    /// Page-locks the memory with the device's driver, so that the device copies from and to it by itself, beside its other work.
+    ///
+    /// It must be called in a thread that the driver is active in. If it fails, everything works as before, but slower.
     pub(crate) fn pin(&self) {
         // int cuMemHostRegister_v2(void *p, size_t bytes, unsigned flags), CUDA driver API, 6.13 Memory Management.
         type Register = unsafe extern "C" fn(*mut std::ffi::c_void, usize, std::ffi::c_uint) -> std::ffi::c_int;
         const PORTABLE: std::ffi::c_uint = 1;
-        // SAFETY: nothing is loaded that is not there already; the call has this signature; the mapping lives as long as this process serves, and the driver lets go of it at the end.
+        // SAFETY: nothing is loaded that is not there already; the call has this signature; the mapping lives as long as this
+        // process serves, and the driver releases
+        // it at the end.
         unsafe {
             let Ok(driver) = Library::open(Some("libcuda.so.1"), RTLD_NOW | libc::RTLD_NOLOAD) else { return };
             if let Ok(register) = driver.get::<Register>(b"cuMemHostRegister_v2") {

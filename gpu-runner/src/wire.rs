@@ -1,5 +1,7 @@
-//! What goes over the pipes: length-prefixed CBOR for the model and the verdict on it; then, for each slot, its number and the rows of its runs one way, and its number the
-//! other way when it is done. All little-endian.
+//! Messages on the pipes, all little-endian.
+//!
+//! First length-prefixed CBOR for the model and the verdict on it. Then, for each slot, its number and the rows of its runs one
+//! way, and its number the other way when it is done.
 
 use std::io::{Read, Write};
 
@@ -9,54 +11,54 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{InferenceFailed, failed};
 
-/// Longest header in bytes: a model and its names.
+/// Maximum length of a header in bytes: a model and its names.
 const HEADER_BYTES: u32 = 80 << 20;
 
-/// What the runner is to load.
+/// Model to be loaded by the runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// The model.
+    /// Bytes of the model.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
-    /// Its inputs.
+    /// Inputs of the model.
     pub inputs: Vec<Input>,
     /// Name of the output.
     pub output: String,
-    /// Numbers of that output for a row; for a run where rows have none of their own.
+    /// Length of the output for a row, or for a run if rows have no output of their own.
     pub numbers: u32,
-    /// Whether each row has its own.
+    /// Whether each row has an output of its own.
     pub by_row: bool,
-    /// Rows of a slot, at most.
+    /// Maximum number of rows of a slot.
     pub rows: u32,
-    /// Whether each run has that many.
+    /// Whether each run has exactly the maximum number of rows.
     pub batched: bool,
-    /// Each run begins at a row whose number in its slot is a multiple of this.
+    /// Alignment of runs: each begins at a row whose number in its slot is a multiple of this.
     pub step: u32,
-    /// Bytes that a run computes at most.
+    /// Maximum bytes computed by a run.
     pub working: u64,
-    /// How many runs at a time, a thread each.
+    /// Number of runs at a time, a thread each.
     pub threads: u32,
-    /// On a GPU, the only one that this process sees; else on the processor.
+    /// Settings to run on a GPU, the only GPU visible to this process; on the processor if `None`.
     pub cuda: Option<Cuda>,
-    /// Also where not all walls around a device stand.
+    /// Whether to run even if the confinement around a device is incomplete.
     pub unwalled: bool,
 }
 
-/// How a model is run on a GPU.
+/// Settings for running a model on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cuda {
-    /// Bytes of its memory that all sessions together may have.
+    /// Maximum device memory in bytes of all sessions together.
     pub memory: u64,
-    /// Products may be in TensorFloat-32.
+    /// Whether products may be in TensorFloat-32.
     pub tf32: bool,
 }
 
-/// One input.
+/// An input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Its name.
+    /// Name of the input.
     pub name: String,
-    /// Its type's number in the IR (TensorProto.DataType).
+    /// Number of its type in the IR (TensorProto.DataType).
     pub elem: i32,
     /// Bytes of a value.
     pub size: u32,
@@ -65,21 +67,21 @@ pub struct Input {
 }
 
 impl Input {
-    /// Values of a row.
+    /// Returns the number of values in a row.
     pub fn width(&self) -> usize {
         self.row.iter().product::<u64>() as usize
     }
 
-    /// Bytes of a row.
+    /// Returns the bytes of a row.
     pub fn bytes(&self) -> usize {
         self.width().saturating_mul(self.size as usize)
     }
 }
 
-/// Whether it could.
+/// Verdict on loading a model.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Loaded {
-    /// What runs it: the runtime's name, version and build. And the walls around it.
+    /// Name, version and build of the runtime, and its confinement.
     Ready(String, Standing),
     Refused(String),
 }
@@ -101,7 +103,7 @@ pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, Infer
     ciborium::from_reader(bytes.as_slice()).map_err(failed)
 }
 
-/// A number; nothing where the other side ended before it.
+/// Reads a number. `None` if the other side ended before.
 pub(crate) fn number(from: &mut impl Read) -> Result<Option<u32>, InferenceFailed> {
     let mut bytes = [0; 4];
     let mut have = 0;
@@ -117,7 +119,7 @@ pub(crate) fn number(from: &mut impl Read) -> Result<Option<u32>, InferenceFaile
     Ok(Some(u32::from_le_bytes(bytes)))
 }
 
-/// A slot and the rows of its runs.
+/// Writes a slot's number and the rows of its runs.
 pub(crate) fn write_runs(to: &mut impl Write, slot: u32, runs: &[u32]) -> Result<(), InferenceFailed> {
     let all = [slot, runs.len() as u32].into_iter().chain(runs.iter().copied());
     let bytes: Vec<u8> = all.flat_map(u32::to_le_bytes).collect();

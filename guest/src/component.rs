@@ -1,4 +1,4 @@
-//! Core modules made components: for compilers that know nothing of them.
+//! Conversion of core modules to components, for compilers without support for components.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -8,17 +8,18 @@ use crate::{
     preview1::{self, adapter},
 };
 
-/// Whether these are the bytes of a core module with the world's exports, and not yet a component.
+/// Returns whether the bytes are a core module and not yet a component.
 pub fn is_core(bytes: &[u8]) -> bool {
     bytes.get(..8) == Some(b"\0asm\x01\0\0\0")
 }
 
-/// Makes a core module that has the world's exports a component of it. What its compiler knew of components is kept.
+/// Turns a core module with the world's exports into a component. Component metadata written by its compiler is kept.
 ///
-/// What it imports of WASI's first preview (TinyGo, Go, Rust's `wasm32-wasip1`, WASI SDK) is adapted to the second, which has answers where it runs.
+/// Imports of WASI's first preview (TinyGo, Go, Rust's `wasm32-wasip1`, WASI SDK) are adapted to the second, which is served
+/// where the component runs.
 ///
 /// # Errors
-/// What it lacks.
+/// Returns a description of what the module lacks.
 pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
     let name = preview1::NAME.as_bytes();
     let adapter = core.windows(name.len()).any(|part| part == name).then(adapter).transpose()?;
@@ -29,7 +30,7 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
         }
         encoder.validate(true).encode()
     };
-    // Rust's bindings write into the module what it is.
+    // Rust's bindings write component metadata into the module.
     let known = encode(core).ok().filter(|component| wit_component::decode(component).is_ok_and(|decoded| has_exports(&decoded)));
     if let Some(component) = known {
         return Ok(component);
@@ -39,7 +40,7 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
         let mut resolve = Resolve::default();
         resolve.push_str("nn.wit", NN_WIT)?;
         let package = resolve.push_str("job.wit", &format!("{WIT}\n{INFER_WIT}"))?;
-        // The larger world's imports are there for those modules that use them.
+        // The larger world also has the imports that only some modules use.
         let world = resolve.select_world(&[package], Some("infer"))?;
         embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
         encode(&core)

@@ -1,4 +1,5 @@
-//! What a job author needs: the WIT world ([`WIT`]), a Rust SDK (with [`nn`] for who brings a model), the C header ([`C_HEADER`]), and examples in `guest/rust` and `guest/c`.
+//! Toolkit for job authors: the WIT world ([`WIT`]), a Rust SDK (with [`nn`] for models), the C header ([`C_HEADER`]), and
+//! examples in `guest/rust` and `guest/c`.
 //!
 //! ```
 //! use tidegate_guest::{Guest, Rows, number};
@@ -19,13 +20,13 @@
 //! # Non-goals
 //! - Running guests (`sandbox`).
 
-/// The world's types and functions, generated from [`WIT`].
+/// Types and functions of the world, generated from [`WIT`].
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
 pub mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "job", pub_export_macro: true, default_bindings_module: "tidegate_guest::bindings" });
 }
 
-/// What a component asks of its model ([`INFER_WIT`]).
+/// Interface of a component to its model, generated from [`INFER_WIT`].
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
 pub mod models {
     wit_bindgen::generate!({ path: "wit", world: "models", generate_all });
@@ -47,19 +48,20 @@ pub use bindings::{
     },
 };
 
-/// The world `tidegate:job`, as text.
+/// Text of the world `tidegate:job`.
 pub const WIT: &str = include_str!("../wit/job.wit");
 
-/// The worlds of components that run a model, as text that follows [`WIT`] in one package.
+/// Text of the worlds of components with a model. It follows [`WIT`] in one package.
 pub const INFER_WIT: &str = include_str!("../wit/infer.wit");
 
-/// WASI-NN, as text.
+/// Text of WASI-NN.
 pub const NN_WIT: &str = include_str!("../wit/deps/nn/nn.wit");
 
-/// The canonical ABI for freestanding C guests.
+/// Canonical ABI for freestanding C guests.
 pub const C_HEADER: &str = include_str!("../c/tidegate_guest.h");
 
-/// A column's value in `row` as a number: flags are 0 and 1. `None` where it is missing, a text, bytes, or beyond the rows.
+/// Returns a column's value in `row` as a number, where flags are 0 and 1. `None` for a missing value, text, bytes, or a row
+/// beyond the end.
 pub fn number(column: &Column, row: usize) -> Option<f64> {
     if !column.valid.is_empty() && !column.valid.get(row).copied().unwrap_or_default() {
         return None;
@@ -72,7 +74,7 @@ pub fn number(column: &Column, row: usize) -> Option<f64> {
     }
 }
 
-/// A column of floats as they lie in memory, for loops over all rows; `None` where it has missing values or another type.
+/// Returns a column of floats as a slice, for loops over all rows. `None` for missing values or another type.
 pub fn floats(column: &Column) -> Option<&[f64]> {
     match &column.values {
         Values::F64s(values) if column.valid.iter().all(|valid| *valid) => Some(values),
@@ -80,17 +82,19 @@ pub fn floats(column: &Column) -> Option<&[f64]> {
     }
 }
 
-/// The numbers in `bytes`, little-endian: weights as numpy's `astype("<f8").tobytes()` leaves them. Bytes beyond the last whole one are left out.
+/// Decodes the little-endian 64-bit floats in `bytes`, such as weights written by numpy's `astype("<f8").tobytes()`. An
+/// incomplete float at the end is ignored.
 pub fn f64s(bytes: &[u8]) -> Vec<f64> {
     bytes.chunks_exact(8).filter_map(|b| Some(f64::from_le_bytes(b.try_into().ok()?))).collect()
 }
 
-/// As [`f64s`], of 32 bits each.
+/// Decodes 32-bit floats, otherwise as [`f64s`].
 pub fn f32s(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?))).collect()
 }
 
-/// Eight values at a time, and those that are left over. Fuel is counted at each turn of a loop: with eight values a turn that costs next to nothing.
+/// Splits values into groups of eight and a remainder. Fuel is charged per loop iteration, so eight values per iteration cost
+/// next to nothing.
 pub fn eights(values: &[f64]) -> (impl Iterator<Item = &[f64; 8]>, &[f64]) {
     let chunks = values.chunks_exact(8);
     let rest = chunks.remainder();

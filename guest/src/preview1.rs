@@ -1,12 +1,12 @@
-//! The adapter that gives a module of WASI's first preview the second.
+//! Adapter from WASI's first preview to the second.
 
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The module whose imports are adapted.
+/// Name of the module whose imports are adapted.
 pub(crate) const NAME: &str = "wasi_snapshot_preview1";
 
-/// What the adapter imports of WASI 0.2.
+/// Imports of the adapter from WASI 0.2.
 const IMPORTS: [&str; 4] = [
     "package wasi:io@0.2.0;
      interface error { resource error; }
@@ -23,7 +23,8 @@ const IMPORTS: [&str; 4] = [
      world adapter { import wasi:cli/exit@0.2.0; import wasi:cli/stdout@0.2.0; import wasi:io/streams@0.2.0; import wasi:random/random@0.2.0; }",
 ];
 
-/// The adapter: `preview1.wat`, with what it imports written into it. Calls that a module does not make are left out of its component.
+/// Builds the adapter: `preview1.wat` with its imports declared. Functions that a module does not call are left out of its
+/// component.
 pub(crate) fn adapter() -> Result<Vec<u8>, String> {
     let mut module = wat::parse_str(include_str!("preview1.wat")).map_err(|e| e.to_string())?;
     let mut embed = || {

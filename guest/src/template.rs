@@ -1,4 +1,4 @@
-//! A job to begin with, in the language that its author likes.
+//! Templates of jobs, in the language of the author's choice.
 
 use crate::{C_HEADER, INFER_WIT, NN_WIT, WIT};
 
@@ -18,10 +18,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 5] = [Self::Rust, Self::C, Self::Python, Self::Js, Self::Sql];
 
-    /// How it is called on the command line.
+    /// Returns the language's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -32,7 +32,7 @@ impl Language {
         }
     }
 
-    /// Where its build leaves the program; nowhere where there is none to build.
+    /// Returns where its build leaves the program; empty if there is none to build.
     fn module(self) -> &'static str {
         match self {
             Self::Rust => "target/wasm32-unknown-unknown/release/job.wasm",
@@ -41,7 +41,7 @@ impl Language {
         }
     }
 
-    /// The lines that build it; none of a query.
+    /// Returns the build commands; none for a query.
     pub fn build(self) -> &'static [&'static str] {
         match self {
             Self::Rust => &["rustup target add wasm32-unknown-unknown", "cargo build --release --target wasm32-unknown-unknown"],
@@ -57,7 +57,7 @@ impl Language {
         }
     }
 
-    /// The files: their paths in the job's folder, and what they hold.
+    /// Returns the files: their paths in the job's folder, and their contents.
     pub fn files(self) -> Vec<(&'static str, String)> {
         if self == Self::Sql {
             let files = [
@@ -66,12 +66,12 @@ impl Language {
             ];
             return files.map(|(path, text)| (path, text.to_owned())).into();
         }
-        // How it is called, and the most rows that a call is expected to see.
+        // The split into calls, and the maximum number of rows expected in a call.
         let (split, most) = match self {
             Self::Rust | Self::C | Self::Sql => {
                 ("# split = { blocks = 50 }       # or blocks of people: for programs that need many of them", "10")
             }
-            // An interpreter's instance is some milliseconds of work.
+            // Instantiating an interpreter takes some milliseconds.
             Self::Python | Self::Js => (
                 "# Once for each of so many blocks of people: an interpreter takes more fuel than there is for each person.\nsplit = { blocks = 50 }",
                 "1000",

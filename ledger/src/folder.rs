@@ -1,4 +1,4 @@
-//! A log that lies in a folder, as it is written there or was copied from elsewhere.
+//! A log in a folder, written there or copied from elsewhere.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,9 @@ use tidegate_audit::{
 };
 use tidegate_files::read_given;
 
-/// Reads a log's files from a folder, as a [`Fetch`](tidegate_audit::log::Fetch). Paths that no log has, what is no regular file, and files longer than a bundle can be are not opened.
+/// Reads a log's files from a folder, as a [`Fetch`](tidegate_audit::log::Fetch).
+///
+/// Does not open paths that no log has, files that are not regular, and files longer than a bundle can be.
 pub fn from_folder(folder: PathBuf) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> {
     move |path| {
         if !is_log_path(path) {

@@ -1,9 +1,10 @@
-//! Keeps an owner's privacy budget and writes the log of receipts; keeps what a witness and an auditor have seen of others' logs.
+//! Keeps an owner's privacy budget and writes the log of receipts; also stores observations of others' logs, for witnesses and
+//! auditors.
 //!
 //! # Goals
 //! - Budget is reserved durably, and the INTENT logged in the same transaction, before a row is read ([`Store::reserve`]).
 //! - A result and its receipt become durable in one transaction, before anything is revealed ([`Store::finish`]).
-//! - The log is exported as C2SP tlog-tiles; what was exported is re-derived after a crash ([`Store::export`]).
+//! - The log is exported as C2SP tlog-tiles; exported files are re-derived after a crash ([`Store::export`]).
 //!
 //! # Non-goals
 //! - Deciding who may ask, running jobs, noise, the network.

@@ -1,4 +1,4 @@
-//! Heads of logs that others say they saw, kept until they are known to be of the history that this party saw itself.
+//! Log heads reported by others, kept until they are known to belong to the history seen by this party.
 
 use std::{
     collections::BTreeMap,
@@ -11,24 +11,26 @@ use tidegate_audit::{
     note::{BadNote, Note, Verifier, checkpoint},
 };
 
-/// Heads of one log that are kept. The log signed each: who makes more than that of them is its owner. The longest go first: they can be held against
-/// nothing until the log has grown so long, and must not push away those that can.
+/// Maximum number of heads kept per log.
+///
+/// The log signed each of them, so anyone who makes more is its owner. The longest are dropped first: they cannot be checked
+/// against anything until the log has grown as long, and must not push out heads that can.
 const HEADS: usize = 64;
-/// Others' signatures that are kept of one head.
+/// Maximum number of others' signatures kept per head.
 const SIGNATURES: usize = 16;
 
-/// What comes of something heard.
+/// Outcome of hearing a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// It is kept: nothing was seen yet that it could be held against.
+    /// The head is kept: there is nothing yet to check against.
     New,
-    /// It was known.
+    /// The head was known.
     Known,
-    /// It is of another history than what was seen.
+    /// The head belongs to another history than the known heads.
     Fork(Box<Evidence>),
 }
 
-/// What was heard, by log and size.
+/// Heard heads, by log and size.
 #[derive(Debug, Default)]
 pub struct Heard(Mutex<BTreeMap<String, BTreeMap<u64, Note>>>);
 
@@ -37,10 +39,10 @@ impl Heard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a note that somebody says is a head of `log`; `own` is the last that this party saw itself.
+    /// Takes a note claimed to be a head of `log`; `own` is the last head seen by this party itself.
     ///
     /// # Errors
-    /// [`BadNote`] where the log did not sign it.
+    /// Returns [`BadNote`] if the log did not sign the note.
     pub fn hear(&self, log: &Verifier, text: &str, own: Option<&Note>) -> Result<Told, BadNote> {
         let note = Note::parse(text)?;
         let head = checkpoint::open(&note, log)?;
@@ -56,7 +58,7 @@ impl Heard {
             known.merge(note.signatures, SIGNATURES);
             return Ok(Told::Known);
         }
-        // The log's own signature comes first: no number of others may crowd it out.
+        // The log's own signature comes first, so that no number of others may crowd it out.
         let mut kept = bare(&note, log);
         kept.merge(note.signatures, SIGNATURES);
         heads.insert(head.size, kept);
@@ -66,8 +68,9 @@ impl Heard {
         Ok(Told::New)
     }
 
-    /// Holds what was heard of `log` against `own`, a head that this party has seen, by the log's tiles. What is of its history is forgotten; what is
-    /// longer, or of which tiles are missing, stays.
+    /// Checks the heads heard of `log` against `own`, a head seen by this party, using the log's tiles.
+    ///
+    /// Heads of the same history are forgotten; longer heads, and heads with missing tiles, stay.
     pub fn settle(&self, log: &Verifier, own: &Note, fetch: Fetch<'_>) -> Option<Evidence> {
         let head = checkpoint::open(own, log).ok()?;
         let older: Vec<Note> = self.heads().get(&log.name)?.range(..=head.size).map(|(_, note)| note.clone()).collect();
@@ -81,7 +84,7 @@ impl Heard {
             if evidence.check().is_ok() {
                 return Some(evidence);
             }
-            // A head of the same size may have cosignatures that are of use.
+            // A head of the same size may have useful cosignatures.
             if seen.size < head.size
                 && let Some(heads) = self.heads().get_mut(&log.name)
             {
@@ -91,7 +94,7 @@ impl Heard {
         None
     }
 
-    /// `note` with the cosignatures on the same text that were heard. Whether they hold is for those who know their keys.
+    /// Adds to `note` the heard cosignatures on the same text. Verifying them is up to whoever knows the keys.
     #[must_use]
     pub fn with_cosignatures(&self, log: &str, mut note: Note) -> Note {
         let heads = self.heads();
@@ -103,7 +106,7 @@ impl Heard {
     }
 }
 
-/// The note with the log's signature alone: what others added shows nothing.
+/// Returns the note with the log's signature alone: signatures added by others prove nothing.
 fn bare(note: &Note, log: &Verifier) -> Note {
     let signatures = note.signatures.iter().filter(|s| s.name == log.name && s.id == log.id()).cloned().collect();
     Note { signatures, ..note.clone() }

@@ -1,4 +1,4 @@
-//! A witness of others' logs: it holds the last checkpoint of each, cosigns what goes on from it, and nothing else
+//! A witness of others' logs: stores the last checkpoint of each and cosigns only checkpoints extending the last
 //! (<https://c2sp.org/tlog-witness>).
 
 use std::{
@@ -21,49 +21,49 @@ use tidegate_audit::{
     note::{BadNote, Checkpoint, Note, NoteSignature, Verifier, checkpoint, cosign, key::cosigner, proof},
 };
 
-/// Longest body of a request: a checkpoint with its signatures, and a proof.
+/// Maximum length of a request's body in bytes: a checkpoint with its signatures, and a proof.
 pub const BODY_BYTES: usize = 64 << 10;
 
-/// Why a checkpoint was not cosigned.
+/// Reason why a checkpoint was not cosigned.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCosigned {
-    /// The request is not one.
+    /// The request is malformed.
     #[error("{0}")]
     Malformed(String),
-    /// The log is none that this witness is for.
+    /// The log is unknown to this witness.
     #[error("this witness is not for the log {0:?}")]
     Unknown(String),
-    /// The log did not sign it.
+    /// The log did not sign the checkpoint.
     #[error("{0}")]
     Unsigned(BadNote),
-    /// The request goes on from another size than the witness holds.
+    /// The request extends another size than the witness's checkpoint.
     #[error("the witness holds a checkpoint of {size} entries")]
     Conflict {
-        /// What it holds.
+        /// Size of the witness's checkpoint.
         size: u64,
     },
     /// The proof does not hold.
     #[error("{0}")]
     Inconsistent(BadNote),
-    /// The log signed two histories: what shows it.
+    /// The log signed two histories, as the evidence shows.
     #[error("the log signed another checkpoint of {} entries", .0.size)]
     Forked(Box<Fork>),
-    /// The witness could not make it durable.
+    /// The witness could not make the checkpoint durable.
     #[error("the witness could not keep it: {0}")]
     Failed(#[from] std::io::Error),
 }
 
-/// A fork that a witness came upon.
+/// A fork detected by a witness.
 #[derive(Debug)]
 pub struct Fork {
-    /// What shows it.
+    /// Evidence of the fork.
     pub evidence: Evidence,
-    /// Entries of the checkpoint that the witness holds.
+    /// Size of the witness's checkpoint.
     pub size: u64,
 }
 
 impl NotCosigned {
-    /// The status that tlog-witness gives it.
+    /// Returns the HTTP status specified by tlog-witness.
     pub fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
@@ -75,7 +75,7 @@ impl NotCosigned {
         }
     }
 
-    /// The size that a conflict states.
+    /// Returns the size stated by a conflict.
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::Conflict { size } => Some(*size),
@@ -88,25 +88,25 @@ impl NotCosigned {
 /// An `add-checkpoint` request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddCheckpoint {
-    /// Entries of the checkpoint that it goes on from.
+    /// Size of the checkpoint extended by the new checkpoint.
     pub old: u64,
-    /// That it does.
+    /// Consistency proof.
     pub proof: TreeProof,
     /// The checkpoint.
     pub note: Note,
 }
 
 impl AddCheckpoint {
-    /// The body as tlog-witness has it.
+    /// Formats the body as specified by tlog-witness.
     pub fn to_body(&self) -> String {
         let hashes: String = self.proof.iter().map(|hash| format!("{}\n", proof::encode(hash))).collect();
         format!("old {}\n{hashes}\n{}", self.old, self.note.to_text())
     }
 
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// [`BadNote`] naming what is wrong.
+    /// Returns [`BadNote`] naming the problem.
     pub fn parse(body: &str) -> Result<Self, BadNote> {
         if body.len() > BODY_BYTES {
             return Err(BadNote(format!("the request is longer than {BODY_BYTES} bytes")));
@@ -126,7 +126,7 @@ pub struct Witness {
     verifier: Verifier,
     key: Identity,
     logs: BTreeMap<String, Verifier>,
-    /// The last checkpoint of each, with this witness's cosignature.
+    /// Last checkpoint of each log, with this witness's cosignature.
     held: Mutex<BTreeMap<String, (Checkpoint, Note)>>,
 }
 
@@ -137,10 +137,10 @@ impl std::fmt::Debug for Witness {
 }
 
 impl Witness {
-    /// The witness of a party, for `logs`; what it holds of them lies in `folder`.
+    /// Opens the witness of a party, for `logs`; its state is in `folder`.
     ///
     /// # Errors
-    /// Where a file there cannot be read or is damaged: a witness that forgot what it saw could cosign a fork.
+    /// Returns [`BadNote`] if a file there cannot be read or is damaged: a witness that forgot its state could cosign a fork.
     pub fn open(folder: &Path, party: &Identity, logs: Vec<Verifier>) -> Result<Self, BadNote> {
         tidegate_files::create_folder(folder).map_err(|e| BadNote(format!("{}: {e}", folder.display())))?;
         let (verifier, key) = cosigner(party);
@@ -162,35 +162,37 @@ impl Witness {
         Ok(Self { folder: folder.to_owned(), verifier, key, logs, held: Mutex::new(held) })
     }
 
-    /// Whether it is a witness of the log of this origin.
+    /// Returns whether the witness serves the log of this origin.
     pub fn is_of(&self, origin: &str) -> bool {
         self.logs.contains_key(origin)
     }
 
-    /// Its verifier key's parts.
+    /// Returns the parts of the witness's verifier key.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// The last checkpoint of a log that it cosigned, with its cosignature.
+    /// Returns the last cosigned checkpoint of a log, with its cosignature.
     pub fn last(&self, origin: &str) -> Option<Note> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.get(origin).map(|(_, note)| note.clone())
     }
 
-    /// Cosigns the checkpoint of a request: the cosignature, after it is durable that it was seen.
+    /// Cosigns the checkpoint of a request. Returns the cosignature once the checkpoint is durable.
     ///
     /// # Errors
-    /// [`NotCosigned`].
+    /// Returns [`NotCosigned`] with the reason.
     pub fn add(&self, body: &str, now: SystemTime) -> Result<NoteSignature, NotCosigned> {
         let request = AddCheckpoint::parse(body).map_err(|e| NotCosigned::Malformed(e.0))?;
         self.take(&request, now)
     }
 
-    /// As [`Witness::add`], of a checkpoint that the witness fetched: it asks for the tiles that show whether it goes on from the one before.
+    /// Cosigns a fetched checkpoint like [`Witness::add`].
+    ///
+    /// The witness fetches the tiles that show whether the checkpoint extends its own.
     ///
     /// # Errors
-    /// [`NotCosigned`]; [`NotCosigned::Inconsistent`] also where tiles are missing or do not fit.
+    /// Returns [`NotCosigned`] with the reason; [`NotCosigned::Inconsistent`] also if tiles are missing or do not fit.
     pub fn meet(&self, note: Note, fetch: Fetch<'_>, now: SystemTime) -> Result<NoteSignature, NotCosigned> {
         let new = Checkpoint::of_text(&note.text).map_err(|e| NotCosigned::Malformed(e.0))?;
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&new.origin).cloned();
@@ -221,7 +223,7 @@ impl Witness {
         if request.old > new.size {
             return Err(NotCosigned::Malformed(format!("a log of {} entries does not go on from {}", new.size, request.old)));
         }
-        // Held until the new one is durable: two requests cannot both go on from one checkpoint.
+        // Locked until the new checkpoint is durable: two requests cannot both extend one checkpoint.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = Checkpoint { origin: new.origin.clone(), size: 0, root: Hash::default() };
         let old = held.get(&new.origin).map_or(&nothing, |(old, _)| old);
@@ -234,7 +236,7 @@ impl Witness {
             return Err(NotCosigned::Conflict { size: old.size });
         }
         consistent(old, &new, &request.proof).map_err(NotCosigned::Inconsistent)?;
-        // Anybody may bring what is held already: it is cosigned anew, and nothing is written.
+        // Anybody may bring the current checkpoint again: it is cosigned anew, and nothing is written.
         let is_held = old.size == new.size && old.root == new.root && old.size > 0;
         let cosignature = cosign(&self.verifier, &self.key, &request.note.text, now);
         let id = log.id();
@@ -242,7 +244,7 @@ impl Witness {
             return Ok(cosignature);
         }
         let mut note = request.note.clone();
-        // What strangers added is not kept.
+        // Signatures added by strangers are not stored.
         note.signatures.retain(|s| s.name == log.name && s.id == id);
         note.signatures.push(cosignature.clone());
         write::durably(&self.folder.join(file(&log.name)), note.to_text().as_bytes())?;

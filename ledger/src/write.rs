@@ -1,4 +1,5 @@
-//! Tiles and bundles put on disk, so that a reader sees whole files, and a checkpoint only when all it stands for is durable.
+//! Writing tiles and bundles to disk: a reader sees whole files, and a checkpoint only after everything under the checkpoint is
+//! durable.
 
 use std::{
     collections::BTreeSet,
@@ -10,14 +11,14 @@ use tlog_tiles::{HashReader, Tile};
 
 use tidegate_audit::log::path::{self, TILE_HEIGHT, WIDTH};
 
-/// Files that are written, and the folders that must be made durable before anything names them.
+/// Files to write, and the folders to make durable before anything names the files.
 struct Files<'a> {
     folder: &'a Path,
     touched: BTreeSet<PathBuf>,
 }
 
 impl Files<'_> {
-    /// Writes a file under another name and moves it into place: a reader sees the old one or the new one.
+    /// Writes a file under another name and moves the file into place: a reader sees either the old or the new file.
     fn put(&mut self, path: &str, bytes: &[u8]) -> std::io::Result<()> {
         let target = self.folder.join(path);
         let folder = put(&target, bytes)?;
@@ -36,7 +37,7 @@ impl Files<'_> {
     }
 }
 
-/// Writes a file whole or not at all; its folder, of which the name is not durable yet.
+/// Writes a file whole or not at all. Returns its folder, in which the name is not durable yet.
 fn put(target: &Path, bytes: &[u8]) -> std::io::Result<PathBuf> {
     let folder = target.parent().unwrap_or(Path::new(".")).to_owned();
     tidegate_files::create_folder(&folder)?;
@@ -48,12 +49,12 @@ fn put(target: &Path, bytes: &[u8]) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Writes `bytes` so that a reader sees the old file or the new one, and the new one outlives a power cut.
+/// Writes `bytes` atomically: a reader sees either the old or the new file, and the new file survives a power cut.
 pub(crate) fn durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(put(path, bytes)?)?.sync_all()
 }
 
-/// Removes what a process that was killed had not moved into place. Nobody may be writing.
+/// Removes files not moved into place by a killed process. Nobody may be writing.
 pub(crate) fn sweep(folder: &Path) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -75,7 +76,7 @@ pub(crate) fn checkpoint(folder: &Path, note: &str) -> std::io::Result<()> {
     durably(&folder.join("checkpoint"), note.as_bytes())
 }
 
-/// Writes the tiles and bundles of entries `from..to`, then the checkpoint. Parts of tiles that are full now are deleted, as C2SP allows.
+/// Writes the tiles and bundles of entries `from..to`, then the checkpoint. Parts of full tiles are deleted, as C2SP allows.
 pub(crate) fn export<R: HashReader>(
     folder: &Path,
     from: u64,

@@ -1,47 +1,48 @@
-//! One rule of a list of system calls: whose it is, the call, for which arguments, and why.
+//! A rule in a list of system calls: the processes, the call, its arguments, and the reason.
 
-/// Who is behind the walls.
+/// Kind of confined process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Plans queries, compiles and runs components, holds rows.
+    /// Worker: plans queries, compiles and runs components, holds rows.
     Worker,
-    /// Runs a model on the processor.
+    /// Runner of a model on the processor.
     Runner,
-    /// Runs a model on a GPU.
+    /// Runner of a model on a GPU.
     DeviceRunner,
 }
 
-/// Which arguments a call is allowed with.
+/// Arguments allowed for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum With {
-    /// Any.
+    /// Any arguments.
     Any,
-    /// The argument of this number has all of these bits.
+    /// The argument of this index has all of these bits.
     Bits(u8, u64),
-    /// The argument of this number has none of these bits.
+    /// The argument of this index has none of these bits.
     NoBits(u8, u64),
-    /// The argument of this number is this.
+    /// The argument of this index has this value.
     Just(u8, u64),
-    /// The argument of this number, without these bits, is this.
+    /// The argument of this index, without these bits, has this value.
     Under(u8, u64, u64),
 }
 
-/// A call that is allowed.
+/// An allowed call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    /// Whose rule it is.
+    /// Processes covered by the rule.
     pub who: &'static [Who],
-    /// Its name.
+    /// Name of the call.
     pub name: &'static str,
-    /// Its number here.
+    /// Number of the call on this architecture.
     pub number: i64,
-    /// With which arguments.
+    /// Arguments allowed.
     pub with: With,
-    /// What it is for.
+    /// Purpose.
     pub why: &'static str,
 }
 
-/// The worker's alone; the runner's on the processor alone; on a device alone; those of runners; of all.
+/// Groups of processes, here the worker only. Below: the runner on the processor only, the runner on a device only, and all
+/// three.
 pub(crate) const W: &[Who] = &[Who::Worker];
 pub(crate) const R: &[Who] = &[Who::Runner];
 pub(crate) const D: &[Who] = &[Who::DeviceRunner];

@@ -1,7 +1,9 @@
-//! What a process behind the walls may ask of the kernel, as data: whose rule it is, a call, for which arguments, and why. Everything else fails with EPERM.
+//! System calls allowed to a confined process, as data: the processes, the call, its arguments, and the reason. Everything else
+//! fails with EPERM.
 //!
-//! The lists were read off runs of queries, components and models. They have nothing that names a file, a process or an address: what is used is held as a
-//! descriptor. A runner with a device has more, and among it a way to open files: see [`device`](crate::device).
+//! The lists were recorded from runs of queries, components and models. They have nothing that names a file, a process or an
+//! address: everything in use is held
+//! as a descriptor. A runner with a device has more, including a way to open files: see [`device`](crate::device).
 
 use std::collections::BTreeMap;
 
@@ -16,7 +18,7 @@ use crate::{
 
 use With::{Any, Bits, Just, NoBits};
 
-/// The list, but for what a device takes.
+/// Allowed calls, without a device's.
 pub const CALLS: [Call; 43] = calls! {
     // Descriptors that are open already.
     WR SYS_read Any, "the task, and what the runner answers";
@@ -41,7 +43,7 @@ pub const CALLS: [Call; 43] = calls! {
     WR SYS_madvise Any, "memory that is given back";
     WR SYS_brk Any, "memory";
     W SYS_membarrier Any, "processors see new code";
-    // Threads of this process, and nothing that is another process.
+    // Threads of this process, and nothing that creates another process.
     WR SYS_clone Bits(0, libc::CLONE_THREAD as u64 | libc::CLONE_VM as u64), "a thread";
     WR SYS_set_robust_list Any, "a thread begins";
     WR SYS_rseq Any, "a thread begins";
@@ -60,7 +62,7 @@ pub const CALLS: [Call; 43] = calls! {
     WR SYS_rt_sigprocmask Any, "none while a thread begins";
     WR SYS_rt_sigreturn Any, "back from a trap";
     WR SYS_sigaltstack Any, "a stack for traps";
-    // Time and chance: for hash tables and deadlines; no guest sees either.
+    // Time and randomness, for hash tables and deadlines; no guest sees either.
     WR SYS_getrandom Any, "seeds of hash tables";
     WR SYS_clock_gettime Any, "time, where the kernel does not map it";
     WR SYS_gettimeofday Any, "the same";
@@ -68,12 +70,12 @@ pub const CALLS: [Call; 43] = calls! {
     WR SYS_restart_syscall Any, "waiting goes on after a signal";
 };
 
-/// The rules of one.
+/// Iterates over the rules for `who`.
 pub fn rules(who: Who) -> impl Iterator<Item = &'static Call> {
     CALLS.iter().chain(&DEVICE_CALLS).chain(&OLD_CALLS).filter(move |call| call.who.contains(&who))
 }
 
-/// Why no filter stands.
+/// Error in building a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("the system-call filter: {0}")]
 pub struct NoFilter(#[from] BackendError);
@@ -82,9 +84,9 @@ fn filter(calls: BTreeMap<i64, Vec<SeccompRule>>, others: SeccompAction, these: 
     Ok(SeccompFilter::new(calls, others, these, std::env::consts::ARCH.try_into()?)?.try_into()?)
 }
 
-/// The filters, in the order in which they are put up. Where two answer, the one that refuses is heard.
+/// Builds the filters, in the order of installation. If the two disagree, the refusal wins.
 pub(crate) fn filters(who: Who) -> Result<[BpfProgram; 2], NoFilter> {
-    // A pointer hides this call's flags. Where it is not there, the C library takes SYS_clone.
+    // A pointer hides this call's flags. On ENOSYS the C library falls back to SYS_clone.
     let unknown = BTreeMap::from([(libc::SYS_clone3, vec![])]);
     let unknown = filter(unknown, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     let mut allowed: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
@@ -102,7 +104,7 @@ pub(crate) fn filters(who: Who) -> Result<[BpfProgram; 2], NoFilter> {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, compare, value)?;
         allowed.entry(call.number).or_default().push(SeccompRule::new(vec![condition])?);
     }
-    // The filter before this one answers it.
+    // The first filter answers it.
     allowed.insert(libc::SYS_clone3, vec![]);
     Ok([unknown, filter(allowed, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?])
 }

@@ -1,7 +1,10 @@
-//! Walls around a process that uses a GPU: its driver's libraries open files and start threads while the device is made ready, and some later.
+//! Confinement of a process with a GPU. Its driver's libraries open files and start threads while the device is initialized, and
+//! some later.
 //!
-//! So they rise in two steps. [`prepare`] before, around the one thread there is: namespaces, limits, no privilege, and landlock with what the driver reads. [`close`]
-//! after, around all threads: the list of calls. Landlock's holes stay: libraries, the kernel's own accounts of the machine, the device. Nothing of the owner's is among them.
+//! So confinement takes two steps. [`prepare`] comes before initialization, for the only thread: namespaces, limits, no
+//! privilege, and landlock with exceptions for files that the driver reads. [`close`] comes after, for all threads: the list of
+//! calls. Landlock's exceptions remain: libraries, the kernel's information about the machine, the device. Nothing of the owner's
+//! is among them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +18,7 @@ use crate::{
     drop_privileges, limit,
 };
 
-/// What may be read: a path, and why.
+/// Readable paths, and why.
 const READ: [(&str, &str); 16] = [
     ("/usr/lib", "libraries"),
     ("/usr/lib64", "libraries"),
@@ -35,10 +38,11 @@ const READ: [(&str, &str); 16] = [
     ("/sys/devices", "where devices and processors are"),
 ];
 
-/// Where its threads' names are written: the driver names those that it starts, and gives up where it cannot. The rest of what lies there concerns this process alone.
+/// Folder of thread names: the driver names its threads, and gives up if it cannot. Everything else there concerns this process
+/// alone.
 const THREADS: &str = "/proc/self/task";
 
-/// Device files that may be used, with the prefix that those of all GPUs share.
+/// Usable device files, by the common prefix of all GPUs.
 const DEVICES: [(&str, &str); 5] = [
     ("/dev/nvidia", "the driver, its memory manager, GPUs"),
     ("/dev/null", "nothing"),
@@ -52,7 +56,7 @@ fn present(path: PathBuf, access: BitFlags<AccessFs>) -> Option<PathBeneath<Path
     Some(PathBeneath::new(PathFd::new(&path).ok()?, access))
 }
 
-/// Every path with this beginning that is there.
+/// Returns every existing path beginning with `prefix`.
 fn beginning(prefix: &str) -> Vec<PathBuf> {
     let path = Path::new(prefix);
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return vec![] };
@@ -76,10 +80,11 @@ fn landlock_but(libraries: &[PathBuf]) -> bool {
     restrict().is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Raises what can stand before a device is made ready. `libraries` are folders that may be read beside the system's.
+/// Applies the measures possible before a device is initialized. `libraries` are folders that may be read in addition to the
+/// system's.
 ///
 /// # Errors
-/// [`NotAlone`]: some library has started a thread.
+/// Returns [`NotAlone`] if some library has started a thread.
 pub fn prepare(walls: &Walls, libraries: &[PathBuf]) -> Result<Standing, NotAlone> {
     alone()?;
     Ok(Standing {
@@ -91,7 +96,7 @@ pub fn prepare(walls: &Walls, libraries: &[PathBuf]) -> Result<Standing, NotAlon
     })
 }
 
-/// Puts up the list of calls around all threads there are, and those that they start. Whether it stands.
+/// Installs the system-call filter for all existing threads and any started by them. Returns whether the filter is in force.
 pub fn close() -> bool {
     filters(Who::DeviceRunner)
         .is_ok_and(|filters| filters.iter().all(|filter| seccompiler::apply_filter_all_threads(filter).is_ok()))

@@ -1,4 +1,4 @@
-//! System calls that a process with a GPU makes beside those of a runner.
+//! System calls of a process with a GPU, in addition to a runner's.
 
 use crate::call::{
     Call, D, Who,
@@ -6,9 +6,9 @@ use crate::call::{
     calls,
 };
 
-/// What the driver's libraries take beside a runner's list: read off its documentation and other sandboxes' lists (gVisor's nvproxy).
+/// Additional calls of the driver's libraries, from its documentation and other sandboxes' lists (gVisor's nvproxy).
 pub const DEVICE_CALLS: [Call; 30] = calls! {
-    // The device. Numbers of the driver's own: type 'F'; its memory manager's have no type and are small.
+    // The device. Request numbers of the driver have type 'F'; those of its memory manager have no type and are small.
     D SYS_ioctl Under(1, !0xff00, 0x4600), "the driver, whatever the size of what is handed over";
     D SYS_ioctl Under(1, 0xff, 0), "its memory manager";
     D SYS_ioctl Under(1, 0xff, 0x3000_0000), "the memory manager's first and last calls";
@@ -20,7 +20,7 @@ pub const DEVICE_CALLS: [Call; 30] = calls! {
     D SYS_mlock Any, "memory that the device reads";
     D SYS_munlock Any, "the same";
     D SYS_mincore Any, "whether memory is there";
-    // Files that landlock lets it have.
+    // Files that landlock allows.
     D SYS_openat Any, "libraries for the kernels of a model, which are loaded when they are first needed";
     D SYS_statx Any, "whether they are there";
     D SYS_faccessat Any, "the same";
@@ -43,7 +43,7 @@ pub const DEVICE_CALLS: [Call; 30] = calls! {
     D SYS_clock_nanosleep Any, "a thread waits a little";
 };
 
-/// Those that newer processors' kernels never had.
+/// Legacy calls, never present in kernels of newer architectures.
 #[cfg(target_arch = "x86_64")]
 pub const OLD_CALLS: [Call; 4] = calls! {
     D SYS_poll Any, "the device has done something";

@@ -1,8 +1,9 @@
-//! Walls around a process that runs a buyer's program. Policy as data, a reason for each wall.
+//! Process confinement for running a buyer's program. Policy as data, with a reason for each measure.
 //!
 //! # Goals
-//! - One call, [`enter`], made by a worker or runner after its inputs are open and before it looks at the buyer's text or code; two around a device ([`device`]).
-//! - Say which walls stand ([`Standing`]): the owner can see it, and require it.
+//! - One call, [`enter`], made by a worker or runner after its inputs are open and before it looks at the buyer's text or code;
+//! two around a device ([`device`]).
+//! - Report which measures are in force ([`Standing`]), so that the owner can see and require them.
 //!
 //! # Non-goals
 //! - Deciding what a worker may compute (`sandbox`).
@@ -27,45 +28,47 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What to wall off.
+/// Limits of a confined process.
 #[derive(Debug, Clone, Copy)]
 pub struct Walls {
     /// Private writable memory in bytes.
     pub memory_bytes: u64,
-    /// Processor seconds.
+    /// Processor time in seconds.
     pub cpu_seconds: u64,
-    /// How far a regular file that is held for writing may grow; 0 where none may be written.
+    /// Maximum size of a regular file held for writing, in bytes; 0 if none may be written.
     pub file_bytes: u64,
 }
 
-/// Which walls stand after [`enter`].
+/// Confinement in force after [`enter`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// A user, a network and shared memory of its own, in which nobody and nothing else is. Not every kernel or container lets a process have these.
+    /// Whether the process has a user, a network and shared memory of its own, shared with nobody.
+    ///
+    /// Not every kernel or container lets a process have these.
     pub namespaces: bool,
-    /// Resource limits hold.
+    /// Whether resource limits are set.
     pub rlimits: bool,
-    /// No privilege is left, and no way to gain one through a set-user-id program.
+    /// Whether no privilege is left, and none can be gained through a set-user-id program.
     pub no_privileges: bool,
-    /// No file can be opened and no TCP socket connected or bound.
+    /// Whether no file can be opened and no TCP socket connected or bound.
     pub landlock: bool,
-    /// No system call that is not on its list ([`rules`]).
+    /// Whether only system calls on its list ([`rules`]) are allowed.
     pub calls: bool,
 }
 
-/// The walls cannot be raised: a thread that is there already would stay outside.
+/// Error of confining a process with several threads: existing threads would stay unconfined.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} threads run where there must be one: walls stand around this one and those that it starts")]
 pub struct NotAlone(pub usize);
 
-/// Raises the walls around this process, for good. A wall that this kernel does not have is reported, not fatal.
+/// Confines this process irrevocably. A measure not supported by this kernel is reported, and is not an error.
 ///
 /// # Errors
-/// [`NotAlone`]: some library has started a thread.
+/// Returns [`NotAlone`] if some library has started a thread.
 pub fn enter(who: Who, walls: &Walls) -> Result<Standing, NotAlone> {
     alone()?;
     Ok(Standing {
-        // First: it takes calls that are not on the list, and memory that is not counted yet.
+        // First, since it makes calls that are not on the list, and uses memory that is not limited yet.
         namespaces: apart(),
         rlimits: limit(walls),
         no_privileges: drop_privileges(),
@@ -74,24 +77,25 @@ pub fn enter(who: Who, walls: &Walls) -> Result<Standing, NotAlone> {
     })
 }
 
-/// There is one thread: walls stand around it and those that it starts.
+/// Checks for a single thread: confinement covers this thread and those started by it.
 pub(crate) fn alone() -> Result<(), NotAlone> {
-    // Where this cannot be read there is no telling.
+    // If this cannot be read, the number of threads is unknown.
     match std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) {
         1 => Ok(()),
         threads => Err(NotAlone(threads)),
     }
 }
 
-/// Lets other processes go first, from here on: for work that nobody has paid for.
+/// Lowers this process's priority from here on, for work not paid for.
 pub fn step_back() {
-    // Where this is not possible the work is done all the same.
+    // If this fails the work is done all the same.
     let _ = rustix::process::nice(10);
 }
 
-/// Namespaces of its own: the first of the walls, which [`enter`] raises with the others. A user namespace takes no privilege to make where the kernel lets anybody; who has privileges needs none.
+/// Enters namespaces of its own, the first measure of [`enter`].
 ///
-/// Making them takes a while, and they are made once: a process that waits for its task calls this before it comes.
+/// Creating a user namespace takes no privilege if the kernel lets anybody do it, and a privileged process needs none. It takes a
+/// while and is done once, so a process that waits for its task calls this before the task comes.
 pub fn apart() -> bool {
     static APART: OnceLock<bool> = OnceLock::new();
     *APART.get_or_init(|| {
@@ -100,7 +104,8 @@ pub fn apart() -> bool {
     })
 }
 
-/// Lets go of whatever the process may do that another may not: an owner's node may be run as root, and who makes a user namespace is root in it.
+/// Drops all capabilities and forbids new privileges. An owner's node may run as root, and the creator of a user namespace is
+/// root inside.
 pub fn drop_privileges() -> bool {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
@@ -109,14 +114,14 @@ pub fn drop_privileges() -> bool {
 
 fn limit(walls: &Walls) -> bool {
     let set = |resource, value: u64| {
-        // Never raise what was given.
+        // Never raise a limit that was set before.
         let value = getrlimit(resource).maximum.map_or(value, |m| m.min(value));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).is_ok()
     };
     let limits = [
         // A core dump would write rows to disk.
         set(Resource::Core, 0),
-        // No regular file can be written beyond it, whatever descriptor is held.
+        // No regular file can grow beyond it, whatever descriptor is held.
         set(Resource::Fsize, walls.file_bytes),
         set(Resource::Data, walls.memory_bytes),
         set(Resource::Cpu, walls.cpu_seconds),
@@ -126,7 +131,7 @@ fn limit(walls: &Walls) -> bool {
     limits.iter().all(|ok| *ok) && hidden
 }
 
-/// Landlock with nothing allowed: descriptors already open go on working.
+/// Enforces landlock with nothing allowed. Open descriptors keep working.
 fn landlock_all() -> bool {
     let restrict = || -> Result<_, landlock::RulesetError> {
         Ruleset::default()
@@ -138,7 +143,8 @@ fn landlock_all() -> bool {
     restrict().is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// The list of calls, around this thread and those that it starts. Last: raising the others takes calls that are not on it.
+/// Installs the system-call filter for this thread and any started by it. Last, because the other measures make calls that it
+/// does not allow.
 fn filter_calls(who: Who) -> bool {
     calls::filters(who).is_ok_and(|filters| filters.iter().all(|filter| seccompiler::apply_filter(filter).is_ok()))
 }

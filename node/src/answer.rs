@@ -1,5 +1,6 @@
-//! A query's answer where it computes with released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows. Computed here, on the machine of whoever asked; what left
-//! the owner, and what the receipt is for, is the released table.
+//! Answers of queries computed from released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows.
+//!
+//! They are computed here, on the buyer's machine. Only the released table left the owner, and the receipt is for that table.
 
 use std::sync::Arc;
 
@@ -31,18 +32,18 @@ pub struct Answer {
     columns: Vec<Column>,
 }
 
-/// What is known of a column's values.
+/// Origins of a column's values.
 #[derive(Debug)]
 struct Column {
-    /// Which of the result's columns it can show as they are.
+    /// Indices of the result's columns whose cells this column can show unchanged.
     places: Vec<usize>,
-    /// Of each row, the released cell that it shows as it is, and which of the result's columns that is of.
+    /// For each row, the released cell shown unchanged, and the index of the cell's column in the result.
     cells: Vec<Option<(usize, Cell)>>,
-    /// Of each row, whether it is computed from released ones.
+    /// For each row, whether the value is computed from released cells.
     computed: Vec<bool>,
-    /// Whether rows can divide by such cells.
+    /// Whether released cells can be divisors in this column.
     divides: bool,
-    /// Of each row, the cells that it divides by.
+    /// For each row, the cells used as divisors.
     divisors: Vec<Vec<Cell>>,
 }
 
@@ -61,10 +62,10 @@ impl Column {
 }
 
 impl Answer {
-    /// What `file`'s query makes of `result`; `None` where it only names released columns.
+    /// Computes the answer of `file`'s query from `result`; `None` if the query only names released columns.
     ///
     /// # Errors
-    /// [`NodeError::Unverified`] where the result is not of this query.
+    /// [`NodeError::Unverified`] if the result is not of this query.
     pub async fn of(file: &JobFile, policy: &Policy, schema: &SchemaRef, result: &ResultDoc) -> Result<Option<Self>, NodeError> {
         let Some(Ok(query)) = file.query(policy, schema) else { return Ok(None) };
         let Some(view) = query.view else { return Ok(None) };
@@ -73,7 +74,7 @@ impl Answer {
         Ok(Some(Self { table, columns }))
     }
 
-    /// Whether it shows each released row and number as it is, and nothing else: in another order, or under other names.
+    /// Returns whether the answer shows every released row and number unchanged and nothing else; order and names may differ.
     pub fn is_released(&self, result: &ResultDoc) -> bool {
         let shown = |place: usize| {
             self.columns.iter().any(|column| column.places.contains(&place) && column.cells.iter().all(Option::is_some))
@@ -85,10 +86,12 @@ impl Answer {
             && self.columns.iter().all(|column| !column.computed.contains(&true))
     }
 
-    /// As Arrow has it: its columns, after each that is a released one the ends of its interval, and after each that may be of too few rows a note.
+    /// Converts the answer to an Arrow batch.
+    ///
+    /// A released column is followed by the ends of its interval, and a column that may rest on too few rows by a note.
     ///
     /// # Errors
-    /// Where Arrow does not put them together.
+    /// Returns Arrow's error if the columns do not form a batch.
     pub fn batch(&self, telling: &Telling) -> Result<RecordBatch, ArrowError> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (at, (field, column)) in self.table.schema().fields().iter().zip(self.table.columns()).enumerate() {
@@ -111,33 +114,33 @@ impl Answer {
         RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
     }
 
-    /// Column names.
+    /// Returns the column names.
     pub fn columns(&self) -> Vec<String> {
         self.table.schema().fields().iter().map(|f| f.name().clone()).collect()
     }
 
-    /// Rows of JSON values.
+    /// Returns the rows as JSON values.
     pub fn rows(&self) -> Vec<Vec<Value>> {
         (0..self.table.num_rows()).map(|row| self.table.columns().iter().map(|column| value(column, row)).collect()).collect()
     }
 
-    /// The released cell that a value is, where it is one as it is.
+    /// Returns the released cell shown unchanged by a value, if any.
     pub fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
         self.placed(column, row).map(|(_, cell)| cell)
     }
 
-    /// As [`Answer::cell`], with which of the result's columns it is of.
+    /// Like [`Answer::cell`], with the index of the cell's column in the result.
     fn placed(&self, column: usize, row: usize) -> Option<&(usize, Cell)> {
         self.columns.get(column)?.cells.get(row)?.as_ref()
     }
 
-    /// Whether a column's values can be of too few rows.
+    /// Returns whether values of a column can rest on too few rows.
     fn can_be_untold(&self, telling: &Telling, column: usize) -> bool {
         let can = |column: &Column| column.divides || column.places.iter().any(|place| telling.can_be_untold(*place));
         self.columns.get(column).is_some_and(can)
     }
 
-    /// Whether a value says nothing: a released one of too few rows, or one that is divided by a number that is not told from zero.
+    /// Returns whether a value is meaningless: released from too few rows, or divided by a number not distinguishable from zero.
     fn is_too_few(&self, telling: &Telling, column: usize, row: usize) -> bool {
         if self.placed(column, row).is_some_and(|(place, cell)| telling.is_too_few(*place, cell)) {
             return true;
@@ -146,7 +149,7 @@ impl Answer {
         divisors.is_some_and(|cells| cells.iter().any(|cell| cell.low <= 0.0 && cell.high >= 0.0))
     }
 
-    /// The word for a value, where there is one: it says nothing, or has no interval since it was computed from released ones.
+    /// Returns the note on a value, if there is one: meaningless, or without interval since computed from released cells.
     pub fn note(&self, telling: &Telling, column: usize, row: usize) -> Option<&'static str> {
         if self.is_too_few(telling, column, row) {
             return Some(TOO_FEW);
@@ -155,13 +158,13 @@ impl Answer {
         computed.is_some_and(|computed| *computed).then_some(NO_INTERVAL)
     }
 
-    /// Rows of such words.
+    /// Returns the notes of all rows.
     pub fn notes(&self, telling: &Telling) -> Vec<Vec<Option<&'static str>>> {
         let row = |row| (0..self.table.num_columns()).map(|column| self.note(telling, column, row)).collect();
         (0..self.table.num_rows()).map(row).collect()
     }
 
-    /// Rows of intervals: of each value that is a released one its ends, of others null.
+    /// Returns the intervals of all rows: the ends for a released value, `None` for others.
     pub fn intervals(&self) -> Vec<Vec<Option<[f64; 2]>>> {
         let row = |row| (0..self.columns.len()).map(|column| self.cell(column, row).map(|cell| [cell.low, cell.high])).collect();
         (0..self.table.num_rows()).map(row).collect()
@@ -179,7 +182,7 @@ fn value(array: &dyn Array, row: usize) -> Value {
     let text = || array_value_to_string(array, row).map_or(Value::Null, Value::from);
     match kind {
         DataType::Boolean => Value::from(one.as_boolean().value(0)),
-        // As keys are: beyond what a double holds, as text.
+        // As for keys: text beyond what a double holds exactly.
         DataType::UInt64 => integer(Key::integer(one.as_primitive::<UInt64Type>().value(0))),
         kind if kind.is_integer() => {
             number(&DataType::Int64).map_or_else(text, |n| integer(Key::integer(n.as_primitive::<Int64Type>().value(0))))

@@ -1,4 +1,5 @@
-//! A job on its way: prepared, noted in the buyer's home before it is sent, asked again where a node is busy or gone, and kept before anybody sees a number of it.
+//! Submission of a job: prepared, recorded in the buyer's home before sending, retried while a node is busy or gone, and kept
+//! before anybody sees a number of its result.
 
 use std::time::{Duration, Instant};
 
@@ -20,16 +21,16 @@ use crate::{
     verified::{Verified, verify},
 };
 
-/// The wait before a job is sent again the first time; it doubles each time, up to [`LONGEST`].
+/// Wait before the first retry of a job; doubles each time, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_millis(500);
-/// The longest wait between two times.
+/// Longest wait between two attempts.
 const LONGEST: Duration = Duration::from_secs(10);
 
 impl Buyer {
-    /// Signs and sends a job, and verifies what comes back. `request` makes a retry of the same job the same job.
+    /// Signs and sends a job, and verifies the reply. A retry with the same `request` and `created` is the same job.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] when anything does not hold.
+    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] if any check fails.
     pub async fn run(
         &self,
         to: &Address,
@@ -44,10 +45,12 @@ impl Buyer {
         Ok((asking.offer, verified, answer))
     }
 
-    /// Signs the job of a file for the version that it names. Nothing is sent but the question what there is. `request` and `created` make it the same job again.
+    /// Signs the job of a file for the dataset version named there.
+    ///
+    /// Nothing is sent except the request for the peer's listings. The same `request` and `created` give the same job again.
     ///
     /// # Errors
-    /// [`NodeError`], naming the field of the file where that is at fault.
+    /// [`NodeError`], naming the field of the file if that is at fault.
     pub async fn prepare(
         &self,
         to: &Address,
@@ -57,7 +60,7 @@ impl Buyer {
         created: Option<i64>,
     ) -> Result<Asking, NodeError> {
         let offer = self.offer(to, &file.dataset).await?;
-        // What was paid for is handed out again, whatever answers today: the owner decides.
+        // A version that takes no new jobs still delivers paid results again: that is the owner's decision.
         let policy = offer.then();
         let request = request.map_or_else(fresh_request, Ok)?;
         let schema = check::schema(offer.manifest.body())?;
@@ -67,7 +70,7 @@ impl Buyer {
         Ok(Asking { offer, job, sent, grant: grant.to_owned() })
     }
 
-    /// The newest of what this buyer keeps that asked the very same as `asking`.
+    /// Returns the newest of this buyer's kept jobs with exactly the same question as `asking`.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -75,17 +78,19 @@ impl Buyer {
         self.kept.as_ref().map_or(Ok(None), |results| results.like(asking))
     }
 
-    /// Sends a job, asks again where the node is busy or gone, for as long as this buyer is patient, and verifies what comes back. Where the buyer has a home, the
-    /// question is kept there before it is sent, and the answer before it is handed on.
+    /// Sends a job, retries within the buyer's patience while the node is busy or gone, and verifies the reply.
+    ///
+    /// If the buyer has a home, the question is kept there before it is sent, and the answer before it is returned.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] when anything does not hold; [`NodeError::Unanswered`] where none came.
+    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] if any check fails; [`NodeError::Unanswered`] if
+    /// no answer came.
     pub async fn send(&self, to: &Address, asking: &Asking) -> Result<Verified, NodeError> {
         let entry = self.kept.as_ref().map(|results| results.begin(to, asking)).transpose()?;
         self.deliver(to, asking, entry.as_ref()).await
     }
 
-    /// As [`Buyer::send`], of what is kept and was not answered.
+    /// Like [`Buyer::send`], for a kept job without an answer.
     ///
     /// # Errors
     /// As [`Buyer::send`].
@@ -131,7 +136,7 @@ impl Buyer {
         };
         let verified = verify(delivery.clone(), &to.peer, job, offer);
         if let Some(entry) = entry {
-            // The result is here: what keeps it from being kept is told beside it.
+            // The result has arrived: a failure to keep it is only logged.
             let kept = entry.answered(to, &delivery, verified.is_ok());
             kept.unwrap_or_else(|e| tracing::error!("this answer could not be kept: {e}"));
         }
@@ -139,15 +144,17 @@ impl Buyer {
     }
 }
 
-/// Of several who wait, none comes always first.
+/// Shortens a wait at random, so that none of several waiting buyers always comes first.
 fn jittered(wait: Duration) -> Duration {
     let mut random = [0; 1];
-    // Without randomness all wait alike.
+    // Without randomness all wait equally long.
     let part = getrandom::fill(&mut random).map_or(1.0, |()| 0.5 + f64::from(random[0]) / 510.0);
     wait.mul_f64(part)
 }
 
-/// What a refusal leaves: one of a job that this was the first word of has charged nothing, and is forgotten.
+/// Converts a refusal to an error, and forgets `entry` unless the job may still be answered.
+///
+/// `entry` is only given if no earlier attempt may have reached the owner: then a refusal means that nothing was charged.
 fn refused(job: &Signed<Job>, refusal: Refusal, entry: Option<&Entry>) -> NodeError {
     if refusal.code == Code::Pending {
         let (request, created) = (&job.body().request, job.body().created);

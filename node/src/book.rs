@@ -1,4 +1,5 @@
-//! The address book: names that this party gave to others' keys (petnames), and where they were reached last. Nobody else's word on a name counts.
+//! The address book: names that this party gave to others' keys (petnames), and where they were last reached. Nobody else's
+//! naming counts.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -9,16 +10,16 @@ use tidegate_protocol::{PeerId, limits};
 
 use crate::{NodeError, file_error, home::Home};
 
-/// Somebody who has a name here.
+/// A named party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The key.
     pub key: PeerId,
-    /// Where it can be reached: `ip:port`.
+    /// Sockets of the party: `ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<std::net::SocketAddr>,
-    /// The relay it can be reached over.
+    /// Relay of the party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayUrl>,
 }
@@ -31,10 +32,10 @@ pub struct Book {
 }
 
 impl Book {
-    /// Reads it; an empty one, where there is none.
+    /// Reads the address book; empty if the file does not exist.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming what is wrong in it.
+    /// [`NodeError::File`] naming the fault in the file.
     pub fn open(home: &Home) -> Result<Self, NodeError> {
         let path = home.path().join("names.toml");
         let names = match std::fs::read_to_string(&path) {
@@ -48,7 +49,7 @@ impl Book {
     /// Gives `name` to a key.
     ///
     /// # Errors
-    /// [`NodeError::File`] where the name is another's, or cannot be told from a key.
+    /// [`NodeError::File`] if the name belongs to another key, or could be mistaken for a key.
     pub fn add(&mut self, name: &str, entry: Entry) -> Result<(), NodeError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > limits::NAME_BYTES || !name.chars().all(plain) {
@@ -64,10 +65,10 @@ impl Book {
         self.save()
     }
 
-    /// Takes a name away.
+    /// Removes a name.
     ///
     /// # Errors
-    /// [`NodeError::File`] where nobody has it.
+    /// [`NodeError::File`] if nobody has it.
     pub fn remove(&mut self, name: &str) -> Result<(), NodeError> {
         if self.names.remove(name).is_none() {
             return Err(NodeError::File(format!("nobody is called {name:?} here")));
@@ -81,25 +82,25 @@ impl Book {
         files::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(|e| file_error(&self.path, e))
     }
 
-    /// Everybody in it.
+    /// Returns all names with their entries.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.names.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
-    /// Their keys.
+    /// Returns all keys.
     pub fn keys(&self) -> impl Iterator<Item = PeerId> {
         self.names.values().map(|entry| entry.key)
     }
 
-    /// What a key is called here.
+    /// Returns the name of a key.
     pub fn name_of(&self, key: &PeerId) -> Option<&str> {
         self.entries().find(|(_, entry)| entry.key == *key).map(|(name, _)| name)
     }
 
-    /// An address: as it is written, or that of the one of this name.
+    /// Returns the address spelled out by `word`, or the address of the party with this name.
     ///
     /// # Errors
-    /// [`NodeError::File`] where it is neither.
+    /// [`NodeError::File`] if it is neither.
     pub fn address(&self, word: &str) -> Result<Address, NodeError> {
         match self.names.get(word) {
             Some(entry) => Ok(Address { peer: entry.key, sockets: entry.sockets.clone(), relay: entry.relay.clone() }),

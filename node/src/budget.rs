@@ -1,4 +1,4 @@
-//! What was spent and what is left, read from the owner's own log: it can be asked beside a running node.
+//! Privacy budgets spent and left, read from the owner's own log; this works beside a running node.
 
 use std::collections::BTreeMap;
 
@@ -16,64 +16,64 @@ use tidegate_protocol::{
 
 use crate::{NodeError, fallbacks, home::Home};
 
-/// One charge.
+/// Charge for a job.
 #[derive(Debug, Clone)]
 pub struct Charge {
     /// The ledger's link.
     pub link: LedgerLink,
     /// Start of the job's slot, RFC 3339.
     pub at: String,
-    /// No result yet: it runs, or a crash cut it off.
+    /// Whether the job has no result yet: still running, or cut off by a crash.
     pub open: bool,
 }
 
-/// One population's account.
+/// Account of a dataset lineage.
 #[derive(Debug)]
 pub struct Account {
-    /// The latest dataset version of the population.
+    /// Latest dataset version of the lineage.
     pub dataset: Dataset,
-    /// Spent in all, on jobs that are done and on those that run.
+    /// Total spent, on finished and running jobs.
     pub spent: Cost,
-    /// Of that, for jobs without a result yet.
+    /// Part of `spent` for jobs without a result yet.
     pub reserved: Cost,
     /// Spent by each buyer.
     pub buyers: BTreeMap<Party, Cost>,
-    /// Every charge of a job, in order.
+    /// All charges of jobs, in order.
     pub charges: Vec<Charge>,
-    /// Of the jobs, those that were answered with noise over the public default: for the owner alone.
+    /// Number of jobs answered with noise over the public default: for the owner alone.
     pub fallbacks: usize,
-    /// Parts that were handed over, in order: each counts as spent until it has come back.
+    /// Parts of the budget handed over, in order. Each counts as spent until it has come back.
     pub leases: Vec<Handed>,
 }
 
-/// A part of a budget that was handed over.
+/// A part of a budget, handed over by a lease.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Handed {
-    /// The lease's id.
+    /// Id of the lease.
     pub id: ContentHash,
     /// The lease.
     pub lease: Lease,
-    /// What was spent of it, where it came back.
+    /// Settlement with the amount spent, if the part came back.
     pub settlement: Option<Settlement>,
-    /// Whether it is lost.
+    /// Whether the part is lost.
     pub burnt: bool,
 }
 
 impl Handed {
-    /// What counts as spent.
+    /// Returns the amount counted as spent.
     pub fn spent(&self) -> Cost {
         self.settlement.as_ref().map_or(self.lease.amount, |settlement| settlement.spent)
     }
 }
 
-/// What a log says was charged.
+/// Charges and leases found in a log.
 #[derive(Default)]
 struct Charged {
     jobs: BTreeMap<ContentHash, Vec<Charge>>,
     leases: BTreeMap<ContentHash, Vec<Handed>>,
 }
 
-/// The charges in the owner's log, by population, in order.
+/// Reads the charges in the owner's log, by lineage, in order.
 fn charges(home: &Home) -> Result<Charged, NodeError> {
     let owner = home.identity()?.id();
     if !home.path().join("log/checkpoint").exists() {
@@ -115,10 +115,10 @@ fn charges(home: &Home) -> Result<Charged, NodeError> {
     Ok(Charged { jobs: found, leases })
 }
 
-/// The accounts of every population published here.
+/// Returns the accounts of all dataset lineages published here.
 ///
 /// # Errors
-/// [`NodeError`] when the log does not verify.
+/// [`NodeError`] if the log does not verify.
 pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
     let (mut charges, fallbacks) = (charges(home)?, fallbacks::all(home)?);
     let mut latest: BTreeMap<ContentHash, Dataset> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The buyer's side: sign, send, and verify everything before a number is shown.
+//! The buyer's side: signs, sends, and verifies everything before a number is shown.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,28 +22,28 @@ pub use crate::{
 pub struct Buyer {
     identity: Identity,
     endpoint: Endpoint,
-    /// What it shows where not everybody may see what there is.
+    /// Grant shown to peers when asking for listings and mock rows, which not everybody may see.
     grant: String,
-    /// Where what it asks and is given is kept.
+    /// Store of the questions and their answers.
     pub(crate) kept: Option<Results>,
-    /// How long it asks again where a node is busy or gone.
+    /// How long to retry while a node is busy or gone.
     pub(crate) patience: Duration,
 }
 
-/// An id for a request.
+/// Generates a request id.
 pub fn fresh_request() -> Result<String, NodeError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
     Ok(hex::encode(random))
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 impl Buyer {
-    /// Binds an endpoint of the party at `home` that can reach `to`.
+    /// Binds an endpoint of the party at `home` able to reach `to`.
     ///
     /// # Errors
     /// [`NodeError::Net`].
@@ -51,10 +51,10 @@ impl Buyer {
         Self::bind_to(home, std::slice::from_ref(to)).await
     }
 
-    /// Binds one that can reach all of these.
+    /// Binds an endpoint able to reach all of `to`.
     ///
     /// # Errors
-    /// [`NodeError::Net`]; [`NodeError::File`] where one of them is a key that nobody looks up.
+    /// [`NodeError::Net`]; [`NodeError::File`] if one of them has no address and this party does not look up keys.
     pub async fn bind_to(home: &Home, to: &[Address]) -> Result<Self, NodeError> {
         let (identity, reach) = (home.identity()?, home.reach()?);
         let nowhere = to.iter().find(|to| to.sockets.is_empty() && to.relay.is_none());
@@ -68,12 +68,12 @@ impl Buyer {
         Ok(Self { kept: Some(Results::of(home)), ..Self::over(identity, endpoint) })
     }
 
-    /// Over an endpoint of this identity's.
+    /// Builds a buyer over an endpoint of this identity.
     pub fn over(identity: Identity, endpoint: Endpoint) -> Self {
         Self { identity, endpoint, grant: String::new(), kept: None, patience: Duration::ZERO }
     }
 
-    /// Asks again for so long where a node is busy or gone, with the same job, which is charged once.
+    /// Sets how long to retry while a node is busy or gone. Retries send the same job, which is charged once.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -91,12 +91,13 @@ impl Buyer {
         &self.grant
     }
 
-    /// Shows this grant where it asks what there is, and for mock rows.
+    /// Sets the grant to show in requests for listings and for mock rows.
     pub fn showing(self, grant: impl Into<String>) -> Self {
         Self { grant: grant.into(), ..self }
     }
 
-    /// The datasets a peer offers; each must be signed by that peer, or by an owner who leases it a part of the budget.
+    /// Returns the datasets offered by a peer. Each must be signed by the peer, or by an owner who leases the peer a part of the
+    /// budget.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -107,7 +108,7 @@ impl Buyer {
         offers::opened(listings, &to.peer)
     }
 
-    /// Whether a peer answers for an owner, as the leases show that it offers datasets by to everybody.
+    /// Returns whether a peer answers for an owner, judging by the leases of the datasets offered there to everybody.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -116,15 +117,15 @@ impl Buyer {
         Ok(asking.offers(to).await?.iter().any(|offer| offer.owner().did() == owner))
     }
 
-    /// The newest version of the dataset of this name, or the version of this id.
+    /// Returns the newest version of the dataset with this name, or the version with this id.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming what the peer offers that answers.
+    /// [`NodeError::File`] listing the peer's datasets that answer.
     pub async fn offer(&self, to: &Address, name: &str) -> Result<Offer, NodeError> {
         offers::chosen(self.offers(to).await?, name)
     }
 
-    /// What a dataset's files are named with, where nobody may copy them: for who may hold it.
+    /// Requests the key that names a dataset's files where nobody may copy them; for a party that may hold the dataset.
     pub(crate) async fn file_key(&self, owner: &Address, dataset: ContentHash, grant: &str) -> Result<FileKey, NodeError> {
         match self.ask(owner, &Request::FileKey { dataset, grant: grant.to_owned() }, &[]).await? {
             Reply::FileKey(key) => Ok(key),
@@ -139,16 +140,16 @@ impl Buyer {
         }
     }
 
-    /// Whether the peer is there: one short question and its answer.
+    /// Checks that the peer is reachable, with one short request.
     ///
     /// # Errors
-    /// [`NodeError::Net`] where it is not.
+    /// [`NodeError::Net`] if it is not.
     pub async fn ping(&self, to: &Address) -> Result<(), NodeError> {
         ask(&self.endpoint, to, &Request::Catalogue { ids: vec![] }, &[]).await?;
         Ok(())
     }
 
-    /// One file of a peer's receipt log.
+    /// Reads a file of a peer's receipt log.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -159,7 +160,8 @@ impl Buyer {
         STANDARD.decode(text).map_err(|e| NodeError::Unverified(e.to_string()))
     }
 
-    /// Has the owner log that this party has a result and its receipt: the entry that says so, and this party's signed word.
+    /// Has the owner log this party's possession of a result and its receipt. Returns the log entry's index and the signed
+    /// statement.
     ///
     /// # Errors
     /// [`NodeError::Refused`] with the owner's reason.
@@ -173,10 +175,10 @@ impl Buyer {
         }
     }
 
-    /// What it takes to run the job of the receipt at `entry` again.
+    /// Requests everything needed to run the job of the receipt at `entry` again.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] where policy or grant does not allow it.
+    /// [`NodeError::Refused`] if policy or grant does not allow that.
     pub async fn opening(&self, to: &Address, entry: u64, grant: &str) -> Result<Opening, NodeError> {
         let Reply::Opened(opening) = self.ask(to, &Request::Replay { entry, grant: grant.into() }, &[]).await? else {
             return Err(NodeError::Unverified("the peer answered something else than an opened receipt".into()));
@@ -184,7 +186,7 @@ impl Buyer {
         Ok(*opening)
     }
 
-    /// Closes the endpoint in good order.
+    /// Closes the endpoint cleanly.
     pub async fn close(self) {
         self.endpoint.close().await;
     }

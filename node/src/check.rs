@@ -1,4 +1,4 @@
-//! What an owner would answer to a job before a row is read: by the same code, from schema and policy alone.
+//! The owner's answer to a job before any row is read: by the owner's own code, from schema and policy alone.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -28,37 +28,38 @@ use crate::{
 /// A job that would be admitted.
 #[derive(Debug)]
 pub struct Planned {
-    /// What the worker is told.
+    /// Work order for the worker.
     pub work: Work,
-    /// What it found.
+    /// The worker's findings.
     pub checked: Checked,
-    /// What would be released.
+    /// Plan of the release.
     pub plan: Plan,
-    /// On which terms.
+    /// Terms of the release.
     pub terms: Terms,
 }
 
 impl Planned {
-    /// The noise, as a receipt would state it.
+    /// Returns the noise as a receipt would state it.
     pub fn mechanism(&self) -> Mechanism {
         self.terms.mechanism(&self.plan)
     }
 
-    /// How the price is split over the columns.
+    /// Returns how the price is split over the columns.
     pub fn split(&self) -> Split {
         self.plan.split(self.work.job.cost)
     }
 }
 
-/// Plans `file` against a dataset's `schema` under `policy`. No data, no network, no charge. Code that is compiled for it is kept in `home`.
+/// Plans `file` against a dataset's `schema` under `policy`, without data, network or charge. Compiled code is kept in `home`.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
+/// [`NodeError::Refused`] with the owner's answer; [`NodeError::File`] if the job file itself cannot be used.
 pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
     let workers = Workers::default();
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
     let attachment = Codes::at(home, &workers).attachment(&job.program, &attachment, policy).await?;
-    // What the policy says of it is the same here; what the owner's machine has is not known, and on this one it runs on the processor.
+    // The policy's rules on devices apply here too. The owner's hardware is not known, and on this machine the job runs on the
+    // processor.
     policy.models.device.place(job.program.on(), u32::MAX)?;
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32], place: Place::Cpu };
     let checked = workers.check(&work).await?;
@@ -69,8 +70,10 @@ pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRe
     Ok(Planned { work, checked, plan, terms })
 }
 
-/// Whether a grant allows `peer` a planned job over this dataset now: by the owner's own code, but for what only the owner knows, which is whether the
-/// grant was revoked and how many jobs began under it within the hour.
+/// Checks whether a grant allows `peer` a planned job over this dataset now, by the owner's own code.
+///
+/// Facts that only the owner knows are not checked: whether the grant was revoked, and how many jobs began under it within the
+/// hour.
 ///
 /// # Errors
 /// A [`Refusal`] naming the field of the grant.
@@ -82,7 +85,7 @@ pub fn granted(grant: &str, peer: PeerId, manifest: &Manifest, planned: &Planned
     grant::authorize(grant, &manifest.grant_key, peer, manifest.population, &ask).map(drop)
 }
 
-/// Whether a receipt of this noise at this price would hold in an audit: by the audit's own rules.
+/// Checks by the audit's own rules that a receipt of this noise at this price would pass an audit.
 ///
 /// # Errors
 /// A [`Refusal`] naming the column.
@@ -90,7 +93,7 @@ pub(crate) fn holds(plan: &Plan, terms: &Terms) -> Result<(), Refusal> {
     price::check(&terms.mechanism(plan), terms.cost()).map_err(|(rule, detail)| broken(rule, &detail))
 }
 
-/// The columns a manifest names, as Arrow has them, and the name that it gives the dataset.
+/// Converts a manifest's columns to an Arrow schema under the dataset's name in the manifest.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] naming a type that this version does not know.
@@ -99,7 +102,7 @@ pub fn schema(manifest: &Manifest) -> Result<SchemaRef, NodeError> {
     Ok(published(&Arc::new(schema), &manifest.name))
 }
 
-/// A manifest's column, which may have NULL.
+/// Converts a manifest's column, which may contain NULL.
 fn field(column: &ColumnType) -> Result<Field, NodeError> {
     let kind: DataType = column.arrow.parse().map_err(|_| {
         NodeError::Unverified(format!("the manifest's column {} has an unknown type {}", column.name, column.arrow))

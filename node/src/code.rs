@@ -1,4 +1,4 @@
-//! Components' code, kept by what it was compiled from and for: each is compiled once.
+//! Cache of compiled components, by component and engine: each is compiled once.
 
 use std::{
     fs,
@@ -13,10 +13,12 @@ use tidegate_sandbox::{Attachment, wasm::Code};
 
 use crate::{home::Home, worker::Workers};
 
-/// Most bytes that are kept. What was used longest ago goes first.
+/// Maximum number of bytes kept. The least recently used code goes first.
 const KEPT_BYTES: u64 = 1 << 30;
 
-/// A folder of code. Each file is sealed with a key that lies beside it: what has changed, or was not made here, is compiled again.
+/// Folder of compiled code.
+///
+/// Each file is sealed with a key that lies beside it: a file that was changed, or not made here, is compiled again.
 #[derive(Debug, Clone)]
 pub struct Codes {
     folder: PathBuf,
@@ -24,15 +26,15 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// The folder in `home`; `workers` compile what is not there.
+    /// Returns the cache in `home`; `workers` compile missing code.
     pub fn at(home: &Home, workers: &Workers) -> Self {
         Self { folder: home.codes(), workers: workers.clone() }
     }
 
-    /// The code of `component` for instances of `memory` bytes: kept, or compiled now in a worker of its own.
+    /// Returns the code of `component` for instances of `memory` bytes: from the cache, or compiled now in a worker of its own.
     ///
     /// # Errors
-    /// As [`Workers::compile`]; where nothing can be kept the code is made all the same.
+    /// As [`Workers::compile`]. Code that cannot be kept is returned all the same.
     pub async fn of(&self, component: &[u8], memory: u64) -> Result<Code, Refusal> {
         let hash = ContentHash::of(component);
         let kind = tokio::task::spawn_blocking(move || Code::kind(memory as usize)).await;
@@ -55,10 +57,10 @@ impl Codes {
         Ok(code)
     }
 
-    /// What was sent with a job, as a worker takes it: a component compiled.
+    /// Converts a job's attachment to a worker's form: a component is compiled.
     ///
     /// # Errors
-    /// A [`Refusal`] where it is not what the job names; as [`Codes::of`].
+    /// A [`Refusal`] if the attachment is not the one that the job names; otherwise as [`Codes::of`].
     pub async fn attachment(&self, program: &Program, sent: &[u8], policy: &Policy) -> Result<Option<Attachment>, Refusal> {
         if program.attachment().is_none() {
             return Ok(None);
@@ -89,7 +91,7 @@ impl Codes {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let (path, about) = entry.and_then(|e| Ok((e.path(), e.metadata()?)))?;
-            // Not the key, nor what another is just writing.
+            // Neither the key nor a file that another call is just writing.
             if path.extension().is_some_and(|e| e != "tmp") {
                 files.push((about.modified()?, about.len(), path));
             }
@@ -107,7 +109,7 @@ impl Codes {
     }
 }
 
-/// What is kept at `path`, where it is as it was written.
+/// Reads the code kept at `path`, unless the file was changed.
 fn kept(path: &Path, key: &[u8; 32]) -> Option<Code> {
     let code = Code::unseal(&fs::read(path).ok()?, key);
     if code.is_none() {
@@ -118,7 +120,7 @@ fn kept(path: &Path, key: &[u8; 32]) -> Option<Code> {
     code
 }
 
-/// Whole or not at all.
+/// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;

@@ -1,4 +1,4 @@
-//! Files: a dataset's, its mock rows, what came with a job. Each verified, and resumed where it broke off.
+//! File transfers: a dataset's files, its mock rows, job attachments. Each is verified, and resumed where it broke off.
 
 use std::{
     collections::HashSet,
@@ -24,32 +24,33 @@ use crate::{
     given::parts,
 };
 
-/// Why a dataset cannot be rehearsed on its owner's mock rows, and how it can be all the same.
+/// Message for a dataset without mock rows: explains the alternative.
 const NO_MOCK: &str = "this dataset has no mock rows: its owner gives some with `tidegate publish --mock FILE`. Rehearse on rows of your own: \
      `tidegate rehearse JOB --mock FILE --policy FILE`";
 
-/// How often a transfer that broke off goes on by itself, and how much later each time.
+/// How often a broken transfer resumes by itself, and by how much each pause is longer than the last.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How far it is: a file's name, bytes that came in this call, its size. [`ControlFlow::Break`] stops in good order.
+/// Progress callback: a file's name, the bytes transferred in this call, the file's size. [`ControlFlow::Break`] stops the
+/// transfer cleanly.
 pub type Report<'a> = &'a mut (dyn FnMut(&str, u64, u64) -> ControlFlow<()> + Send);
 
-/// A file that is here now.
+/// A file now complete here.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Copied {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// How many came in this call: what was here already did not.
+    /// Number of bytes transferred in this call; bytes already here do not count.
     pub came: u64,
 }
 
-/// Where a manifest's file goes in `folder`, whose subfolders are made: nowhere else, whatever the manifest says.
+/// Returns the path of a manifest's file in `folder`, never elsewhere, whatever the manifest says. Creates the subfolders.
 pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeError> {
     let mut target = folder.to_owned();
-    // Each table's in a folder of its own: they may be called alike.
+    // Each table has a folder of its own: files of two tables may have the same name.
     for name in parts(file.table.as_deref(), &file.name)? {
         std::fs::create_dir_all(&target).map_err(|e| file_error(&target, e))?;
         target.push(name);
@@ -57,7 +58,7 @@ pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeErro
     Ok(target)
 }
 
-/// Checks that no two of a manifest's files would be one here: the second would take the place of the first.
+/// Checks that no two of a manifest's files have the same path here: the second would overwrite the first.
 pub(crate) fn apart_from_each_other<'a>(targets: impl Iterator<Item = &'a Path>) -> Result<(), NodeError> {
     let mut seen = HashSet::new();
     for target in targets {
@@ -71,10 +72,10 @@ pub(crate) fn apart_from_each_other<'a>(targets: impl Iterator<Item = &'a Path>)
     Ok(())
 }
 
-/// So many bytes free are too few to go on.
+/// Number of free bytes below which a transfer cannot go on.
 const FULL: u64 = 1 << 20;
 
-/// That a disk is full, where one of these folders (or files to be) is on one that is.
+/// Returns the error of a full disk if one of these folders (or future files) is on one.
 fn full(folders: [&Path; 2]) -> Option<NodeError> {
     let places = [folders[0].join("fetched"), folders[1].parent().unwrap_or(folders[1]).to_owned()];
     places.into_iter().find_map(|folder| {
@@ -94,11 +95,13 @@ fn unexpected() -> NodeError {
 }
 
 impl Buyer {
-    /// Copies a dataset's files into `folder`, resuming what an earlier call left. Of a file that is there in an earlier version, only what is new comes.
-    /// `progress` is told file name, bytes that came in this call and the file's size.
+    /// Copies a dataset's files into `folder`, resuming what an earlier call left.
+    ///
+    /// Of a file that is there in an earlier version, only the new parts are transferred. `progress` is called with the file's
+    /// name, the bytes that came in this call and the file's size.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] where policy or grant does not allow it.
+    /// [`NodeError::Refused`] if policy or grant does not allow that.
     pub async fn fetch(
         &self,
         home: &Path,
@@ -109,7 +112,7 @@ impl Buyer {
     ) -> Result<Vec<Copied>, NodeError> {
         let offer = self.offer(to, name).await?;
         let Some(content) = offer.manifest.body().files.plain() else {
-            // Said as the owner would.
+            // In the owner's words.
             let message = "the policy lets nobody replicate this dataset";
             return Err(Refusal::new(Code::Policy, message).at("access.replicate").into());
         };
@@ -141,7 +144,9 @@ impl Buyer {
         Ok(fetched)
     }
 
-    /// Copies the small ones of which nothing is here, together; says which came. What did not is for [`Buyer::copy`], and the reason too.
+    /// Copies, together, the small files of which nothing is here. Returns the indices of those that came.
+    ///
+    /// The others are left to [`Buyer::copy`], which also reports the reason.
     async fn small(
         &self,
         from: &Address,
@@ -165,7 +170,7 @@ impl Buyer {
         Ok(came)
     }
 
-    /// Makes a file out of the earlier version at `target` and what is new in it. Says whether that was worth it.
+    /// Builds a file from the earlier version at `target` and the new parts. Returns `false` if the file has to be copied whole.
     async fn patch(
         &self,
         home: &Path,
@@ -217,7 +222,7 @@ impl Buyer {
             hasher.update_reader(&into)?;
             Ok(ContentHash(*hasher.finalize().as_bytes()))
         });
-        // Whatever the pieces were said to be, it is the file that the manifest names, or it is fetched as a whole.
+        // Whatever the pieces claimed to be: it is the file that the manifest names, or it is copied whole.
         if joined.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)? != file.hash {
             return Ok(false);
         }
@@ -225,10 +230,12 @@ impl Buyer {
         Ok(true)
     }
 
-    /// Copies a file of so many bytes, having asked for `permission`, which runs out. Going on where it broke off, it asks again.
+    /// Copies a file of a given hash and size after asking for `permission`.
+    ///
+    /// Permission expires, so it is asked for again whenever a broken transfer resumes.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] where the peer says why it broke off: a grant that was revoked in the middle.
+    /// [`NodeError::Refused`] if the peer says why the transfer broke off, such as a grant that was revoked meanwhile.
     pub(crate) async fn copy(
         &self,
         home: &Path,
@@ -246,7 +253,7 @@ impl Buyer {
         Ok(())
     }
 
-    /// Waits a while after a transfer broke off, and asks for permission again: the owner may say why it broke off.
+    /// Asks for permission again after a transfer broke off, since the owner may give the reason, and waits a while.
     async fn goes_on(
         &self,
         folders: [&Path; 2],
@@ -267,7 +274,7 @@ impl Buyer {
         Ok(())
     }
 
-    /// What names a population's encrypted files, as a peer has it; whose it is, is for the caller to check.
+    /// Requests a peer's copy of the list of a lineage's encrypted files. The caller must check the signer.
     pub(crate) async fn sealed(&self, from: &Address, request: &Request) -> Result<Envelope, NodeError> {
         match self.ask(from, request, &[]).await? {
             Reply::Sealed(envelope) => Ok(*envelope),
@@ -275,7 +282,7 @@ impl Buyer {
         }
     }
 
-    /// An owner's list of revoked grants, as a peer has it; whose it is, is for the caller to check.
+    /// Requests a peer's copy of an owner's list of revoked grants. The caller must check the signer.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -286,10 +293,10 @@ impl Buyer {
         }
     }
 
-    /// A dataset's mock rows, fetched once and kept in `home`.
+    /// Returns the path of a dataset's mock rows, fetched once and kept in `home`.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] where there are none.
+    /// [`NodeError::Refused`] if the peer does not give them.
     pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
         let Some(mock) = &offer.manifest.body().mock else {
             return Err(NodeError::File(NO_MOCK.into()));
@@ -304,7 +311,7 @@ impl Buyer {
         Ok(target)
     }
 
-    /// Fetches what the peer lets this party have by its hash.
+    /// Fetches a blob by its hash from a peer that lets this party have it.
     ///
     /// # Errors
     /// [`NodeError::Net`].

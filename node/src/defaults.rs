@@ -1,9 +1,9 @@
-//! What stands in for a worker's sums when it failed: the public default of each block, or nobody.
+//! Replacement for the sums of a failed worker: the public default of each block, or no units at all.
 
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::job::{Output, Program, Split};
 
-/// Of `program`, whose release is planned as `plan`.
+/// Builds the sums for `program`, whose release is planned as `plan`.
 pub(crate) fn sums(program: &Program, plan: &Plan) -> Sums {
     let (Program::Wasm { split, outputs, .. } | Program::Onnx { split, outputs, .. }) = program else { return Sums::default() };
     let Split::Blocks(blocks) = split else { return Sums::default() };

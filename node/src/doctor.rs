@@ -1,4 +1,4 @@
-//! What this machine has and lacks, and what to do about it.
+//! Examination of this machine: present and missing features, and remedies.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use crate::{
     worker::{WorkerFailed, Workers},
 };
 
-/// One thing that was looked at.
+/// Result of a check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What.
+    /// Subject of the check.
     pub what: &'static str,
-    /// Whether it is as it should be.
+    /// Whether the subject is as it should be.
     pub well: bool,
-    /// Whether a node cannot do without it.
+    /// Whether a node cannot run without this.
     pub needed: bool,
-    /// What was seen, and what to do where it is not well.
+    /// Finding, with the remedy if something is not well.
     pub seen: String,
 }
 
-/// Names of the walls around workers that this kernel does not have, as a worker finds them, and whether a node should do without.
+/// Returns the parts of process confinement missing in this kernel, as a worker finds them, and how much each matters.
 async fn missing() -> Vec<(&'static str, Need)> {
     let walls = Workers::default().walls().await.unwrap_or_else(|e| {
         tracing::error!("no worker: {e}");
@@ -45,21 +45,21 @@ async fn missing() -> Vec<(&'static str, Need)> {
     all.into_iter().filter(|(_, stands, _)| !stands).map(|(name, _, need)| (name, need)).collect()
 }
 
-/// How much a wall matters.
+/// Importance of a part of the confinement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// Without it nobody should serve.
+    /// Nobody should serve without this part.
     Wanted,
-    /// The others do without it: containers often lack it.
+    /// Optional: the other parts do without it, and containers often lack it.
     Welcome,
 }
 
-/// Names of the walls that a node should not do without, and this kernel does not have.
+/// Returns the parts of process confinement that this kernel lacks and a node should not do without.
 pub async fn missing_walls() -> Vec<&'static str> {
     missing().await.into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
 }
 
-/// Looks at key, runtime and walls.
+/// Examines this machine: key, runtimes, speed, confinement and each dataset's slot.
 pub async fn examine(home: &Home) -> Vec<Check> {
     let key = home.identity();
     let missing = missing().await;
@@ -96,7 +96,7 @@ pub async fn examine(home: &Home) -> Vec<Check> {
     checks
 }
 
-/// Of each of this owner's datasets: whether its newest version can be read within its slot.
+/// Checks for each of this owner's datasets whether its newest version can be read within its slot.
 async fn slots(home: &Home, own: Option<PeerId>) -> Vec<Check> {
     let check = |name: &str, well, seen: String| Check { what: "slot", well, needed: false, seen: format!("{name}: {seen}") };
     let folder = home.datasets();
@@ -115,7 +115,7 @@ async fn slots(home: &Home, own: Option<PeerId>) -> Vec<Check> {
     measured.await.unwrap_or_default().into_iter().map(one).collect()
 }
 
-/// Whether ONNX Runtime is there, and a job's runner can load it.
+/// Checks whether ONNX Runtime is installed and a job's runner can load it.
 async fn runtime() -> Check {
     let check = |well, seen| Check { what: "ONNX Runtime", well, needed: false, seen };
     match library::find() {
@@ -127,7 +127,8 @@ async fn runtime() -> Check {
     }
 }
 
-/// Whether a runner there loads the library, and the library's path, with why where it does not.
+/// Tries to load the library in a runner at `place`. Returns whether this worked, and the library's path, with the error if it
+/// did not.
 async fn loaded(path: &std::path::Path, place: Place) -> (bool, String) {
     match Workers::default().loads(place).await {
         Ok(()) => (true, path.display().to_string()),
@@ -136,7 +137,7 @@ async fn loaded(path: &std::path::Path, place: Place) -> (bool, String) {
     }
 }
 
-/// Whether others may read what this party keeps.
+/// Checks whether others may read this party's folder.
 fn modes(home: &Home) -> Check {
     let (well, seen) = match home.open_to_others() {
         Ok(open) => match open.first() {
@@ -152,7 +153,7 @@ fn modes(home: &Home) -> Check {
     Check { what: "folder", well, needed: false, seen }
 }
 
-/// How many operations of queries this machine does in a second, of the expression and the values that take it longest.
+/// Measures how many query operations this machine does per second, for its slowest expression and values.
 async fn queries() -> Check {
     let check = |well, seen: String| Check { what: "queries", well, needed: false, seen };
     let stated = tidegate_protocol::policy::QueryRules::default().work_per_ms as f64 / 1e3;
@@ -172,7 +173,7 @@ async fn queries() -> Check {
     )
 }
 
-/// How long a unit of fuel takes a program that does what this machine is slowest at.
+/// Measures the time of a unit of fuel for the kind of program at which this machine is slowest.
 async fn programs() -> Check {
     let check = |well, seen: String| Check { what: "programs", well, needed: false, seen };
     let measured = match tokio::task::spawn_blocking(|| wasm::measure(false)).await {
@@ -185,14 +186,14 @@ async fn programs() -> Check {
     };
     let seen =
         format!("{:.1} ns a unit of fuel at most ({}); it is taken to be {:.0}", worst.nanoseconds, worst.what, wasm::UNIT);
-    // A slot has twice that for calls.
+    // A slot allows calls twice that time.
     if worst.nanoseconds <= 2.0 * wasm::UNIT {
         return check(true, seen);
     }
     check(false, format!("{seen}: a program may be late here because of one person; leave \"wasm\" out of `[jobs] kinds`"))
 }
 
-/// GPUs, and whether models can be run on them.
+/// Checks for GPUs, and whether models can run on them.
 async fn gpu() -> Check {
     let check = |well, seen: String| Check { what: "GPU", well, needed: false, seen };
     let gpus = device::gpus();

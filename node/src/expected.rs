@@ -1,32 +1,32 @@
-//! The noise that a job's columns will have, with names for its parts: from public numbers, before anything is sent.
+//! Expected noise of a job's columns, with names for its parts: from public numbers, before anything is sent.
 
 use serde::Serialize;
 use tidegate_gate::Noise;
 use tidegate_protocol::receipt::Mechanism;
 
-/// The noise on one number that is released, or that a released one is computed from.
+/// Noise on a number that is released, or from which a released number is computed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartNoise {
-    /// The number.
+    /// Name of the number.
     pub of: &'static str,
-    /// In the column's unit.
+    /// Standard deviation, in the column's unit.
     pub standard_deviation: f64,
-    /// The noise is no further from zero than this with 95 %, to each side; results add half a step of their grid.
+    /// Half width of the 95 % interval of the noise around zero; results add half a step of their grid.
     pub half_width_95: f64,
 }
 
-/// The noise on a column.
+/// Noise of a column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColumnNoise {
-    /// Its name in the result.
+    /// Name of the column in the result.
     pub name: String,
-    /// What is measured, as receipts call it.
+    /// Reducer of the column, as receipts name it.
     pub reducer: String,
-    /// Of a column that is one noised number, that; of others, what they are computed from.
+    /// Parts of the noise: on the column itself if it is one noised number, else on the numbers from which it is computed.
     pub parts: Vec<PartNoise>,
 }
 
-/// What the parts of a reducer are, in their order; over blocks their number is public, and the last is not there.
+/// Returns the names of a reducer's parts, in order. Over blocks, whose number is public, the last part is absent.
 fn names(reducer: &str) -> &'static [&'static str] {
     match reducer {
         "units" => &["number of units"],
@@ -52,7 +52,7 @@ fn names(reducer: &str) -> &'static [&'static str] {
     }
 }
 
-/// The expected noise of each column; none where the result is exact.
+/// Returns the expected noise of each column; empty if the result is exact.
 pub fn noise(mechanism: &Mechanism) -> Vec<ColumnNoise> {
     let Some(noise) = Noise::named(&mechanism.noise) else { return vec![] };
     let column = |column: &tidegate_protocol::receipt::ColumnNote| {
@@ -68,7 +68,7 @@ pub fn noise(mechanism: &Mechanism) -> Vec<ColumnNoise> {
     mechanism.columns.iter().map(column).collect()
 }
 
-/// What is easily taken for something else in a result of these columns, in words.
+/// Returns notes on easily misread properties of a result with these columns.
 pub fn notes(mechanism: &Mechanism) -> Vec<String> {
     let has = |reducer: &str| mechanism.columns.iter().any(|column| column.reducer == reducer);
     let mut notes = Vec::new();

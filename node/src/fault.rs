@@ -1,6 +1,6 @@
-//! Crash points, compiled in for tests alone.
+//! Crash points, compiled in for tests only.
 
-/// Aborts the process here when the environment's `TIDEGATE_FAULT` names this point, as a power cut would.
+/// Aborts the process, as a power cut would, if the environment's `TIDEGATE_FAULT` names this point.
 #[cfg(feature = "faults")]
 pub(crate) fn point(name: &str) {
     if named(name) {
@@ -8,19 +8,19 @@ pub(crate) fn point(name: &str) {
     }
 }
 
-/// Whether `TIDEGATE_FAULT` names this.
+/// Returns whether `TIDEGATE_FAULT` names this point.
 #[cfg(feature = "faults")]
 pub(crate) fn named(name: &str) -> bool {
     std::env::var("TIDEGATE_FAULT").is_ok_and(|wanted| wanted == name)
 }
 
-/// What `TIDEGATE_FAULT` says after `name:`.
+/// Returns the part of `TIDEGATE_FAULT` after `name:`.
 #[cfg(feature = "faults")]
 pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var("TIDEGATE_FAULT").ok()?.strip_prefix(name)?.strip_prefix(':').map(str::to_owned)
 }
 
-/// Leaves this process only so many descriptors more as `TIDEGATE_FAULT` says after `descriptors-left:`.
+/// Limits this process to as many further descriptors as `TIDEGATE_FAULT` says after `descriptors-left:`.
 #[cfg(feature = "faults")]
 pub(crate) fn starve() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -29,27 +29,27 @@ pub(crate) fn starve() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(open + left), maximum: getrlimit(Resource::Nofile).maximum });
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn starve() {}
 
-/// Nothing.
+/// Returns `None`.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn value(_name: &str) -> Option<String> {
     None
 }
 
-/// No.
+/// Returns `false`.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn named(_name: &str) -> bool {
     false
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn point(_name: &str) {}
 
-/// Takes long to plan where that is wished: `plans 1200` milliseconds, and then what [`die`] is told.
+/// Delays planning if `wish` begins with, say, `plans 1200` (milliseconds). The rest of `wish` is for [`die`].
 #[cfg(feature = "faults")]
 pub(crate) fn plan(wish: &str) {
     let mut words = wish.split_whitespace();
@@ -58,12 +58,14 @@ pub(crate) fn plan(wish: &str) {
     }
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn plan(_wish: &str) {}
 
-/// Dies, or stalls, where that is wished of what a worker is on: of the rows or blocks of these numbers (`rows 3 17`, `blocks 2`, `stalls 3`), or wherever a row is read, if it is
-/// not one to be passed over (`reads 3`). Of the whole where `piece` is none.
+/// Aborts or stalls if `wish` names rows or blocks of the worker's piece.
+///
+/// `rows 3 17` and `blocks 2` abort there, `stalls 3` stalls, and `reads 3` aborts wherever the row is read, unless `without` has
+/// it. With no `piece` the worker is on the whole.
 #[cfg(feature = "faults")]
 pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>, without: &[std::ops::Range<u64>]) {
     use tidegate_sandbox::Piece;
@@ -84,6 +86,6 @@ pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>, without: &
     }
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn die(_wish: &str, _piece: Option<tidegate_sandbox::Piece>, _without: &[std::ops::Range<u64>]) {}

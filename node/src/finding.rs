@@ -1,4 +1,4 @@
-//! Finding data: this party's catalogue, what it tells of its own datasets, and how it hears of others'.
+//! Finding data: this party's catalogue, the listings of its own datasets, and the gossip about others'.
 
 use std::{
     path::PathBuf,
@@ -24,17 +24,17 @@ use tidegate_protocol::{
 
 use crate::{NodeError, book::Book, home::Home};
 
-/// The gossip that listings are told in.
+/// Gossip topic of listings.
 const TOPIC: &str = "listings";
-/// How often listings are signed anew: several times within their lifetime.
+/// Interval at which listings are signed anew: several times within their lifetime.
 const RENEW: Duration = Duration::from_secs(LIFETIME.as_secs() / 4);
-/// How often the peers that were named are asked for what was missed.
+/// Interval at which the named peers are asked for missed listings.
 const CATCH_UP: Duration = Duration::from_secs(600);
-/// How long it stays away where it could not follow.
+/// Pause before rejoining gossip after falling behind.
 const REJOIN: Duration = Duration::from_secs(2);
-/// So many listings are taken in at the same time.
+/// Number of listings added to the catalogue at a time.
 const TOGETHER: usize = 4096;
-/// Requests for listings that are under way at the same time.
+/// Maximum number of concurrent requests for listings.
 const AT_ONCE: usize = 4;
 
 impl From<CatalogueError> for NodeError {
@@ -43,12 +43,12 @@ impl From<CatalogueError> for NodeError {
     }
 }
 
-/// Where the catalogue lies.
+/// Returns the path of the catalogue.
 fn path(home: &Home) -> PathBuf {
     home.path().join("catalogue.sqlite")
 }
 
-/// This party's catalogue; of owners in its address book alone, where that is wanted.
+/// Opens this party's catalogue; with `only_known`, for owners in its address book alone.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -60,7 +60,9 @@ pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
     Ok(Catalogue::open(&path(home), HeardOf { only_known, ..HeardOf::everybody(known) })?)
 }
 
-/// The listings of an owner's datasets that everybody may see, of the versions that are `newest`. One that nobody would keep is not told.
+/// Signs the listings of an owner's datasets that everybody may see, of the versions in `newest`.
+///
+/// A listing that nobody would keep is left out.
 pub fn own<'a>(
     newest: impl Iterator<Item = (&'a Signed<Manifest>, &'a Policy)>,
     identity: &Identity,
@@ -68,7 +70,7 @@ pub fn own<'a>(
 ) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
     let sign = |manifest: &Signed<Manifest>, policy: &Policy| {
-        // Nobody is sent to a mirror for what nobody may mirror.
+        // A dataset that nobody may mirror is not listed with mirrors.
         let mirrors = if policy.mirror == Access::Nobody { vec![] } else { reached.mirrors.clone() };
         let holders = if policy.hold == Access::Nobody { vec![] } else { reached.holders.clone() };
         let listing = Listing::of(manifest, policy, Reached { mirrors, holders, ..reached.clone() }, now);
@@ -82,19 +84,19 @@ pub fn own<'a>(
     listed.filter_map(told).collect()
 }
 
-/// What came of asking a peer.
+/// Outcome of a synchronization with a peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Synced {
-    /// Listings that were lacking here.
+    /// Number of listings missing here before.
     pub asked: u64,
-    /// Of those, how many are kept now.
+    /// Number of these now kept.
     pub new: u64,
 }
 
-/// Asks `from` for the listings that it has and this party lacks. `report` is told how many of them came.
+/// Fetches the listings that `from` has and this party lacks. `report` is called with the number received and the number wanted.
 ///
 /// # Errors
-/// [`NodeError`]; what came before stays.
+/// [`NodeError`]; listings that came before the error stay.
 pub async fn sync(
     endpoint: &Endpoint,
     catalogue: &Arc<Catalogue>,
@@ -124,7 +126,7 @@ pub async fn sync(
     let mut coming = stream::iter(batches)
         .map(|ids| {
             let (endpoint, from, catalogue) = (endpoint.clone(), from.clone(), catalogue.clone());
-            // A task of its own: signatures of one batch are checked while others come and are taken in.
+            // A task of its own, so that signatures of one batch are checked while others come and are taken in.
             let coming = tokio::spawn(async move {
                 let reply = answered(ask(&endpoint, &from, &Request::Catalogue { ids }, &[]).await?)?;
                 let Reply::Catalogue(envelopes) = reply else { return Err(unexpected()) };
@@ -144,7 +146,7 @@ pub async fn sync(
         came += batch.len() as u64;
         gathered.extend(batch);
         report(came, synced.asked);
-        // Many at a time: each time costs.
+        // In large batches, since each call has a fixed cost.
         if is_last || gathered.len() >= TOGETHER {
             let (batch, catalogue) = (std::mem::take(&mut gathered), catalogue.clone());
             let (new, refused) = blocking(move || catalogue.take(&batch, SystemTime::now())).await?;
@@ -159,7 +161,7 @@ pub async fn sync(
     }
 }
 
-/// Those that are what they say; others are a peer's mistake, or its mischief, and are left out.
+/// Opens listings and checks them; invalid ones are a peer's mistake, or its mischief, and are left out.
 fn checked(catalogue: &Catalogue, envelopes: &[String]) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
     let check = |text: &String| {
@@ -180,10 +182,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, CatalogueE
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
 }
 
-/// Answers others' questions about this party's catalogue.
+/// Answers a peer's request about this party's catalogue.
 ///
 /// # Errors
-/// [`NodeError`] for what is no such question.
+/// [`NodeError`] if the request is not about the catalogue.
 pub async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Reply, NodeError> {
     let (catalogue, now) = (catalogue.clone(), SystemTime::now());
     match request {
@@ -204,17 +206,17 @@ pub async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Repl
 pub struct Talk {
     /// This party's catalogue.
     pub catalogue: Arc<Catalogue>,
-    /// Over which it asks peers.
+    /// Endpoint over which peers are asked.
     pub endpoint: Endpoint,
-    /// Whom to begin with.
+    /// Peers to begin with.
     pub with: Vec<Address>,
 }
 
 impl Talk {
-    /// Tells what `own` gives, again and again, and hears what others tell, for as long as this is run.
+    /// Announces the listings from `own` again and again, and takes in listings of others, for as long as the future is run.
     ///
     /// # Errors
-    /// [`NodeError::Net`] where there is no gossip to take part in.
+    /// [`NodeError::Net`] if there is no gossip to join.
     pub async fn run(self, swarm: Swarm, own: impl Fn() -> Vec<Signed<Listing>>) -> Result<(), NodeError> {
         let (mut teller, mut listener) = swarm.join(TOPIC, &self.with).await?;
         let mut renew = tokio::time::interval(RENEW);
@@ -228,7 +230,7 @@ impl Talk {
                         false
                     }
                     Some(Heard::Neighbour) => true,
-                    // Whoever says too much for others to follow must not end this.
+                    // A peer that sends more than others can follow must not end this.
                     None => {
                         tokio::time::sleep(REJOIN).await;
                         (teller, listener) = swarm.join(TOPIC, &self.with).await?;
@@ -268,7 +270,7 @@ impl Talk {
     }
 
     async fn hear(&self, message: &[u8]) {
-        // Anybody may say anything.
+        // Anybody may send anything.
         let Ok(envelope) = Envelope::from_canonical_unchecked(message) else { return };
         let catalogue = self.catalogue.clone();
         let heard = blocking(move || {

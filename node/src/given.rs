@@ -1,4 +1,4 @@
-//! Files that a party has of its own, and that must be those that a manifest names: who holds a dataset, or runs a receipt's job again.
+//! Files already on this machine, checked against a manifest: to hold a dataset, or to run a receipt's job again.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use tidegate_protocol::{
 
 use crate::NodeError;
 
-/// A dataset's published files where this party has them.
+/// A dataset's published files in a folder of this party's.
 pub(crate) struct Given {
-    /// By their tables, in the policy's order.
+    /// Files by table, in the policy's order.
     pub(crate) tables: Vec<TableFiles>,
-    /// As they are, in the manifest's order.
+    /// Descriptions of the files as found, in the manifest's order.
     pub(crate) files: Vec<DataFile>,
 }
 
 impl Given {
-    /// The dataset's files in `folder`, each of which is the one that the manifest names, by the key where nobody may copy them.
+    /// Finds the dataset's files in `folder` and checks each against the manifest, with the key where nobody may copy them.
     ///
     /// # Errors
-    /// [`NodeError::Unverified`] naming the file that is another; [`NodeError::File`] where one is not there.
+    /// [`NodeError::Unverified`] naming a file that differs; [`NodeError::File`] if one is missing.
     pub(crate) fn of(
         (manifest, policy): (&Manifest, &Policy),
         key: Option<&FileKey>,
@@ -57,7 +57,7 @@ impl Given {
     }
 }
 
-/// The folders and the name under which a manifest's file lies in a folder: none leads out of it, whatever the manifest says.
+/// Splits the path of a manifest's file into folders and name. No path leads out of its folder, whatever the manifest says.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] for a name that would.
@@ -70,5 +70,5 @@ pub(crate) fn parts<'a>(table: Option<&'a str>, name: &'a str) -> Result<Vec<&'a
     Ok(parts)
 }
 
-/// Most folders in one another.
+/// Maximum number of parts of a path.
 const DEEP: usize = 32;

@@ -1,4 +1,4 @@
-//! Grants issued and revoked, each an entry of the owner's log before it counts.
+//! Grants issued and revoked, each an entry of the owner's log before taking effect.
 
 use tidegate_audit::{log::scan, note::Verifier, open_entry};
 use tidegate_ledger::from_folder;
@@ -11,18 +11,18 @@ use tidegate_protocol::{
 
 use crate::{NodeError, home::Home, parties::Parties, spool};
 
-/// A grant as the log has it.
+/// A grant as recorded in the log.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Logged {
-    /// What was granted.
+    /// Content of the grant.
     pub grant: Predicate,
     /// Its revocation id.
     pub id: String,
-    /// Whether it was revoked as a whole.
+    /// Whether the grant was revoked as a whole.
     pub revoked: bool,
 }
 
-/// Signs a grant, and has it logged: one that the log does not name is good for nothing.
+/// Signs a grant and has it logged, since a grant is worthless without a log entry.
 ///
 /// # Errors
 /// [`NodeError`].
@@ -40,10 +40,10 @@ pub fn issue(home: &Home, policy: &Policy, terms: &Terms) -> Result<Issued, Node
     Ok(issued)
 }
 
-/// The grants in the owner's log, in order.
+/// Returns the grants in the owner's log, in order.
 ///
 /// # Errors
-/// [`NodeError`] where the log does not verify.
+/// [`NodeError`] if the log does not verify.
 pub fn list(home: &Home) -> Result<Vec<Logged>, NodeError> {
     let owner = home.identity()?.id();
     let (mut found, mut revoked) = (Vec::new(), std::collections::BTreeSet::new());
@@ -62,10 +62,12 @@ pub fn list(home: &Home) -> Result<Vec<Logged>, NodeError> {
     Ok(logged.collect())
 }
 
-/// Revokes the one grant whose id begins with `prefix`, or the narrowest block of a `token`: nothing that was narrowed from it is good any more.
+/// Revokes the grant whose id begins with `prefix`, or the narrowest block of a token, and returns the revoked id.
+///
+/// No grant that was narrowed from it is valid any more.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such one grant.
+/// [`NodeError`] if there is not exactly one such grant.
 pub fn revoke(home: &Home, prefix: &str) -> Result<String, NodeError> {
     let id = match grant::ids(prefix) {
         Ok(ids) => ids.last().cloned().unwrap_or_default(),

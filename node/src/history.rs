@@ -1,4 +1,4 @@
-//! A dataset's versions, and what differs between two of them, by schema and files: what their manifests say, no rows.
+//! Versions of a dataset and their differences in schema and files, according to their manifests: no rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use tidegate_protocol::{
 
 use crate::{NodeError, ids};
 
-/// The versions of the dataset of this name, manifest or population, the first published first.
+/// Returns the versions of the dataset with this name, manifest id or lineage id, first published first.
 ///
 /// # Errors
-/// [`NodeError::File`] where there is none.
+/// [`NodeError::File`] if there is none.
 pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Manifest>>, NodeError> {
     let named = |m: &&Signed<Manifest>| m.body().name == word || ids::names(&m.body().population, word);
     let found = match all.iter().find(named) {
@@ -27,7 +27,7 @@ pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Man
     };
     let mut left: Vec<_> = all.into_iter().filter(|m| m.body().population == population).collect();
     let (mut ordered, mut last) = (Vec::<Signed<Manifest>>::new(), None);
-    // Each names the one before it; what does not hang together comes last, by time.
+    // Each names its predecessor; versions outside the chain come last, by time.
     while let Some(next) = left.iter().position(|m| m.body().previous == last) {
         let next = left.remove(next);
         last = Some(next.id());
@@ -38,34 +38,36 @@ pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Man
     Ok(ordered)
 }
 
-/// What differs from one version to another.
+/// Differences between two versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Columns that came, with their types.
+    /// Added columns, with their types.
     pub columns_added: BTreeMap<String, String>,
-    /// Columns that went.
+    /// Removed columns, with their types.
     pub columns_removed: BTreeMap<String, String>,
-    /// Columns whose type changed: before and after.
+    /// Columns whose type changed: types before and after.
     pub columns_changed: BTreeMap<String, (String, String)>,
-    /// Files that came: name and bytes, at most. Where nobody may copy one of the two versions, those of a name that was not there: of others it is not told
-    /// whether they are the same.
+    /// Added files: name and maximum number of bytes.
+    ///
+    /// If nobody may copy one of the two versions, these are the files with new names; whether the others are the same is not
+    /// disclosed.
     pub files_added: BTreeMap<String, u64>,
-    /// Files that went.
+    /// Removed files, likewise.
     pub files_removed: BTreeMap<String, u64>,
-    /// Bytes of files that both have, whatever they are called: what a holder of the one need not fetch again. None where it is not told.
+    /// Bytes of files in both versions, whatever their names: a holder of one need not fetch them again. `None` if not disclosed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_shared: Option<u64>,
-    /// Bytes of the later one, at most.
+    /// Bytes of the later version, at most.
     pub bytes: u64,
-    /// Whether another policy is in force.
+    /// Whether the policy differs.
     pub policy_changed: bool,
-    /// Whether there are other mock rows.
+    /// Whether the mock rows differ.
     pub mock_changed: bool,
 }
 
 type Sizes = BTreeMap<String, u64>;
 
-/// Which files came and which went, and how many bytes both have, where that can be seen.
+/// Returns the added and the removed files, and the bytes common to both versions where these can be seen.
 fn files(before: &Files, after: &Files) -> (Sizes, Sizes, Option<u64>) {
     let path = |table: Option<&str>, name: &str| table.into_iter().chain([name]).collect::<Vec<_>>().join("/");
     let (Some(old), Some(new)) = (before.plain(), after.plain()) else {
@@ -86,7 +88,7 @@ fn files(before: &Files, after: &Files) -> (Sizes, Sizes, Option<u64>) {
     (only(new, &held), only(old, &wanted), Some(shared))
 }
 
-/// What differs from `before` to `after`.
+/// Returns the differences from `before` to `after`.
 pub fn difference(before: &Manifest, after: &Manifest) -> Difference {
     let columns = |m: &Manifest| m.schema.iter().map(|c| (c.name.clone(), c.arrow.clone())).collect::<BTreeMap<_, _>>();
     let without = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {

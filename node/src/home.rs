@@ -1,4 +1,4 @@
-//! A party's folder: its key and what it keeps.
+//! A party's folder, with its key and state.
 
 use std::{
     io::{self, Write as _},
@@ -14,33 +14,33 @@ use tidegate_protocol::{ContentHash, Identity};
 
 use crate::{NodeError, file_error};
 
-/// A party's folder: none but its user may look into it, nor at anything in it.
+/// A party's folder. Nobody but its user may look into the folder, nor at anything in it.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
-/// From here on nobody else may read what this process and those that it starts make, whoever makes it: libraries and databases too.
+/// Makes all files created from now on by this process and its children unreadable to others, also by libraries and databases.
 pub fn keep_to_oneself() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// What bits let others at it.
+/// Mode bits for access by others.
 const OTHERS: u32 = 0o077;
 
 impl Home {
-    /// The folder at `path`, made or not.
+    /// Returns the folder at `path`, which need not exist.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Everything of the folder that others may read, write or look into, its own first. Links are not followed.
+    /// Returns all paths open to others for reading, writing or looking into, the folder itself first. Links are not followed.
     ///
     /// # Errors
-    /// [`NodeError::File`] for what cannot be looked at.
+    /// [`NodeError::File`] for a path that cannot be examined.
     pub fn open_to_others(&self) -> Result<Vec<PathBuf>, NodeError> {
         let mut open = Vec::new();
         let root = self.0.canonicalize().map_err(|e| file_error(&self.0, e))?;
@@ -53,13 +53,14 @@ impl Home {
         Ok(open)
     }
 
-    /// Shuts others out of the folder where it has this party's key; with `all`, also out of everything in it. How many things were open.
+    /// Removes others' access to the folder if it has this party's key; with `all`, also to everything in it. Returns how many
+    /// paths were open.
     ///
     /// # Errors
-    /// [`NodeError::File`] for what cannot be shut: it is another user's.
+    /// [`NodeError::File`] for a path that cannot be closed, since it is another user's.
     pub fn shut(&self, all: bool) -> Result<u64, NodeError> {
         let mut shut = 0;
-        // Whatever folder was named by mistake is not this party's to change.
+        // A folder that was named by mistake is not this party's to change.
         if !self.0.join("key").exists() {
             return Ok(0);
         }
@@ -70,7 +71,7 @@ impl Home {
             shut += 1;
             let mode = metadata.mode() & 0o7777 & !OTHERS;
             match std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)) {
-                // It was gone before it was reached.
+                // Deleted meanwhile.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
                 done => done,
             }
@@ -92,7 +93,7 @@ impl Home {
         Ok(shut)
     }
 
-    /// Makes the folder and a fresh key in it. An existing key is kept.
+    /// Creates the folder with a new key. An existing key is kept.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -112,15 +113,15 @@ impl Home {
         file.write_all(hex::encode(identity.seed()).as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(|e| file_error(&path, e))?;
-        // It may have been there, open to others.
+        // The folder may have existed before, open to others.
         self.shut(false)?;
         Ok(identity)
     }
 
-    /// The party's key.
+    /// Reads the party's key.
     ///
     /// # Errors
-    /// [`NodeError::File`] with the way to make one.
+    /// [`NodeError::File`] saying how to make one.
     pub fn identity(&self) -> Result<Identity, NodeError> {
         let path = self.0.join("key");
         let text = std::fs::read_to_string(&path)
@@ -129,10 +130,10 @@ impl Home {
         seed.map(Identity::from_seed).ok_or_else(|| file_error(&path, "is not a key"))
     }
 
-    /// How this party is reached, and reaches others: by addresses alone, where nothing else was said.
+    /// Reads how this party is reached and reaches others: by addresses alone unless configured otherwise.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming what is wrong in it.
+    /// [`NodeError::File`] naming the fault in the file.
     pub fn reach(&self) -> Result<Reach, NodeError> {
         let path = self.0.join("network.toml");
         match std::fs::read_to_string(&path) {
@@ -142,7 +143,7 @@ impl Home {
         }
     }
 
-    /// Says how this party is reached from now on.
+    /// Sets how this party is reached from now on.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -153,68 +154,68 @@ impl Home {
         files::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| file_error(&path, e))
     }
 
-    /// Where dataset records lie.
+    /// Returns the folder of dataset records.
     pub fn datasets(&self) -> PathBuf {
         self.0.join("datasets")
     }
 
-    /// Where what came with jobs lies until they are done.
+    /// Returns the folder of job attachments, which lie there until the jobs are done.
     pub fn programs(&self) -> PathBuf {
         self.0.join("programs")
     }
 
-    /// What came with the job of this id.
+    /// Returns the path of the attachment of the job with this id.
     pub fn program(&self, job: &ContentHash) -> PathBuf {
         self.programs().join(job.to_string())
     }
 
-    /// Where what came with jobs is kept that auditors may run again, by the hashes of its parts.
+    /// Returns the folder of attachments kept for replays by auditors, named by the hashes of their parts.
     pub fn kept_programs(&self) -> PathBuf {
         self.0.join("kept-programs")
     }
 
-    /// Where code lies that components were compiled to.
+    /// Returns the folder of compiled components.
     pub fn codes(&self) -> PathBuf {
         self.0.join("code")
     }
 
-    /// Where programs that broke a worker are noted.
+    /// Returns the folder of records of programs whose run broke a worker.
     pub fn quarantine(&self) -> PathBuf {
         self.0.join("quarantine")
     }
 
-    /// Where jobs are noted that failed as a whole.
+    /// Returns the folder of records of jobs that failed as a whole.
     pub fn failures(&self) -> PathBuf {
         self.0.join("failures")
     }
 
-    /// Where jobs are noted that run just now.
+    /// Returns the folder of records of running jobs.
     pub fn running(&self) -> PathBuf {
         self.0.join("running")
     }
 
-    /// The owner's witnesses: a line each.
+    /// Returns the file of the owner's witnesses, a line each.
     pub fn witnesses(&self) -> PathBuf {
         self.0.join("witnesses")
     }
 
-    /// Where what this party asked of others is kept, and what it was given.
+    /// Returns the folder of this party's own questions to others and the answers.
     pub fn results(&self) -> PathBuf {
         self.0.join("results")
     }
 
-    /// Where it is noted of which pieces a file is made.
+    /// Returns the record of a file's pieces.
     pub fn pieces(&self, file: &ContentHash) -> PathBuf {
         self.0.join("pieces").join(file.to_string())
     }
 
-    /// Where iroh-blobs keeps its store.
+    /// Returns the folder of iroh-blobs' store.
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
     }
 }
 
-/// Tells of `path` and, where it is a folder, of everything in it.
+/// Calls `see` for `path` and, in a folder, for everything below.
 fn each(path: &Path, see: &mut dyn FnMut(&Path, &std::fs::Metadata) -> io::Result<()>) -> Result<(), NodeError> {
     let failed = |e: io::Error| file_error(path, e);
     let metadata = match path.symlink_metadata() {
@@ -233,7 +234,7 @@ fn each(path: &Path, see: &mut dyn FnMut(&Path, &std::fs::Metadata) -> io::Resul
     Ok(())
 }
 
-/// What lies in `folder` by population, in their order.
+/// Returns the paths in `folder` named after a lineage, in order.
 pub(crate) fn by_population(folder: &Path) -> Vec<(ContentHash, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries.filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path()))).collect();

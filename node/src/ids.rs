@@ -1,21 +1,21 @@
-//! Ids as people write them: whole, or as many of the first characters as tell them from the others.
+//! Ids as people write them: in full, or as many leading characters as are unique.
 
 use tidegate_protocol::ContentHash;
 
 use crate::NodeError;
 
-/// Least characters that stand for an id.
+/// Minimum length of an abbreviated id.
 const LEAST: usize = 6;
 
-/// Whether `word` is an id, or begins it.
+/// Returns whether `word` is the id, or a long enough prefix.
 pub fn names(id: &ContentHash, word: &str) -> bool {
     word.len() >= LEAST && id.to_string().starts_with(word)
 }
 
-/// The only one of `all` whose id `word` is or begins; `None` where there is none.
+/// Returns the only element of `all` whose id is named by `word`; `None` if there is none.
 ///
 /// # Errors
-/// [`NodeError::File`] where there are several.
+/// [`NodeError::File`] if there are several.
 pub fn only<T>(all: impl IntoIterator<Item = T>, id: impl Fn(&T) -> ContentHash, word: &str) -> Result<Option<T>, NodeError> {
     let mut found: Option<T> = None;
     for one in all.into_iter().filter(|one| names(&id(one), word)) {

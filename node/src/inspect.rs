@@ -1,4 +1,4 @@
-//! A program looked at before it is sent: by the code that an owner admits it with, without running it.
+//! Inspection of a program before sending, by the owner's admission code, without running the program.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub use tidegate_sandbox::{
 
 use crate::{NodeError, file_error, model};
 
-/// What was seen of a program.
+/// Findings about a program.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Seen {
@@ -23,7 +23,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// Whether an owner's node would take it: a model, for one of its outputs at least.
+    /// Returns whether an owner's node would accept the program; a model, for at least one of its outputs.
     pub fn is_taken(&self) -> bool {
         match self {
             Self::Component(seen) => seen.refused.is_none(),
@@ -32,23 +32,23 @@ impl Seen {
     }
 }
 
-/// How every WebAssembly binary begins.
+/// Magic bytes of every WebAssembly binary.
 const WASM: &[u8] = b"\0asm";
 
 /// Inspects the program at `path`: a component, for instances of `memory` bytes, or a model.
 ///
 /// # Errors
-/// [`NodeError::File`] where it cannot be read.
+/// [`NodeError::File`] if the file cannot be read.
 pub fn inspect(path: &Path, memory: usize) -> Result<Seen, NodeError> {
     let mut bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
     if !bytes.starts_with(WASM) && path.extension().is_none_or(|name| name != "wasm") {
         return Ok(Seen::Model(match model::whole(path, &bytes) {
             Ok(whole) => onnx::inspect(whole.as_deref().unwrap_or(&bytes)),
-            // What it is without them is said, and why they are not to be had.
+            // The model is inspected without its external data, and the refusal says why that is not available.
             Err(refusal) => ModelSeen { refused: Some(refusal), ..onnx::inspect(&bytes) },
         }));
     }
-    // As it would be sent.
+    // In the form in which it would be sent.
     if component::is_core(&bytes)
         && !wasm::has_row(&bytes)
         && let Ok(component) = component::componentize(&bytes)

@@ -33,19 +33,20 @@ mod day;
 pub struct JobFile {
     /// The dataset's name or manifest id.
     pub dataset: String,
-    /// Price as ε: at the policy's δ, or pure where the noise is Laplace's. Or give `rho`.
+    /// Price as ε: at the policy's δ, or pure for Laplace noise. The alternative is `rho`.
     pub epsilon: Option<f64>,
     /// Price as ρ.
     pub rho: Option<f64>,
-    /// `"laplace"` pays in pure ε for Laplace noise, from the policy's `laplace_epsilon`: less noise for who asks one question, more for who asks many.
+    /// `"laplace"` pays in pure ε for Laplace noise, from the policy's `laplace_epsilon`: less noise for a single question, more
+    /// for many.
     #[serde(default)]
     pub noise: Noise,
-    /// δ for undeclared group keys; a thousandth of the policy's where it is needed and not given.
+    /// δ for undeclared group keys; by default a thousandth of the policy's if δ is needed.
     pub delta: Option<f64>,
-    /// `"reviewed"` asks for the exact result, which the owner must approve: it has no price in ε.
+    /// `"reviewed"` asks for the exact result, which the owner must approve and which has no price in ε.
     #[serde(default)]
     pub mode: Mode,
-    /// Parts of the price by column name, relative to one another; 1 where a column is not named.
+    /// Shares of the price by column name, relative to one another; 1 for a column not named.
     #[serde(default)]
     pub weights: BTreeMap<String, f64>,
     /// A query.
@@ -62,7 +63,7 @@ pub struct JobFile {
     weights_now: Vec<f64>,
     #[serde(skip)]
     folder: PathBuf,
-    /// What `sql.tables` name.
+    /// Tables named by `sql.tables`.
     #[serde(skip)]
     tables: Tables,
 }
@@ -71,15 +72,15 @@ pub struct JobFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlFile {
-    /// The text.
+    /// Text of the query.
     pub query: String,
-    /// Declared keys. TOML's integers and dates are taken as they are written, unlike JSON's numbers.
+    /// Declared keys. Unlike JSON's numbers, TOML's integers and dates are taken as written.
     #[serde(default, deserialize_with = "keys")]
     pub keys: Option<Vec<Vec<Key>>>,
-    /// Public tables to join to: paths beside the job file, by name.
+    /// Public tables to join to: paths relative to the job file, by name.
     #[serde(default)]
     pub tables: BTreeMap<String, PathBuf>,
-    /// How those of them that are text are read, as a policy's `[read]` says it of the dataset's files.
+    /// How text tables are read, in the form of a policy's `[read]` for the dataset's files.
     #[serde(default)]
     pub read: ReadRules,
 }
@@ -88,18 +89,18 @@ pub struct SqlFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WasmFile {
-    /// Path of the component, beside the job file.
+    /// Path of the component, relative to the job file.
     pub module: PathBuf,
-    /// The rows it sees.
+    /// Query for the component's rows.
     pub select: String,
     /// Parameters as text.
     #[serde(default)]
     pub params: String,
-    /// Path of bytes that the component can read, beside the job file: a model's weights.
+    /// Path of data for the component to read, such as a model's weights, relative to the job file.
     pub data: Option<PathBuf>,
-    /// Where the data is an ONNX model that the component runs through WASI-NN: which of its outputs it gets.
+    /// Model output passed to the component, if the data is an ONNX model run through WASI-NN.
     pub infer: Option<String>,
-    /// Where that model is to run: `"cpu"`, `"cuda"` or `"cuda-tf32"`; wherever the owner lets it if nothing is said.
+    /// Device of the model in `data`: `"cpu"`, `"cuda"` or `"cuda-tf32"`; by default whichever the owner allows.
     pub on: Option<On>,
     /// `"unit"`, `{ blocks = n }` or `{ blocks = n, resample = g }`.
     #[serde(default = "per_unit")]
@@ -112,25 +113,25 @@ pub struct WasmFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxFile {
-    /// Path of the model, beside the job file.
+    /// Path of the model, relative to the job file.
     pub model: PathBuf,
-    /// The features, in the model's order.
+    /// Query for the features, in the model's order.
     pub select: String,
     /// Name of the model's output.
     pub output: String,
-    /// Column of the select that is the label, and no feature.
+    /// Selected column used as the label rather than as a feature.
     pub label: Option<String>,
-    /// From which of that output's numbers on the reducers take theirs.
+    /// Index of the output's first number used by the reducers.
     #[serde(default)]
     pub index: u32,
-    /// Where it is to run: `"cpu"`, `"cuda"` or `"cuda-tf32"`; wherever the owner lets it if nothing is said.
+    /// Device of the model: `"cpu"`, `"cuda"` or `"cuda-tf32"`; by default whichever the owner allows.
     pub on: Option<On>,
-    /// Rows to unit or block.
+    /// Reduction of the rows of a unit or block.
     pub reduce: RowReduce,
-    /// Whose rows make one contribution.
+    /// Grouping of rows into contributions.
     #[serde(default = "per_unit")]
     pub split: Split,
-    /// What is released of a unit's or block's numbers.
+    /// Outputs released from a unit's or block's numbers.
     pub outputs: Vec<Output>,
 }
 
@@ -139,7 +140,7 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::
         toml::Value::Boolean(value) => Ok(Key::Bool(value)),
         toml::Value::Integer(value) => Ok(Key::integer(value)),
         toml::Value::Float(value) if value.is_finite() => Ok(Key::Float(value)),
-        // As keys are shown.
+        // In the form in which keys are shown.
         toml::Value::Float(value) => Ok(Key::Text(value.to_string())),
         toml::Value::String(text) => Ok(Key::Text(text)),
         toml::Value::Datetime(time) => Ok(Key::Text(time.to_string())),
@@ -156,10 +157,10 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::
     Vec::<toml::Value>::deserialize(from)?.into_iter().map(of_row).collect::<Result<_, _>>().map(Some)
 }
 
-/// Fields that belong to no section.
+/// Fields outside all sections.
 const HEAD: [&str; 7] = ["dataset", "epsilon", "rho", "noise", "delta", "mode", "weights"];
 
-/// Says where a field belongs that was written in a section, or above all of them, by mistake.
+/// Explains where a field belongs if written in the wrong section, or above all of them.
 fn misplaced(text: &str) -> Option<String> {
     let table: toml::Table = toml::from_str(text).ok()?;
     let section = |name: &&str| table.get(*name).and_then(toml::Value::as_table);
@@ -183,12 +184,12 @@ impl JobFile {
     /// Reads a job file.
     ///
     /// # Errors
-    /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for a public table that is not fit.
+    /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for an unsuitable public table.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
         Self::parse(&std::fs::read_to_string(path).map_err(|e| file_error(path, e))?, path)
     }
 
-    /// A job file of a query alone, as one that was written has it; `epsilon` and `rho` are prices as there.
+    /// Builds the job file of a query alone, as if written by hand; `epsilon` and `rho` are prices as in the file.
     ///
     /// # Errors
     /// As [`JobFile::read`].
@@ -200,7 +201,7 @@ impl JobFile {
         Self::parse(&table.to_string(), Path::new("--sql"))
     }
 
-    /// Reads the text of a job file: `path` is what errors call it, and beside what its own paths are.
+    /// Parses the text of a job file. `path` names the file in errors, and relative paths start from its folder.
     fn parse(text: &str, path: &Path) -> Result<Self, NodeError> {
         let mut file: Self = toml::from_str(text).map_err(|e| match misplaced(text) {
             Some(hint) => file_error(path, format!("{e}{hint}")),
@@ -217,7 +218,7 @@ impl JobFile {
         Ok(file)
     }
 
-    /// As much of a job's file as its answer is computed with, from the job and what was sent with it; `None` of other programs than queries.
+    /// Rebuilds as much of a query's job file as its answer needs, from the job and its attachment; `None` for other programs.
     pub(crate) fn of_query(job: &Job, sent: &[u8]) -> Option<Self> {
         let Program::Sql { query, keys, tables } = &job.program else { return None };
         let tables = match tables {
@@ -242,23 +243,23 @@ impl JobFile {
         })
     }
 
-    /// One round of a training run, from `weights` on.
+    /// Returns the job file of one round of a training run, starting from `weights`.
     #[must_use]
     pub fn with_weights(&self, weights: &[f64]) -> Self {
         Self { weights_now: weights.to_vec(), ..self.clone() }
     }
 
-    /// How a query would be admitted, by the owner's own code; `None` for other programs.
+    /// Admits the query by the owner's own code; `None` for other programs.
     pub fn query(&self, policy: &Policy, schema: &SchemaRef) -> Option<Result<Query, Refusal>> {
         let sql = self.sql.as_ref()?;
         let asked = Asked { text: sql.query.trim(), keys: sql.keys.as_deref(), tables: &self.tables };
         Some(admit_query(&asked, schema, policy))
     }
 
-    /// Names the program that it runs ([`Job::bound`]), which neither dataset nor policy has a part in: what a grant is bound to.
+    /// Returns the program's id for binding a grant ([`Job::bound`]); neither dataset nor policy is part of the id.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the field; that of a training run, whose parameters are others in each round.
+    /// [`NodeError::File`] naming the field, or for a training run, whose parameters differ in each round.
     pub fn bound(&self) -> Result<ContentHash, NodeError> {
         if self.training.is_some() {
             return Err(wrong("a grant cannot be bound to a loop: its parameters are others in each round"));
@@ -273,7 +274,7 @@ impl JobFile {
         Job { version: 1, request: String::new(), dataset, cost: Cost::default(), created: 0, program, mode, weights }
     }
 
-    /// The program, and what is sent with it.
+    /// Returns the program and its attachment.
     fn program(&self) -> Result<(Program, Vec<u8>), NodeError> {
         if self.training.is_some() && self.wasm.is_none() {
             return Err(wrong("a loop needs [wasm]: a component that gives gradients"));
@@ -292,7 +293,8 @@ impl JobFile {
                 }
                 let path = self.folder.join(&wasm.module);
                 let mut bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
-                // What a compiler that knows nothing of components leaves is made one; a row function is none.
+                // A core module, from a compiler that knows nothing of components, is made a component, unless it is a row
+                // function.
                 if component::is_core(&bytes) && !tidegate_sandbox::wasm::has_row(&bytes) {
                     bytes = component::componentize(&bytes).map_err(|e| file_error(&path, e))?;
                 }
@@ -339,7 +341,7 @@ impl JobFile {
         })
     }
 
-    /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
+    /// Builds the job and its attachment, for the dataset `id` with columns `schema` under `policy`.
     ///
     /// # Errors
     /// [`NodeError::File`] naming the field.
@@ -363,7 +365,7 @@ impl JobFile {
         Ok((job, attachment))
     }
 
-    /// What is offered, for one round where there are several. Rounded down: the job never costs more.
+    /// Returns the offered price, per round if there are several. Rounded down: the job never costs more.
     pub(crate) fn price(&self, policy: &Policy, delta: FemtoDelta) -> Result<Cost, NodeError> {
         if self.mode == Mode::Reviewed {
             return match (self.rho, self.epsilon, self.noise) {

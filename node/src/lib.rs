@@ -1,12 +1,12 @@
-//! The rooms wired into provider, buyer and auditor. What the command line and every other face stand on.
+//! Combines the other crates into provider, buyer and auditor. The command line and every other front end build on this crate.
 //!
 //! # Goals
-//! - The path of a job in one file a step: [`provider`] (admit → reserve → run → release → log → reply), [`worker`] (the process that
-//!   runs a buyer's program), [`buyer`] (ask, verify, only then show).
+//! - The path of a job in one file per step: [`provider`] (admit → reserve → run → release → log → reply), [`worker`] (the
+//!   process that runs a buyer's program), [`buyer`] (ask, verify, only then show).
 //! - The node itself never parses a buyer's SQL or runs a buyer's code.
 //!
 //! # Non-goals
-//! - Words for people (`cli`).
+//! - Texts for people (`cli`).
 
 #![forbid(unsafe_code)]
 
@@ -64,55 +64,55 @@ pub mod worker;
 pub use tidegate_exchange::Address;
 pub use tidegate_sandbox::sql::kind_of_manifest;
 
-/// What went wrong, in words for the person at the keyboard.
+/// An error, in words for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error("{0}")]
     File(String),
-    /// A policy.
+    /// A policy is invalid.
     #[error(transparent)]
     Policy(#[from] tidegate_protocol::policy::BadPolicy),
-    /// A dataset.
+    /// A dataset is invalid.
     #[error(transparent)]
     Data(#[from] tidegate_catalog::dataset::DataError),
-    /// Ledger or log.
+    /// The ledger or log failed.
     #[error(transparent)]
     Store(#[from] tidegate_ledger::StoreError),
-    /// The network.
+    /// The network failed.
     #[error(transparent)]
     Net(#[from] tidegate_exchange::NetError),
-    /// The other side, or our own admission, said no.
+    /// The other side, or this node's own admission, refused.
     #[error(transparent)]
     Refused(#[from] tidegate_protocol::Refusal),
-    /// The weights of a training run left all bounds: it ends with that round, and the rest is not charged.
+    /// The weights of a training run diverged: the run ends with this round, and the rest is not charged.
     #[error(
         "the weights diverged in round {round} of {rounds} (weight {at} is {weight:e}): the run ends here, and the other rounds are not charged. \
          Give it a smaller loop.rate, or a price that buys less noise"
     )]
     Diverged {
-        /// The round, from 1 on.
+        /// The round, counted from 1.
         round: u32,
-        /// Of how many.
+        /// Number of rounds.
         rounds: u32,
-        /// Which weight.
+        /// Index of the weight.
         at: usize,
-        /// What it came to.
+        /// Value of the weight.
         weight: f64,
     },
-    /// A job was sent, and no answer came: whether it was charged is not known.
+    /// A job was sent and no answer came; the job may have been charged.
     #[error(
         "{why}. The job was sent as request {request}, and may have been charged. What was paid for is had at no further charge: \
          `tidegate results fetch {request}`, with --to where the owner's node has another address since"
     )]
     Unanswered {
-        /// The request's id.
+        /// Id of the request.
         request: String,
-        /// What came instead of an answer.
+        /// Reason why no answer came.
         why: String,
     },
-    /// Something a peer or an owner sent does not verify. Nothing of it was used.
+    /// Something from a peer or an owner does not verify. Nothing of it was used.
     #[error("verification failed: {0}")]
     Unverified(String),
 }

@@ -1,18 +1,22 @@
-//! How often jobs failed as a whole, by whose grant they were asked and of which population. After [`MOST`] of them, whatever the programs, none of that holder's
-//! jobs on that population is run until the owner lifts it: who asks pays, and gets noise over the public default, as when one failed.
+//! Counts of jobs that failed as a whole, by holder of the grant and dataset lineage. After [`MOST`] of them, whatever the
+//! programs, none of the holder's jobs on the lineage is run until the owner lifts the stop: the buyer pays, and gets noise over
+//! the public default, as for a single failure.
 //!
 //! # What it bounds
-//! A job that fails as a whole answers with the default, and where an answer can be told from a default that is a fact about the rows. The meter bounds how many such
-//! facts there are: [`MOST`], and one for its own end, however programs are written, renamed or narrowed. The account is the ledger's, to which the job is charged:
-//! colleagues whom a holder named count with the holder, and versions of a dataset count together.
+//! A job that fails as a whole answers with the default, and if an answer can be told from a default, that is a fact about the
+//! rows. The meter bounds the number of such facts: [`MOST`], and one for its own end, however programs are written, renamed or
+//! narrowed. It uses the ledger's account to which the job is charged: colleagues named by a holder count with the holder, and
+//! versions of a dataset count together.
 //!
-//! What is counted is not what one unit did alone (that costs this unit, and shows nowhere: see `worker/pieces.rs`). It is that *many* units failed, which is a noised
-//! comparison (`gate`'s `Tolerance`), that time ran out, or that the worker could not go on for any other reason. Of those three only the first is priced; the others
-//! are what admission is to make impossible, and are counted one by one.
+//! A failure of one unit alone does not count (it costs this unit, and shows nowhere: see `worker/pieces.rs`). A failure counts
+//! if *many* units failed, which is a noised comparison (`gate`'s `Tolerance`), if time ran out, or if the worker could not go on
+//! for any other reason. Only the first of these three is priced; admission is meant to make the others impossible, and they are
+//! counted one by one.
 //!
 //! # On disk
-//! A folder a holder and population, and in it a file a failed job, by the job's id: a job that is run again after a crash counts once, and none is lost to a restart. They
-//! are synced before the job's result is. What cannot be read counts as stopped.
+//! One folder per holder and lineage, and in it one file per failed job, named by the job's id: a job that is run again after a
+//! crash counts once, and no count is lost in a restart. The files are synced before the job's result is. Whatever cannot be read
+//! counts as stopped.
 
 use std::{
     fs,
@@ -26,53 +30,53 @@ use tidegate_protocol::{ContentHash, PeerId, receipt::Party};
 
 use crate::{NodeError, file_error, home::Home};
 
-/// How many failures of a holder's jobs there are until none runs any more.
+/// Number of failures after which none of a holder's jobs runs.
 pub const MOST: usize = 3;
 
 /// A job that failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The job.
+    /// Id of the job.
     pub job: ContentHash,
     /// Who asked: the holder, or a colleague.
     pub buyer: PeerId,
-    /// When, RFC 3339.
+    /// Time of the failure, RFC 3339.
     pub at: String,
-    /// What the worker said, or died of: for the owner alone.
+    /// The worker's report or cause of death: for the owner alone.
     pub why: String,
 }
 
-/// Whose failures are counted together.
+/// Holder and dataset lineage whose failures are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Of which population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// To whom it was granted, as the ledger names it.
+    /// Holder of the grant, as the ledger names the party.
     pub holder: Party,
 }
 
-/// What the owner sees of an [`Account`].
+/// The owner's view of an [`Account`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Metered {
-    /// Names it.
+    /// Id of the account.
     pub id: ContentHash,
-    /// Whose it is.
+    /// Holder and lineage.
     #[serde(flatten)]
     pub account: Account,
-    /// Whether no job of it runs.
+    /// Whether its jobs no longer run.
     pub stopped: bool,
-    /// Oldest first.
+    /// Failures, oldest first.
     pub failures: Vec<Failure>,
 }
 
 impl Account {
-    /// Names it: not by grant, program or dataset version, of which one holder may have many.
+    /// Returns the account's id, which does not depend on grant, program or dataset version: a holder may have many of each.
     fn id(&self) -> ContentHash {
         ContentHash::of(&serde_json::to_vec(&("failures", self)).unwrap_or_default())
     }
 }
 
-/// One account's failures.
+/// Failures of an account.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter {
     account: Account,
@@ -86,7 +90,7 @@ impl Meter {
         Self { account, folder }
     }
 
-    /// How many of its jobs failed; as many as stop it where that cannot be read.
+    /// Returns the number of failed jobs; [`MOST`] if they cannot be read.
     pub(crate) fn count(&self) -> usize {
         match fs::read_dir(&self.folder) {
             Ok(entries) => entries.filter(|entry| entry.as_ref().map_or(true, |e| is_failure(&e.path()))).count(),
@@ -95,12 +99,12 @@ impl Meter {
         }
     }
 
-    /// Whether none of its jobs is run.
+    /// Returns whether the account's jobs no longer run.
     pub(crate) fn stops(&self) -> bool {
         self.count() >= MOST
     }
 
-    /// Counts a failure, durably. The same job counts once.
+    /// Counts a failure durably. The same job counts once.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -110,7 +114,7 @@ impl Meter {
         self.keep(&format!("{}.json", failure.job), &serde_json::to_vec_pretty(failure).map_err(bytes)?)
     }
 
-    /// Counts a failure no more: its reason was another.
+    /// Removes a failure from the count, since its reason was another.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -122,10 +126,12 @@ impl Meter {
         }
     }
 
-    /// λ of this account's comparisons, of which none has ended in "too many" since its last failure: drawn once, and kept until then.
+    /// Returns λ for the account's comparisons: drawn once, and kept until the next failure.
+    ///
+    /// None of the comparisons that share a λ has ended in "too many".
     ///
     /// # Errors
-    /// [`NodeError::File`] where it can be neither read nor kept.
+    /// [`NodeError::File`] if λ can be neither read nor kept.
     pub(crate) fn kept(&self, tolerance: &Tolerance) -> Result<i64, NodeError> {
         let name = format!("noise-{}-{}", tolerance.most(), self.count());
         let path = self.folder.join(&name);
@@ -140,7 +146,7 @@ impl Meter {
         }
     }
 
-    /// Writes a file of its folder whole, or not at all.
+    /// Writes a file of the account's folder whole, or not at all.
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), NodeError> {
         let path = self.folder.join(name);
         let write = || {
@@ -150,7 +156,7 @@ impl Meter {
             file.as_file().sync_all()?;
             file.persist(&path)?;
             fs::File::open(&self.folder)?.sync_all()?;
-            // The folder's own name is one of its parent's.
+            // The folder's own name is an entry of its parent.
             self.folder.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
         };
         write().map_err(|e| file_error(&path, e))
@@ -166,7 +172,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, NodeError> {
     serde_json::from_slice(&bytes).map_err(|e| file_error(path, e))
 }
 
-/// All accounts with failures, the one that failed first before the others.
+/// Returns all accounts with failures, by the time of their first failure.
 ///
 /// # Errors
 /// [`NodeError::File`] naming a file that cannot be read.
@@ -195,7 +201,7 @@ pub fn list(home: &Home) -> Result<Vec<Metered>, NodeError> {
 /// [`NodeError::File`].
 pub(crate) fn forget(home: &Home, id: &ContentHash) -> Result<(), NodeError> {
     let folder = home.failures().join(id.to_string());
-    // Its jobs run again from here on, whatever a crash leaves of it.
+    // The account's jobs run again once it is renamed, whatever a crash leaves of the folder.
     let gone = home.failures().join(format!("{id}.gone"));
     let forget = || {
         if gone.exists() {

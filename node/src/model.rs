@@ -1,4 +1,4 @@
-//! A model's file, with the weights that lie beside it: what is signed and sent names no file.
+//! Reading of a model's file together with external data beside the file: the model as signed and sent names no file.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,19 +12,19 @@ use tidegate_sandbox::onnx;
 
 use crate::{NodeError, file_error};
 
-/// Reads the model at `path`, and puts in what it says lies beside it.
+/// Reads the model at `path` and inlines its external data.
 ///
 /// # Errors
-/// [`NodeError::File`] where it cannot be read; [`NodeError::Refused`] naming a tensor that is not to be had from its folder.
+/// [`NodeError::File`] if the model cannot be read; [`NodeError::Refused`] naming a tensor that its folder does not have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
     let bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
     Ok(whole(path, &bytes)?.unwrap_or(bytes))
 }
 
-/// The model `bytes` of the file at `path`, whole; nothing where it is.
+/// Inlines the external data of the model `bytes` from the file at `path`; `None` if the model has none.
 ///
 /// # Errors
-/// A [`Refusal`] naming a tensor that is not to be had from its folder.
+/// A [`Refusal`] naming a tensor that the model's folder does not have.
 pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
     let mut files = HashMap::new();
     onnx::inline(bytes, |name, from, many| {

@@ -1,4 +1,4 @@
-//! What a peer offers, as a buyer sees it: signatures checked, and each version under the policy that is in force for it.
+//! A peer's offers as a buyer sees them: signatures checked, and each version under the policy in force.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -18,22 +18,23 @@ pub struct Offer {
     pub manifest: Signed<Manifest>,
     /// The policy.
     pub policy: Signed<Policy>,
-    /// Where another than its owner shows it: the owner's word that it may.
+    /// The owner's lease, if another party shows the dataset.
     pub lease: Option<Signed<Lease>>,
-    /// Where there is a newer version: that one's policy.
+    /// Policy of the newest version, if there is a newer version.
     pub newest: Option<Signed<Policy>>,
 }
 
 impl Offer {
-    /// Whether it answers: it is the newest version, or that one's policy lets it.
+    /// Returns whether this version answers jobs: as the newest version, or by the newest version's policy.
     pub fn answers(&self) -> bool {
         self.newest.as_ref().is_none_or(|newest| newest.body().versions.older(&self.manifest.id()))
     }
 
-    /// The policy that is in force for it: its own, or what that and the newest version's both allow.
+    /// Returns the policy in force: the version's own, or for an older version the part also allowed by the newest version's
+    /// policy.
     ///
     /// # Errors
-    /// [`NodeError::File`] where it answers nothing any more.
+    /// [`NodeError::File`] if the version no longer answers anything.
     pub fn in_force(&self) -> Result<Cow<'_, Policy>, NodeError> {
         match &self.newest {
             None => Ok(Cow::Borrowed(self.policy.body())),
@@ -46,18 +47,18 @@ impl Offer {
         }
     }
 
-    /// Whose dataset it is.
+    /// Returns the owner of the dataset.
     pub fn owner(&self) -> PeerId {
         self.manifest.signer()
     }
 
-    /// The policy that is in force for it; its own, where it answers no further job.
+    /// Returns the policy in force, or the version's own once no further job is answered.
     pub(crate) fn then(&self) -> Cow<'_, Policy> {
         self.in_force().unwrap_or(Cow::Borrowed(self.policy.body()))
     }
 }
 
-/// Opens a peer's listings. Each must be signed by that peer, or by an owner whose lease names the peer.
+/// Opens a peer's listings. Each must be signed by the peer, or by an owner whose lease names the peer.
 ///
 /// # Errors
 /// [`NodeError::Unverified`].
@@ -83,7 +84,7 @@ pub(crate) fn opened(listings: Vec<Published>, from: &PeerId) -> Result<Vec<Offe
         .collect()
 }
 
-/// Whether `peer` may answer for `owner` over this version: it is the owner, or the owner's lease names it.
+/// Returns whether `peer` may answer for `owner` over this version: as the owner, or named by the owner's lease.
 pub(crate) fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<Lease>>, manifest: &ContentHash) -> bool {
     let named = |lease: &Signed<Lease>| {
         let body = lease.body();
@@ -92,10 +93,10 @@ pub(crate) fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<L
     peer == owner || lease.is_some_and(named)
 }
 
-/// Chooses the newest version of the dataset called `name`, or the version whose id is, or begins with, it.
+/// Chooses the newest version of the dataset called `name`, or the version whose id begins with `name`.
 ///
 /// # Errors
-/// [`NodeError::File`] naming what answers instead.
+/// [`NodeError::File`] naming the datasets that answer instead.
 pub(crate) fn chosen(mut offers: Vec<Offer>, name: &str) -> Result<Offer, NodeError> {
     let newest = |offer: &Offer| offer.newest.is_none() && offer.manifest.body().name == name;
     if let Some(at) = offers.iter().rposition(newest) {
@@ -105,9 +106,9 @@ pub(crate) fn chosen(mut offers: Vec<Offer>, name: &str) -> Result<Offer, NodeEr
     found.ok_or_else(|| NodeError::File(not_offered(&offers, name)))
 }
 
-/// Says why nothing is called `name`, and what can be asked instead.
+/// Explains why no dataset is called `name`, and what can be asked instead.
 fn not_offered(offers: &[Offer], name: &str) -> String {
-    // Versions of it that came before one that is shown no more, or has another name.
+    // Older versions of a lineage whose newest version is retired, or has another name.
     let older: Vec<_> = offers.iter().filter(|offer| offer.manifest.body().name == name).collect();
     let Some(last) = older.last() else {
         let known: BTreeSet<_> =

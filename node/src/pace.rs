@@ -1,5 +1,7 @@
-//! How long this machine takes to read all rows of a version, held against the slot that a job has for it: where that is too short, jobs are answered with noise over the
-//! public default. What is measured follows from the rows, and is for the owner alone.
+//! Comparison of the time in which this machine reads all rows of a version with the slot of a job.
+//!
+//! If the slot is too short, jobs are answered with noise over the public default. The measured time follows from the rows, and
+//! is for the owner alone.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +9,23 @@ use tidegate_catalog::dataset::{self, Dataset};
 
 use crate::NodeError;
 
-/// A job reads all rows once or more, and computes: it should have this many times what reading them once takes.
+/// Ratio of slot to reading time that jobs should have: a job reads all rows at least once, and computes.
 const ROOM: u32 = 3;
 
-/// What was measured.
+/// Result of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// The slot.
+    /// Slot of a job.
     pub slot: Duration,
-    /// What reading all rows once takes; `None` where it was not done within the slot.
+    /// Time to read all rows once; `None` if longer than the slot.
     pub read: Option<Duration>,
 }
 
 impl Pace {
-    /// Reads all rows of a version, as far as one comes within its slot.
+    /// Reads all rows of a version, giving up at the end of its slot.
     ///
     /// # Errors
-    /// [`NodeError::Data`] where a file cannot be read.
+    /// [`NodeError::Data`] if a file cannot be read.
     pub fn of(version: &Dataset) -> Result<Self, NodeError> {
         let slot = Duration::from_millis(version.policy.body().limits.slot_ms);
         let begun = Instant::now();
@@ -38,12 +40,12 @@ impl Pace {
         Ok(Self { slot, read: Some(begun.elapsed()) })
     }
 
-    /// Whether jobs have room in the slot.
+    /// Returns whether jobs have enough time in the slot.
     pub fn fits(&self) -> bool {
         self.read.is_some_and(|read| read * ROOM <= self.slot)
     }
 
-    /// In words.
+    /// Describes the measurement in words.
     pub fn words(&self) -> String {
         let slot = self.slot.as_secs_f64();
         match self.read {

@@ -1,4 +1,5 @@
-//! How the owner's log names parties: by their keys, or by salted commitments where the policy wants that, which are opened to auditors from here.
+//! Parties' names in the owner's log: their keys, or salted commitments if the policy wants these. This module opens them to
+//! auditors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,32 +23,32 @@ use crate::{
     salts::{PARTIES, Salts},
 };
 
-/// A commitment and what opens it.
+/// A commitment and its opening.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opened {
-    /// As the log names the party.
+    /// Name of the party in the log.
     pub party: Party,
-    /// Its key.
+    /// Key of the party.
     pub key: PeerId,
-    /// The salt.
+    /// Salt of the commitment.
     pub salt: Sha256Digest,
 }
 
-/// The names that an owner's log uses.
+/// Parties' names in an owner's log.
 pub(crate) struct Parties {
     home: Home,
     salts: Salts,
-    /// Those whose keys are noted, so that they can be opened.
+    /// Parties whose keys are recorded for opening their commitments.
     noted: Mutex<BTreeSet<PeerId>>,
 }
 
-/// Another for each party, and the same in all of the owner's log.
+/// Derives the salt of a party, which differs between parties and is the same in all of the owner's log.
 fn salt(salts: &Salts, peer: &PeerId) -> Sha256Digest {
     Sha256Digest(salts.of(&format!("party {}", peer.did())))
 }
 
-/// Not made anew where parties have names already.
+/// Opens the salts. They are never made anew if parties have names already.
 fn salts(home: &Home, noted: &BTreeSet<PeerId>) -> Result<Salts, NodeError> {
     let path = home.path().join(PARTIES);
     if !noted.is_empty() && !path.exists() {
@@ -74,7 +75,7 @@ impl Parties {
         Ok(Self { home: home.clone(), salts: salts(home, &noted)?, noted: Mutex::new(noted) })
     }
 
-    /// How entries on data under `policy` name `peer`; it is noted whom that is.
+    /// Returns the name of `peer` in entries on data under `policy`, and records whose name this is.
     pub(crate) fn name(&self, policy: &Policy, peer: PeerId) -> Result<Party, NodeError> {
         if policy.parties == Names::Open {
             return Ok(peer.into());
@@ -94,13 +95,13 @@ impl Parties {
         Ok(Party::hide(&peer, &salt(&self.salts, &peer)))
     }
 
-    /// What opens the name of `peer`, where it is a commitment.
+    /// Returns the salt for opening the name of `peer`, if the name is a commitment.
     pub(crate) fn salt(&self, party: &Party, peer: &PeerId) -> Option<Sha256Digest> {
         matches!(party, Party::Hidden(_)).then(|| salt(&self.salts, peer))
     }
 }
 
-/// What opens every commitment of the owner's log.
+/// Returns the openings of all commitments in the owner's log.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -114,10 +115,10 @@ pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
     Ok(noted.into_iter().map(opened).collect())
 }
 
-/// What an owner opened to this auditor: a file with one [`Opened`] a line.
+/// Reads the names opened by an owner to this auditor, from a file with an [`Opened`] per line.
 ///
 /// # Errors
-/// [`NodeError::Unverified`] naming the line that does not open what it says.
+/// [`NodeError::Unverified`] naming a line whose salt does not open its name.
 pub fn opened(path: &Path) -> Result<BTreeMap<Party, PeerId>, NodeError> {
     let text = read_given_text(path, limits::FRAME_BYTES as u64).map_err(|e| file_error(path, e))?;
     let mut names = BTreeMap::new();
@@ -133,7 +134,7 @@ pub fn opened(path: &Path) -> Result<BTreeMap<Party, PeerId>, NodeError> {
 }
 
 impl Home {
-    /// Where those are noted whom the log names by commitments.
+    /// Returns the path of the record of parties whom the log names by commitments.
     pub fn parties(&self) -> PathBuf {
         self.path().join("parties")
     }

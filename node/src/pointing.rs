@@ -1,10 +1,10 @@
-//! Where in a job's query a refusal points.
+//! Place in a job's query at which a refusal points.
 
 use tidegate_protocol::{Refusal, shown};
 
 use crate::jobfile::JobFile;
 
-/// The line of the job's query that `refusal` names a place in, with a caret under it; `None` where it names none.
+/// Returns the line of the job's query named by `refusal`, with a caret under the place; `None` if the refusal names none.
 pub fn pointed(file: &JobFile, refusal: &Refusal) -> Option<String> {
     let place = refusal.field.as_deref()?.strip_prefix("program.query:")?;
     let (line, column) = place.split_once(':')?;

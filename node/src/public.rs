@@ -1,4 +1,4 @@
-//! Public tables that come with a query: files of the buyer's own.
+//! Public tables sent with a query: files of the buyer's own.
 
 use std::path::Path;
 

@@ -25,38 +25,38 @@ mod again;
 
 use again::{GONE, SAME_PEOPLE, is_ended, not_published, same_people};
 
-/// What to publish.
+/// A dataset version to publish.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Files or folders; of several tables, `TABLE=PATH`.
+    /// Files or folders; `TABLE=PATH` if there are several tables.
     pub files: Vec<PathBuf>,
-    /// Name for people.
+    /// Name shown to people.
     pub name: String,
-    /// The unit column; must be the policy's.
+    /// Column of the privacy unit; must be the policy's.
     pub unit: String,
-    /// The policy, TOML.
+    /// Path of the policy, TOML.
     pub policy: PathBuf,
-    /// Mock rows; of several tables, `TABLE=PATH`.
+    /// Mock rows; `TABLE=PATH` if there are several tables.
     pub mock: Vec<PathBuf>,
-    /// Manifest id of the version this one follows: the budget is shared.
+    /// Manifest id of the preceding version, with which the budget is shared.
     pub version_of: Option<ContentHash>,
-    /// What people are told of it.
+    /// Description for people.
     pub about: About,
 }
 
-/// How far a publication is.
+/// Progress of a publication.
 #[derive(Debug, Clone)]
 pub enum Progress {
     /// Hashing a file.
     Hashing {
-        /// Its name.
+        /// Name of the file.
         file: String,
         /// Bytes done.
         done: u64,
-        /// Bytes in all.
+        /// Total number of bytes.
         total: u64,
     },
-    /// Reading the rows and their order.
+    /// Reading the rows and checking their order.
     Checking {
         /// Rows done.
         rows: u64,
@@ -66,17 +66,19 @@ pub enum Progress {
         /// Rows done.
         rows: u64,
     },
-    /// What the files were taken for, or what was assumed of them.
+    /// A note on how the files were interpreted, or what was assumed of them.
     Noted {
-        /// In words.
+        /// Text of the note.
         words: String,
     },
 }
 
-/// Who is told.
+/// Receiver of progress.
 pub type Report = Box<dyn FnMut(Progress) + Send>;
 
-/// Publishes a dataset version: its files stay where they are. `served` holds by reference what may be copied; nobody may fetch it yet.
+/// Publishes a dataset version. Its files stay where they are.
+///
+/// `served` refers to the files that may be copied; nobody may fetch them yet.
 ///
 /// # Errors
 /// [`NodeError`]; nothing is published then.
@@ -108,7 +110,7 @@ pub async fn publish(
     shown("--name", &what.name)?;
     what.about.check().map_err(|e| NodeError::File(e.to_string()))?;
     let all = dataset::load_all(&home.datasets())?;
-    // Whichever version was named, it follows the newest: that one's policy is what it takes the place of.
+    // Whichever version was named, the new one follows the newest, and replaces that one's policy.
     let before = match what.version_of {
         None => None,
         Some(id) => {
@@ -154,7 +156,7 @@ pub async fn publish(
         ));
     }
     let tables = dataset::tables(&what.files, &policy)?;
-    // What nobody may copy need not be made ready to be served: its hash is all.
+    // Files that nobody may copy need not be prepared for serving: their hashes are enough.
     let copied = Some(served).filter(|_| policy.replicate == Access::Granted);
     let joined = policy.tables.is_empty() && !dataset::fit_a_manifest(&tables);
     let mut described = import_tables(copied.filter(|_| !joined), &tables, &mut report).await?;
@@ -168,7 +170,7 @@ pub async fn publish(
             lying.len()
         );
         report(Progress::Noted { words });
-        // Not by its own name, which follows from the rows.
+        // Not under the file's own name, which follows from the rows.
         let one = import_all(copied, &profile.compute, &mut report).await?;
         described = one.into_iter().map(|file| DataFile { name: JOINED.to_owned(), ..file }).collect();
         (lying, profile.layout) = (profile.compute.clone(), Layout::AsPublished);
@@ -185,7 +187,7 @@ pub async fn publish(
         Layout::AsPublished => vec![],
         Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,
     };
-    // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
+    // Mock rows are laid out in the same way (same columns, ordered by unit), so that a rehearsal runs as the job will.
     let (mut mock, mut mock_file) = (None, None);
     if !what.mock.is_empty() {
         let tables = dataset::tables(&what.mock, &policy).map_err(|e| NodeError::File(format!("--mock: {e}")))?;
@@ -253,14 +255,14 @@ pub async fn publish(
     Ok(dataset::Dataset::open(record)?)
 }
 
-/// Now, or a moment after the version before where the clock was put back since: versions' times are in the order of the log.
+/// Returns the time now, or just after the preceding version's if the clock was set back: times are in the order of the log.
 fn later(before: Option<&str>) -> jiff::Timestamp {
     let (now, moment) = (jiff::Timestamp::now(), jiff::SignedDuration::from_nanos(1));
     let after = before.and_then(|before| before.parse::<jiff::Timestamp>().ok()?.checked_add(moment).ok());
     after.map_or(now, |after| after.max(now))
 }
 
-/// A name is shown to everybody who hears of the dataset: none may change how what stands around it is shown.
+/// Checks a public name, visible to everybody who hears of the dataset, for characters changing how nearby text is displayed.
 fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     if is_plain(name) {
         return Ok(());
@@ -271,8 +273,10 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     )))
 }
 
-/// What differs from the version before, for the log, which everybody may read: where not everybody sees the files' hashes in the manifests, whether the data
-/// are others is nobody's business, and they always count as others.
+/// Lists the changes from the preceding version for the log, which everybody may read.
+///
+/// If the manifests do not show the files' hashes to everybody, whether the data changed is nobody's business: they always count
+/// as changed.
 pub(crate) fn changes(before: &dataset::Dataset, content: &Content, policy: &Signed<Policy>) -> Vec<Change> {
     let (old, new) = (before.policy.body(), policy.body());
     let hidden = [old, new].iter().any(|policy| !policy.shows_hashes());
@@ -295,7 +299,7 @@ async fn import_tables(served: Option<&Served>, tables: &[TableFiles], report: &
     Ok(described)
 }
 
-/// Hashes files; where they are to be served, the store is made ready for that.
+/// Hashes files and, with `served`, prepares the store to serve them.
 pub(crate) async fn import_all(
     served: Option<&Served>,
     files: &[PathBuf],
@@ -319,13 +323,16 @@ pub(crate) async fn import_all(
     Ok(described)
 }
 
-/// What a file is called that was made of more files than a manifest names.
+/// Name of the file made of more files than a manifest can name.
 const JOINED: &str = "rows.parquet";
 
-/// How copies are written: one that is written otherwise has another name, and takes the place of none that an earlier version names.
+/// Version of the format of copies.
+///
+/// A copy in another format has another name, and replaces none that an earlier version names.
 const COPY: &str = "5";
 
-/// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
+/// Reads and checks `files`, away from the runtime's threads, and returns the report. A derived copy is named by a hash of its
+/// inputs.
 pub(crate) async fn lay_out(
     home: &Home,
     tables: &[TableFiles],
@@ -339,7 +346,7 @@ pub(crate) async fn lay_out(
         .map(|file| format!("{}{}", file.table.as_ref().map(|t| format!("{t}=")).unwrap_or_default(), file.hash))
         .chain([COPY.to_owned(), policy.unit.column.clone()])
         .chain(policy.columns.keys().cloned())
-        // Rows follow from these too: columns that folders say, and how texts are read.
+        // The rows depend on these too: columns from folder names, and the rules for reading text.
         .chain(described.iter().filter(|file| file.name.contains('=')).map(|file| file.name.clone()))
         .chain((!policy.read.is_default()).then(|| serde_json::to_string(&policy.read).unwrap_or_default()))
         .chain(like.into_iter().flatten().map(|column| format!("{}: {}", column.name, column.arrow)))
@@ -361,10 +368,10 @@ pub(crate) async fn lay_out(
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
 }
 
-/// The dataset of this name (its latest version), or of the manifest id that is this or begins so, that this party has published.
+/// Finds this party's dataset with this name (its latest version), or the version whose manifest id begins with `name`.
 ///
 /// # Errors
-/// [`NodeError::File`] naming what is there.
+/// [`NodeError::File`] listing the published datasets.
 pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
     let me = home.identity()?.id();
     let all = dataset::load_all(&home.datasets())?.into_iter().filter(|d| d.manifest.signer() == me).collect::<Vec<_>>();

@@ -1,8 +1,10 @@
-//! Programs whose run broke a worker. Until the owner lifts it, such a program is not run again for its buyer: who asks pays, and gets noise over the public
-//! default, as when it broke. A refusal would be a bit about the rows, and so would be another answer. Other buyers are not in it: one who knows how to
-//! break a worker must not be able to spoil a common question for all.
+//! Programs whose run broke a worker.
 //!
-//! A file a program, so that the owner can look and lift beside a running node.
+//! Until the owner lifts the quarantine, such a program is not run again for its buyer: the buyer pays, and gets noise over the
+//! public default, as when the worker broke. A refusal would be a bit about the rows, and so would any other answer. Other buyers
+//! are not affected: a buyer who knows how to break a worker must not be able to spoil a common question for all.
+//!
+//! Each program has a file, so that the owner can look at the quarantine and lift it beside a running node.
 
 use std::path::{Path, PathBuf};
 
@@ -12,26 +14,27 @@ use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
 use crate::{NodeError, file_error, home::Home, meter};
 
-/// What broke, when, and why: for the owner alone.
+/// A quarantined program, with time and cause: for the owner alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Names it.
+    /// Id of the entry.
     pub id: ContentHash,
-    /// The job that broke it first.
+    /// First job to break a worker with this program.
     pub job: ContentHash,
-    /// Who asked.
+    /// Buyer of the job.
     pub buyer: PeerId,
-    /// The manifest it ran on.
+    /// Manifest id of the dataset version.
     pub dataset: ContentHash,
-    /// The query's pattern, or that of the program's SELECT.
+    /// Pattern of the query, or of the program's SELECT.
     pub pattern: String,
-    /// When, RFC 3339.
+    /// Time, RFC 3339.
     pub at: String,
-    /// What the worker said, or died of.
+    /// The worker's report or cause of death.
     pub why: String,
 }
 
-/// What a job runs, for whom: its dataset and program, its SQL as `pattern` without the literals, and without keys, parameters and tables.
+/// Returns the id of a job's program for its buyer: dataset, program, SQL as `pattern` without literals; no keys, parameters or
+/// tables.
 fn id(job: &Signed<Job>, pattern: &str) -> ContentHash {
     let buyer = job.signer();
     let job = job.body();
@@ -47,12 +50,12 @@ fn file(home: &Home, id: &ContentHash) -> PathBuf {
     home.quarantine().join(format!("{id}.json"))
 }
 
-/// Whether what `job` runs is in quarantine.
+/// Returns whether the program of `job` is in quarantine for its buyer.
 pub(crate) fn holds(home: &Home, job: &Signed<Job>, pattern: &str) -> bool {
     file(home, &id(job, pattern)).exists()
 }
 
-/// Puts what `job` runs into quarantine.
+/// Puts the program of `job` into quarantine for its buyer.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -65,7 +68,7 @@ pub(crate) fn add(home: &Home, job: &Signed<Job>, pattern: &str, why: &str) -> R
     Ok(one)
 }
 
-/// A power cut leaves the whole file, or none.
+/// Writes a file atomically: a power cut leaves the whole file, or none.
 fn write(path: &Path, one: &Quarantined) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     files::create_folder(folder)?;
@@ -76,7 +79,7 @@ fn write(path: &Path, one: &Quarantined) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-/// All that is in quarantine, oldest first.
+/// Returns all quarantined programs, oldest first.
 ///
 /// # Errors
 /// [`NodeError::File`] naming a file that cannot be read.
@@ -92,10 +95,10 @@ pub fn list(home: &Home) -> Result<Vec<Quarantined>, NodeError> {
     Ok(found)
 }
 
-/// Lets what `id` (or how it begins) names run again: a program, or a holder's jobs. Its id.
+/// Lets a program, or a holder's jobs, run again. `id` may be a prefix; the full id is returned.
 ///
 /// # Errors
-/// [`NodeError::File`] where it names none, or several.
+/// [`NodeError::File`] if `id` names none, or several.
 pub fn lift(home: &Home, id: &str) -> Result<ContentHash, NodeError> {
     let programs: Vec<_> = list(home)?.into_iter().map(|one| one.id).collect();
     let holders: Vec<_> = meter::list(home)?.into_iter().map(|one| one.id).collect();

@@ -1,31 +1,33 @@
-//! What is asked: a signed job with the version that it is asked of, and what its query makes of the result.
+//! A question: a signed job for a dataset version. Also computes the query's answer from the result.
 
 use tidegate_protocol::{Job, Signed, result::ResultDoc};
 
 use crate::{answer::Answer, check, jobfile::JobFile, offers::Offer};
 
-/// A job that can be sent.
+/// A job ready to be sent.
 #[derive(Debug)]
 pub struct Asking {
-    /// What it is asked of.
+    /// Dataset version asked.
     pub offer: Offer,
     /// The signed job.
     pub job: Signed<Job>,
-    /// What goes with it.
+    /// Attachment of the job.
     pub(crate) sent: Vec<u8>,
-    /// The grant that is shown.
+    /// Grant to show.
     pub(crate) grant: String,
 }
 
 impl Asking {
-    /// What is asked, whenever and under whatever request id.
+    /// Returns the question itself, which does not depend on the time or the request id.
     pub(crate) fn question(&self) -> String {
         let newest = self.offer.newest.as_ref().map(Signed::id);
         self.job.body().question(&self.offer.policy.id(), newest.as_ref()).to_string()
     }
 }
 
-/// What the query of `file` makes of a result. What was paid for is handed on, even where that fails.
+/// Computes the answer of `file`'s query from a result.
+///
+/// A failure is only logged: the result was paid for, and is handed on all the same.
 pub(crate) async fn answered(file: &JobFile, offer: &Offer, result: &ResultDoc) -> Option<Answer> {
     let schema = check::schema(offer.manifest.body());
     let answer = match schema {

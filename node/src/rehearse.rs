@@ -1,4 +1,4 @@
-//! Rehearsal: the identical engine on mock rows, on the buyer's own machine, with everything shown.
+//! Rehearsal: the same engine on mock rows, on the buyer's own machine, with everything shown.
 
 use std::{
     fs::File,
@@ -21,27 +21,27 @@ use crate::{
     worker::Workers,
 };
 
-/// What a rehearsal shows.
+/// Outcome of a rehearsal.
 #[derive(Debug)]
 pub struct Rehearsed {
-    /// A released result over the mock rows: its noise is what the real one will have.
+    /// Released result over the mock rows; its noise is distributed like the real result's.
     pub result: ResultDoc,
-    /// What the query computes from it, where that is more than naming its columns.
+    /// Answer computed from the result, if the query does more than name its columns.
     pub answer: Option<Answer>,
-    /// The noise, as the receipt will state it.
+    /// Noise, as in the receipt.
     pub mechanism: Mechanism,
-    /// How the price is split over the columns.
+    /// Split of the price over the columns.
     pub split: Split,
-    /// The weights after the rounds that were rehearsed, and how many those were, of a training run.
+    /// For a training run: weights after the rehearsed rounds, and the number of rounds.
     pub trained: Option<(Vec<f64>, u32)>,
-    /// What the program said (log lines, traps, defaults used) and what fuel it took.
+    /// The program's output (log lines, traps, defaults used) and fuel.
     pub said: Rehearsal,
 }
 
-/// Runs `file` on one's own mock rows (any files that can be published under `policy`).
+/// Runs `file` on the party's own mock rows (any files publishable under `policy`).
 ///
 /// # Errors
-/// As [`rehearse`]; [`NodeError::Data`] where the files could not be published.
+/// As [`rehearse`]; [`NodeError::Data`] if the files cannot be published.
 pub async fn rehearse_own(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
     let laid = LaidOut::new(home, policy, mock).await?;
     on(home, file, policy, &laid.files).await
@@ -50,12 +50,12 @@ pub async fn rehearse_own(home: &Home, file: &JobFile, policy: &Policy, mock: &[
 /// Runs `file` on `mock` (as an owner lays it out) under `policy`.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] when the mock rows cannot be used.
+/// [`NodeError::Refused`] with the owner's answer; [`NodeError::File`] if the mock rows cannot be used.
 pub async fn rehearse(home: &Home, file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
     on(home, file, policy, &[mock.to_owned()]).await
 }
 
-/// Rounds of a training run that are rehearsed: enough to see where it goes.
+/// Maximum number of rehearsed rounds of a training run: enough to see the trend.
 const ROUNDS: u32 = 50;
 
 async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
@@ -77,7 +77,7 @@ async fn round(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -
     let mock = mock.first().ok_or_else(|| NodeError::File("no mock rows".into()))?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
-    // One's own rows have no manifest: what the job calls the dataset stands for its name.
+    // Own rows have no manifest: the job's name for the dataset is used.
     let schema = check::published(&schema, &file.dataset);
     let planned = check::plan(home, file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());

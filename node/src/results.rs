@@ -1,5 +1,7 @@
-//! What a party asked of others and was given, in its home: a folder a request, written before the job is sent, and with the owner's delivery before a number of it
-//! is shown. A result that was paid for is not lost with a connection, a full disk or a terminal.
+//! This party's questions to others and their answers, in its home.
+//!
+//! Each request has a folder, written before the job is sent; the owner's delivery is added before a number of it is shown. A
+//! result that was paid for is not lost with a connection, a full disk or a terminal.
 
 use std::{
     fs, io,
@@ -27,9 +29,9 @@ use crate::{
     verified::{Verified, verify},
 };
 
-/// Version of the form in which a question is kept.
+/// Format version of a kept question.
 const VERSION: u32 = 1;
-/// Least characters of an id that stand for it.
+/// Minimum length of an abbreviated id.
 const PREFIX: usize = 6;
 
 const ASKED: &str = "asked.json";
@@ -38,7 +40,7 @@ const QUESTION: &str = "question";
 const DELIVERY: &str = "delivery.json";
 const UNVERIFIED: &str = "unverified.json";
 
-/// What this party keeps.
+/// Store of this party's requests.
 #[derive(Debug, Clone)]
 pub struct Results(PathBuf);
 
@@ -57,37 +59,37 @@ struct Answered {
     delivery: Delivery,
 }
 
-/// One request's folder.
+/// Folder of a request.
 #[derive(Debug)]
 pub struct Entry {
     folder: PathBuf,
-    /// It was not there before.
+    /// Whether the folder was not there before.
     fresh: bool,
 }
 
-/// One request.
+/// A kept request.
 #[derive(Debug, Clone)]
 pub struct Kept {
     folder: PathBuf,
-    /// The request's id.
+    /// Id of the request.
     pub id: String,
-    /// Whom it was asked of.
+    /// Address of the peer asked.
     pub to: Address,
     /// The signed job.
     pub job: Signed<Job>,
-    /// The version that it is asked of.
+    /// Dataset version asked.
     pub offer: Offer,
     grant: String,
     answered: Option<(Address, Delivery)>,
 }
 
 impl Results {
-    /// Of the party at `home`.
+    /// Returns the store of the party at `home`.
     pub fn of(home: &Home) -> Self {
         Self(home.results())
     }
 
-    /// Notes a job that is about to be sent.
+    /// Records a job before sending.
     pub(crate) fn begin(&self, to: &Address, asking: &Asking) -> Result<Entry, NodeError> {
         let Offer { manifest, policy, lease, newest } = &asking.offer;
         let published = Published {
@@ -110,7 +112,7 @@ impl Results {
         Ok(entry)
     }
 
-    /// The folders of requests of which this holds, of its id and its job's.
+    /// Returns the folders of requests for which `of` holds, given the request's id and the job's.
     fn folders(&self, of: impl Fn(&str, &str) -> bool) -> Result<Vec<PathBuf>, NodeError> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Ok(vec![]) };
         let mut found = Vec::new();
@@ -124,7 +126,7 @@ impl Results {
         Ok(found)
     }
 
-    /// All of it, the oldest first. What is damaged is passed over, and told in the log.
+    /// Returns all requests, oldest first. Damaged ones are skipped with a warning.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -132,7 +134,7 @@ impl Results {
         Ok(sorted(self.folders(|_, _| true)?))
     }
 
-    /// The newest other job that asked the very same.
+    /// Returns the newest other job with exactly the same question.
     ///
     /// # Errors
     /// [`NodeError::File`].
@@ -143,10 +145,10 @@ impl Results {
         Ok(sorted(same).pop())
     }
 
-    /// The one whose id, or whose job's, is or begins with `word`.
+    /// Returns the request whose id, or whose job's, begins with `word`.
     ///
     /// # Errors
-    /// [`NodeError::File`] where there is none, or are several.
+    /// [`NodeError::File`] if there is none, or are several.
     pub fn find(&self, word: &str) -> Result<Kept, NodeError> {
         if word.len() < PREFIX {
             return Err(NodeError::File(format!("{word:?}: give {PREFIX} characters of the request's id or more")));
@@ -161,7 +163,7 @@ impl Results {
     }
 }
 
-/// What is kept in these, the oldest first.
+/// Reads the requests in these folders, oldest first.
 fn sorted(folders: Vec<PathBuf>) -> Vec<Kept> {
     let one = |folder: PathBuf| read(&folder).inspect_err(|e| tracing::warn!("{e}")).ok().flatten();
     let mut all: Vec<Kept> = folders.into_iter().filter_map(one).collect();
@@ -175,28 +177,28 @@ impl Entry {
         files::replace(&path, bytes).map_err(|e| file_error(&path, e))
     }
 
-    /// Keeps what came, whether it `holds` or not: what does not is for the buyer to show.
+    /// Keeps a delivery, separately if verification failed (`holds` is false): then for the buyer to show.
     pub(crate) fn answered(&self, from: &Address, delivery: &Delivery, holds: bool) -> Result<(), NodeError> {
         let answered = Answered { from: from.to_string(), delivery: delivery.clone() };
         let bytes = serde_json::to_vec(&answered).map_err(|e| file_error(&self.folder, e))?;
         self.put(if holds { DELIVERY } else { UNVERIFIED }, &bytes)?;
         if holds && read(&self.folder)?.is_some_and(|kept| !matches!(kept.job.body().program, Program::Sql { .. })) {
-            // It was for sending it again; of a query's tables the answer is computed.
+            // The attachment was kept for sending the job again; a query's stays, since its answer is computed with the tables.
             drop(fs::remove_file(self.folder.join(SENT)));
         }
         Ok(())
     }
 
-    /// Forgets a job of which nothing was charged, where this was its first word.
+    /// Forgets a job without charge, if this was its first attempt.
     pub(crate) fn forget(&self) {
         if self.fresh {
-            // What stays is shown as not answered.
+            // Anything left of the folder is shown as not answered.
             drop(fs::remove_dir_all(&self.folder));
         }
     }
 }
 
-/// What is kept in a folder; nothing, where the question was not written to its end: it was not sent then.
+/// Reads a request from its folder; `None` if the question is incomplete, since then the job was never sent.
 fn read(folder: &Path) -> Result<Option<Kept>, NodeError> {
     let of = |name: &str| match fs::read(folder.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -236,34 +238,34 @@ impl Kept {
         Ok(Asking { offer: self.offer.clone(), job: self.job.clone(), sent: self.sent(), grant: self.grant.clone() })
     }
 
-    /// The dataset's name.
+    /// Returns the dataset's name.
     pub fn dataset(&self) -> &str {
         &self.offer.manifest.body().name
     }
 
-    /// Whether its answer is here.
+    /// Returns whether the answer is here.
     pub fn is_answered(&self) -> bool {
         self.answered.is_some()
     }
 
-    /// Who answered, and the answer, verified again; `None` where it is not here.
+    /// Returns who answered and the answer, verified again; `None` if there is no answer yet.
     ///
     /// # Errors
-    /// [`NodeError::Unverified`] where what is kept was changed since.
+    /// [`NodeError::Unverified`] if the kept files were changed.
     pub fn verified(&self) -> Result<Option<(PeerId, Verified)>, NodeError> {
         let Some((from, delivery)) = &self.answered else { return Ok(None) };
         let asking = self.asking()?;
         Ok(Some((from.peer, verify(delivery.clone(), &from.peer, &asking.job, &asking.offer)?)))
     }
 
-    /// What the query makes of a result of it.
+    /// Computes the query's answer from the request's result.
     pub async fn answer(&self, verified: &Verified) -> Option<Answer> {
         let file = JobFile::of_query(self.job.body(), &self.sent())?;
         answered(&file, &self.offer, &verified.result).await
     }
 }
 
-/// Names of the files that [`save`] leaves of a result, and what is in them.
+/// Returns names and contents of the files written by [`save`].
 fn left(verified: &Verified, name: &str) -> Result<[(String, Vec<u8>); 3], NodeError> {
     Ok([
         (format!("results/{name}.json"), verified.bytes.clone()),
@@ -272,7 +274,9 @@ fn left(verified: &Verified, name: &str) -> Result<[(String, Vec<u8>); 3], NodeE
     ])
 }
 
-/// Checks that [`save`] can leave a result of this name, and of this `owner` where that is known, in a folder, which is made where it is lacking. With `force` what is there is written over.
+/// Checks that [`save`] can write a result of this name, and of this `owner` if known, to a folder.
+///
+/// A missing folder is created. With `force` existing files may be overwritten.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -296,7 +300,7 @@ fn is_writable(folder: &Path) -> Result<(), NodeError> {
     tempfile::tempfile_in(folder).map(drop).map_err(|e| file_error(folder, format!("nothing can be written there: {e}")))
 }
 
-/// Checks that a table can be written to a file. With `force` what is there is written over.
+/// Checks that a table can be written to a file. With `force` an existing file may be overwritten.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -314,7 +318,7 @@ pub fn can_write(path: &Path, force: bool) -> Result<(), NodeError> {
     is_writable(folder)
 }
 
-/// A folder has receipts of one owner's log.
+/// Checks that a folder has no receipts of another owner's log, unless `force` is set.
 fn is_of(owner: &PeerId, folder: &Path, force: bool) -> Result<(), NodeError> {
     let path = folder.join("owner.vkey");
     match fs::read(&path) {
@@ -325,15 +329,16 @@ fn is_of(owner: &PeerId, folder: &Path, force: bool) -> Result<(), NodeError> {
     }
 }
 
-/// Leaves what an outside auditor needs in `folder`: result, receipt, proof, the owner's verifier key. The same result again is no other one; with `force` another one is
-/// written over.
+/// Writes everything needed by an outside auditor to `folder`: result, receipt, proof, the owner's verifier key.
+///
+/// The same result may be written again; a different one is only overwritten with `force`.
 ///
 /// # Errors
 /// [`NodeError::File`].
 pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str, force: bool) -> Result<(), NodeError> {
     let left = left(verified, name)?;
     is_of(owner, folder, force)?;
-    // A proof may be another of the same receipt.
+    // The proof may differ for the same receipt.
     for (file, bytes) in left.iter().take(2) {
         let path = folder.join(file);
         if !force && fs::read(&path).is_ok_and(|there| there != *bytes) {

@@ -1,4 +1,4 @@
-//! Versions and datasets that their owner withdraws: an entry of its log, after which nothing is done by them.
+//! Withdrawal of versions and datasets by their owner: an entry of the owner's log, after which nothing is done with them.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -7,28 +7,28 @@ use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
 use crate::{NodeError, file_error, home::Home, ids, publish::find, spool};
 
-/// What was withdrawn.
+/// A withdrawal.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Retired {
-    /// The dataset's name.
+    /// Name of the dataset.
     pub name: String,
-    /// Its population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// The version; none where all of it was.
+    /// The version; `None` if the whole dataset was withdrawn.
     pub version: Option<ContentHash>,
-    /// Whether it was the newest: none answers until another is published, unless its policy lets older ones.
+    /// Whether the newest was withdrawn: none answers until another is published, unless its policy lets older ones.
     pub newest: bool,
-    /// Copies of its rows on this machine, which no version reads that still may answer; gone where they were to be erased.
+    /// Copies of its rows on this machine, no longer read by any version able to answer; deleted with `erase`.
     pub copies: Vec<PathBuf>,
 }
 
-/// Withdraws the version of this manifest id, or with `all` the whole dataset of this name or id: no job is run on it from here on, no file copied and no lease
-/// given. What was paid for and is done already stays; receipts can be replayed by those who may.
+/// Withdraws the version with this manifest id, or with `all` the whole dataset with this name or id.
 ///
-/// With `erase` the copies of its rows that jobs read are removed too; the published files are their owner's.
+/// From then on no job is run on it, no file copied and no lease given. Paid and finished results stay; receipts can be replayed
+/// by those who may. With `erase` the copies of its rows that jobs read are removed too; the published files are their owner's.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such one here, the log could not be written, or a copy could not be removed.
+/// [`NodeError`] if there is no such version or dataset here, the log cannot be written, or a copy cannot be removed.
 pub fn retire(home: &Home, word: &str, all: bool, erase: bool) -> Result<Retired, NodeError> {
     let dataset = find(home, word)?;
     let (id, manifest) = (dataset.manifest.id(), dataset.manifest.body());
@@ -56,7 +56,7 @@ pub fn retire(home: &Home, word: &str, all: bool, erase: bool) -> Result<Retired
     Ok(Retired { name: manifest.name.clone(), population, version, newest, copies })
 }
 
-/// Copies of rows that were made for what is retired and that nothing else reads: two versions of the same files have one.
+/// Returns the copies of rows made for the retired versions and read by nothing else: versions of the same files share a copy.
 fn copies(home: &Home, retired: &dataset::Dataset, all: bool) -> Result<Vec<PathBuf>, NodeError> {
     let (id, population, folder) = (retired.manifest.id(), retired.manifest.body().population, home.datasets());
     let made = |dataset: &dataset::Dataset| {

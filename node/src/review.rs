@@ -1,7 +1,7 @@
-//! The owner's desk: jobs that ask for an exact result wait here until the owner has read them.
+//! The owner's desk: jobs asking for an exact result wait here until the owner has read them.
 //!
-//! A job is a file named by its id, which is the hash of every byte of it: what is approved is what runs. Files, not the ledger, so that an owner can look
-//! and sign beside a running node.
+//! A job is a file named by its id, the hash of every byte of it: what is approved is what runs. Files are used, not the ledger,
+//! so that an owner can look and sign beside a running node.
 
 pub mod tables;
 
@@ -20,23 +20,23 @@ use tidegate_catalog::dataset::load_all;
 
 use crate::{NodeError, file_error, home::Home, spool};
 
-/// A job that waits, its buyer's signature checked.
+/// A waiting job, its buyer's signature checked.
 #[derive(Debug)]
 pub struct Pending {
     /// The job.
     pub job: Signed<Job>,
-    /// When it came.
+    /// Time of arrival.
     pub since: SystemTime,
 }
 
-/// What the owner said of a job.
+/// The owner's verdict on a job.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing yet.
+    /// The owner has not decided yet.
     Waiting,
-    /// It may have its exact result, by the approval of this id; `None` where the policy says so of its buyer and program.
+    /// The exact result may leave, by the approval of this id; `None` if the policy allows it to this buyer and program.
     Approved(Option<ContentHash>),
-    /// It may not.
+    /// The exact result may not leave.
     Denied,
 }
 
@@ -49,7 +49,7 @@ fn read_envelope(path: &std::path::Path) -> Result<Envelope, NodeError> {
     serde_json::from_slice(&text).map_err(|e| file_error(path, e))
 }
 
-/// Whole or not at all, and durable.
+/// Writes a file durably, whole or not at all.
 fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
     let write = || -> std::io::Result<()> {
         if let Some(parent) = path.parent() {
@@ -64,10 +64,12 @@ fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
     write().map_err(|e| file_error(path, e))
 }
 
-/// What the owner said of `job`, or the policy of its buyer and program, beside the exact tables of its population that have left ([`tables`]).
+/// Returns the verdict of the owner, or of the policy for this buyer and program, on `job`.
+///
+/// It depends on the exact tables of the job's lineage that have left ([`tables`]).
 ///
 /// # Errors
-/// [`NodeError`] where an approval cannot be read or is not the owner's, or what has left cannot be read.
+/// [`NodeError`] if an approval cannot be read or is not the owner's, or the tables that have left cannot be read.
 pub fn verdict(
     home: &Home,
     owner: &PeerId,
@@ -91,17 +93,17 @@ pub fn verdict(
     if approval.signer() != *owner || approval.body().job != job.id() {
         return Err(NodeError::Unverified(format!("{} is not the owner's approval of this job", path.display())));
     }
-    // One that left after the owner looked was not looked at.
+    // The owner has not looked at a table that left after the approval.
     if others.iter().any(|other| !approval.body().beside.contains(&other.id())) {
         return Ok(Verdict::Waiting);
     }
     Ok(Verdict::Approved(Some(approval.id())))
 }
 
-/// Keeps `job`, whose groups are by the columns `keys`, for the owner to read, with the tables that were `sent` with it, and says so to its buyer.
+/// Keeps `job`, with its grouping columns `keys` and attached tables `sent`, for the owner to read.
 ///
 /// # Errors
-/// Always the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] where too many wait.
+/// Always returns the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] if too many jobs wait.
 pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>) -> Refusal {
     let path = folder(home, "pending").join(format!("{}.json", job.id()));
     if !path.exists() {
@@ -114,7 +116,7 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
             let message = format!("tables of a job that an owner reads have at most {} bytes", limits::PENDING_BYTES);
             return Refusal::new(Code::Program, message).at("program.tables");
         }
-        // The tables first: a job that is seen has them.
+        // The tables first, so that a job that can be seen has them.
         let tables = sent.map_or(Ok(()), |sent| put(&tables(home, &job.id()), sent));
         let keys = serde_json::to_vec(keys).map_err(|e| file_error(&path, e));
         let written = tables
@@ -130,10 +132,10 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
     Refusal::new(Code::Pending, format!("job {} waits for the owner's approval", job.id())).at("mode")
 }
 
-/// The population that a waiting job is about, by the datasets of this home.
+/// Returns the dataset lineage of a waiting job, from the datasets of this home.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such dataset any more.
+/// [`NodeError`] if the dataset is no longer here.
 pub fn population(home: &Home, job: &Job) -> Result<ContentHash, NodeError> {
     let known = load_all(&home.datasets())?;
     let manifest = known.iter().map(|d| &d.manifest).find(|manifest| manifest.id() == job.dataset);
@@ -141,7 +143,7 @@ pub fn population(home: &Home, job: &Job) -> Result<ContentHash, NodeError> {
     Ok(manifest.body().population)
 }
 
-/// Where the tables lie that came with a waiting job, where there are any: an Arrow IPC stream each, as the buyer sent them.
+/// Returns the path of the tables sent with a waiting job, if any: one Arrow IPC stream each, as the buyer sent them.
 pub fn tables(home: &Home, job: &ContentHash) -> PathBuf {
     folder(home, "pending").join(format!("{job}.tables"))
 }
@@ -150,21 +152,21 @@ fn keys_of(home: &Home, job: &ContentHash) -> PathBuf {
     folder(home, "pending").join(format!("{job}.keys"))
 }
 
-/// An exact table that has left, beside a job that waits.
+/// An exact table that has left, shown beside a waiting job.
 #[derive(Debug)]
 pub struct Beside {
-    /// The first job that asked for it.
+    /// First job that asked for the table.
     pub job: Signed<Job>,
-    /// What the two differ by is measured before the second leaves.
+    /// Whether the difference of the two is measured before the second leaves.
     pub measured: bool,
-    /// What the owner is told of that, in a sentence. Names of columns are the buyers'.
+    /// Explanation for the owner, in a sentence. Column names are the buyers'.
     pub told: String,
 }
 
-/// The exact tables of the same people that have left, beside the waiting `job`.
+/// Returns the exact tables about the same people that have left, beside the waiting `job`.
 ///
 /// # Errors
-/// [`NodeError`] where they cannot be read.
+/// [`NodeError`] if they cannot be read.
 pub fn beside(home: &Home, job: &Signed<Job>) -> Result<Vec<Beside>, NodeError> {
     let population = population(home, job.body())?;
     let keys = std::fs::read(keys_of(home, &job.id())).ok().and_then(|text| serde_json::from_slice::<Vec<String>>(&text).ok());
@@ -175,10 +177,10 @@ pub fn beside(home: &Home, job: &Signed<Job>) -> Result<Vec<Beside>, NodeError> 
     tables::others(home, &population, job)?.into_iter().map(one).collect()
 }
 
-/// The jobs that wait, oldest first.
+/// Returns the waiting jobs, oldest first.
 ///
 /// # Errors
-/// [`NodeError`] where the folder cannot be read. Files that are no signed jobs are passed over with a warning.
+/// [`NodeError`] if the folder cannot be read. Files that are not signed jobs are skipped with a warning.
 pub fn pending(home: &Home) -> Result<Vec<Pending>, NodeError> {
     let folder = folder(home, "pending");
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
@@ -199,7 +201,7 @@ pub fn pending(home: &Home) -> Result<Vec<Pending>, NodeError> {
     Ok(found)
 }
 
-/// The one waiting job whose id begins with `prefix`.
+/// Returns the only waiting job whose id begins with `prefix`.
 fn find(home: &Home, prefix: &str) -> Result<Pending, NodeError> {
     let mut found: Vec<_> = pending(home)?.into_iter().filter(|p| p.job.id().to_string().starts_with(prefix)).collect();
     match (found.pop(), found.is_empty()) {
@@ -221,18 +223,20 @@ fn settle(home: &Home, job: &Signed<Job>, verdict: &str, bytes: &[u8]) -> Result
     std::fs::remove_file(&waiting).map_err(|e| file_error(&waiting, e))
 }
 
-/// Logs what the owner said before it counts.
+/// Logs the owner's verdict, which only then takes effect.
 fn note(home: &Home, job: &Signed<Job>, approval: Option<ContentHash>) -> Result<(), NodeError> {
     let (subject, job) = (job.envelope().payload_sha256(), job.id());
     let predicate = Predicate::Approval { job, approval };
     spool::say(home, &spool::Word::record(&format!("job {job}"), subject, predicate))
 }
 
-/// Signs the approval of the waiting job whose id begins with `prefix`, `beside` the exact tables of its population that have left, of which each must be named
-/// by how its id begins. Its buyer gets the result when they ask again. Returns it with what was named.
+/// Signs the approval of the waiting job whose id begins with `prefix`.
+///
+/// Each exact table of its lineage that has left must be named in `beside`, by a prefix of its id. The buyer gets the result on
+/// asking again. Returns the job with those tables.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such one job, another table has left that is not named, or the approval cannot be kept.
+/// [`NodeError`] if there is not exactly one such job, a table that has left is not named, or the approval cannot be kept.
 pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<(Signed<Job>, Vec<Beside>), NodeError> {
     let waiting = find(home, prefix)?;
     let others = self::beside(home, &waiting.job)?;
@@ -255,7 +259,7 @@ pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<(Signed<J
     Ok((waiting.job, others))
 }
 
-/// Turns the waiting job whose id begins with `prefix` away for good.
+/// Rejects the waiting job whose id begins with `prefix` for good.
 ///
 /// # Errors
 /// As [`approve`].

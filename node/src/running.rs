@@ -1,7 +1,8 @@
-//! The jobs that an owner's node has in hand just now, and the owner's word that one stop.
+//! Jobs that an owner's node is working on, and the owner's orders to stop them.
 //!
-//! A file a job, so that the owner can look and speak beside a running node. A job that is not charged yet is turned away. Who paid for one that is stopped gets
-//! noise over the public default at the usual time, as when a program fails: what moves an owner to stop a job may depend on rows.
+//! Each job has a file, so that the owner can look and give orders beside a running node. A stopped job that is not charged yet
+//! is turned away. If it is charged, its buyer gets noise over the public default at the usual time, as when a program fails: an
+//! owner's reason to stop a job may depend on rows.
 
 use std::path::PathBuf;
 
@@ -11,40 +12,40 @@ use tidegate_protocol::{ContentHash, PeerId};
 
 use crate::{NodeError, budget::accounts, file_error, home::Home, ids, spool};
 
-/// How often the node looks whether it should stop a job.
+/// Interval at which the node looks for orders to stop a job.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// A job that is not settled yet.
+/// A job not settled yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// The job.
+    /// Id of the job.
     pub job: ContentHash,
     /// Who asked.
     pub buyer: PeerId,
-    /// The dataset's name.
+    /// Name of the dataset.
     pub dataset: String,
     /// `sql`, `wasm` or `onnx`.
     pub kind: String,
-    /// Its public slot, once it is charged.
+    /// Public slot of the job, once charged.
     pub slot: Option<Slot>,
 }
 
-/// When a job runs, RFC 3339.
+/// Slot of a job, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Slot {
-    /// From.
+    /// Start.
     pub start: String,
-    /// To: it is settled no sooner.
+    /// End; the job is settled no sooner.
     pub end: String,
 }
 
-/// Takes a job off the list when it is dropped.
+/// Guard for a job's entry in the list, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Listed(PathBuf);
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // What is not there cannot be removed.
+        // The file may already be gone.
         drop(std::fs::remove_file(&self.0));
     }
 }
@@ -57,7 +58,7 @@ fn word(home: &Home, job: &ContentHash) -> PathBuf {
     home.running().join(format!("{job}.stop"))
 }
 
-/// Forgets what a node that ended had in hand; the owner's words are kept for jobs that are to be finished.
+/// Clears the list left by an ended node. Stop orders are kept, for jobs yet to be finished.
 pub(crate) fn clear(home: &Home) {
     for entry in std::fs::read_dir(home.running()).into_iter().flatten().flatten() {
         if entry.path().extension().is_some_and(|e| e == "json") {
@@ -66,7 +67,7 @@ pub(crate) fn clear(home: &Home) {
     }
 }
 
-/// Puts a job on the list. Where that is not possible it runs all the same.
+/// Puts a job on the list. On failure the job runs all the same.
 pub(crate) fn note(home: &Home, running: &Running) -> Listed {
     let path = path_of(home, &running.job);
     let written =
@@ -77,7 +78,7 @@ pub(crate) fn note(home: &Home, running: &Running) -> Listed {
     Listed(path)
 }
 
-/// Forgets the owner's word on `job`, which is settled or was turned away. A node that ends before that remembers it.
+/// Forgets the stop order for `job`, which is settled or was turned away. A node ending before then keeps the order.
 pub(crate) fn forget(home: &Home, job: &ContentHash) {
     drop(std::fs::remove_file(word(home, job)));
 }
@@ -90,10 +91,10 @@ pub(crate) async fn told(home: &Home, job: &ContentHash) {
     }
 }
 
-/// The jobs that a node has in hand, those that wait first, then by their slots; and whether each was told to stop.
+/// Returns the jobs on the list, waiting ones first, then by slot, and whether each was told to stop.
 ///
 /// # Errors
-/// [`NodeError::File`] where the folder cannot be read.
+/// [`NodeError::File`] if the folder cannot be read.
 pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
     let folder = home.running();
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
@@ -103,7 +104,7 @@ pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
         if path.extension().is_none_or(|e| e != "json") {
             continue;
         }
-        // One that is done meanwhile, or just being written, is none.
+        // Skips a file that was deleted meanwhile, or is just being written.
         let Ok(text) = std::fs::read(&path) else { continue };
         let Ok(running) = serde_json::from_slice::<Running>(&text) else { continue };
         let stopping = word(home, &running.job).exists();
@@ -116,7 +117,7 @@ pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
 /// Tells the node to stop the job whose id begins with `prefix`.
 ///
 /// # Errors
-/// [`NodeError::File`] where there is no such one job.
+/// [`NodeError::File`] if there is not exactly one such job.
 pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
     let mut found: Vec<_> = list(home)?.into_iter().filter(|(one, _)| one.job.to_string().starts_with(prefix)).collect();
     match (found.pop(), found.is_empty()) {
@@ -130,10 +131,10 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
     }
 }
 
-/// Closes the job of this id, or whose id begins so, that was charged and has no result, without one: the log says so.
+/// Closes a charged job without a result, and logs that. `word` is the job's id or a prefix.
 ///
 /// # Errors
-/// [`NodeError::File`] where no such one job is charged and without outcome.
+/// [`NodeError::File`] if there is not exactly one such charged job without outcome.
 pub fn close(home: &Home, word: &str) -> Result<ContentHash, NodeError> {
     let job = match word.parse() {
         Ok(job) => job,

@@ -1,20 +1,20 @@
-//! Salts of what the log commits to. They come out of secrets of their own, files in the owner's folder: the owner's key opens nothing, and once such a file
-//! is gone nobody ever does.
+//! Salts of the log's commitments. They are derived from separate secrets, files in the owner's folder: the owner's key opens
+//! nothing, and once such a file is gone, nobody ever will.
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _};
 
 use crate::{NodeError, file_error, home::Home};
 
-/// Where salts come from.
+/// Secret from which salts are derived.
 #[derive(Clone)]
 pub(crate) struct Salts([u8; 32]);
 
-/// Of the sums that receipts commit to: whoever removes it makes that final.
+/// File of the secret for sums committed to in receipts: removing the file makes these commitments final.
 pub(crate) const SUMS: &str = "salts";
-/// Of parties' names: it must be kept, or a buyer would have a new name, and a cap anew.
+/// File of the secret for parties' names: must be kept, or a buyer would have a new name, and a fresh cap.
 pub(crate) const PARTIES: &str = "party-salts";
 
-/// 32 bytes that nobody knows.
+/// Returns 32 bytes of fresh randomness.
 pub(crate) fn random() -> Result<[u8; 32], NodeError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|e| NodeError::File(format!("no entropy: {e}")))?;
@@ -22,7 +22,7 @@ pub(crate) fn random() -> Result<[u8; 32], NodeError> {
 }
 
 impl Salts {
-    /// Of the party at `home`, out of the file of this name; made where there is none yet.
+    /// Opens the secret in the file of this name of the party at `home`; creates the file if missing.
     pub(crate) fn open(home: &Home, name: &str) -> Result<Self, NodeError> {
         let path = home.path().join(name);
         let read = || -> std::io::Result<Option<Self>> {
@@ -43,7 +43,7 @@ impl Salts {
             let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&made)?;
             file.write_all(hex::encode(secret).as_bytes())?;
             file.sync_all()?;
-            // Not over those that another process made meanwhile.
+            // Never overwrites a file that another process made meanwhile.
             let linked = fs::hard_link(&made, &path);
             fs::remove_file(&made)?;
             match linked {
@@ -55,7 +55,7 @@ impl Salts {
         read().map_err(|e| file_error(&path, e))?.ok_or_else(|| file_error(&path, "is gone"))
     }
 
-    /// The salt for one `purpose`.
+    /// Derives the salt for a `purpose`.
     pub(crate) fn of(&self, purpose: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.0, purpose.as_bytes()).as_bytes()
     }

@@ -1,4 +1,5 @@
-//! Repeated releases of a job on data that one holds oneself: no node, no ledger, no tick. For auditing the noise of the very binary one runs.
+//! Repeated releases of a job on the caller's own data: no node, no ledger, no release interval. For auditing the noise of this
+//! very binary.
 
 use std::{fs::File, path::PathBuf};
 
@@ -13,10 +14,12 @@ use crate::{
     worker::{WorkerFailed, Workers},
 };
 
-/// Runs `file` once over `data` (any format and order that can be published) and releases its sums `runs` times, each with fresh noise.
+/// Runs `file` once over `data` and releases its sums `runs` times, each with fresh noise.
+///
+/// `data` may have any format and order that can be published.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with what an owner would answer; [`NodeError::Data`] where the files could not be published.
+/// [`NodeError::Refused`] with an owner's answer; [`NodeError::Data`] if the files cannot be published.
 pub async fn sample(
     home: &Home,
     file: &JobFile,
@@ -29,23 +32,23 @@ pub async fn sample(
     releases(home, file, policy, &laid.files, runs, &mut each).await
 }
 
-/// Files as jobs read them, for as long as they are needed.
+/// Files in the form in which jobs read them. The copy is removed on drop.
 pub(crate) struct LaidOut {
     pub(crate) files: Vec<PathBuf>,
-    /// Number of rows of each table that they lack, as they have no unit.
+    /// Number of rows of each table left out for lack of a unit.
     pub(crate) dropped: Vec<u64>,
-    /// What was assumed of the files that they were made of, in words for their owner.
+    /// Assumptions about the original files, in words for their owner.
     pub(crate) notes: Vec<String>,
     copy: PathBuf,
 }
 
 impl LaidOut {
-    /// Of any files that can be published under `policy`.
+    /// Lays out any files publishable under `policy`.
     pub(crate) async fn new(home: &Home, policy: &Policy, data: &[PathBuf]) -> Result<Self, NodeError> {
         Self::of(home, policy, dataset::tables(data, policy)?).await
     }
 
-    /// Of these files.
+    /// Lays out these files.
     pub(crate) async fn of(home: &Home, policy: &Policy, tables: Vec<TableFiles>) -> Result<Self, NodeError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
@@ -76,7 +79,7 @@ async fn releases(
     let first = files.first().ok_or_else(|| NodeError::File("no files".into()))?;
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
-    // One's own rows have no manifest: what the job calls the dataset stands for its name.
+    // Own rows have no manifest: the job's name for the dataset is used.
     let schema = check::published(&schema, &file.dataset);
     let planned = check::plan(home, file, policy, schema).await?;
     let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(not_run)?;
@@ -88,7 +91,7 @@ async fn releases(
     Ok((planned.mechanism(), planned.split()))
 }
 
-/// A job that no worker here runs.
+/// Returns the error for a job that no worker here runs.
 pub(crate) fn not_run(e: WorkerFailed) -> NodeError {
     NodeError::File(format!("the job does not run here: {e}"))
 }

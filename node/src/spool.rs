@@ -1,6 +1,7 @@
-//! What the owner's commands have logged: put into the ledger, or left for the node that holds it just now.
+//! Orders from the owner's commands: carried out on the ledger, or left for the node holding the ledger.
 //!
-//! A file a word. A node takes it within a moment; one that does not run takes it before it serves again. Saying the same twice is one entry.
+//! Each order is a file. A running node takes it within a moment; a stopped one, before it serves again. The same order twice is
+//! one entry.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,33 +15,33 @@ use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
 use crate::{NodeError, file_error, home::Home};
 
-/// How often a node looks.
+/// Interval at which a node looks for orders.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// How long a command waits for the node.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// A word from the owner.
+/// An order from the owner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Word {
-    /// Log this.
+    /// An entry to log.
     Record {
-        /// What the subject is called.
+        /// Name of the subject.
         name: String,
-        /// The subject.
+        /// Digest of the subject.
         subject: Sha256Digest,
-        /// What is said of it.
+        /// Statement about the subject.
         predicate: Box<Predicate>,
     },
-    /// Close a charged job that has no result, without one.
+    /// A charged job to close without a result.
     Close {
-        /// Its id.
+        /// Id of the job.
         job: ContentHash,
     },
 }
 
 impl Word {
-    /// Logs `predicate` of a subject.
+    /// Builds the order to log `predicate` of a subject.
     pub(crate) fn record(name: &str, subject: Sha256Digest, predicate: Predicate) -> Self {
         Self::Record { name: name.into(), subject, predicate: Box::new(predicate) }
     }
@@ -50,10 +51,10 @@ fn folder(home: &Home) -> PathBuf {
     home.path().join("spool")
 }
 
-/// Has the owner's word done: here, or by the node that holds the ledger. When this returns it is durable and logged.
+/// Has the owner's order carried out, here or by the node holding the ledger: durable and logged on return.
 ///
 /// # Errors
-/// [`NodeError`]; where the node did not take it in time, the word stays and is done later.
+/// [`NodeError`]; if the node did not take the order in time, it stays and is carried out later.
 pub(crate) fn say(home: &Home, word: &Word) -> Result<(), NodeError> {
     let store = match Store::open(home.path(), home.identity()?) {
         Ok(store) => store,
@@ -107,10 +108,10 @@ fn act(store: &Store, word: &Word) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Does what was left; the words that were done.
+/// Carries out the waiting orders, and returns the ones carried out.
 ///
 /// # Errors
-/// [`NodeError`] where the folder cannot be read, or the ledger fails: the word stays then.
+/// [`NodeError`] if the folder cannot be read, or the ledger fails: the order stays then.
 pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
     let folder = folder(home);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
@@ -122,7 +123,7 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
         let Some(word) = read(&path)? else { continue };
         match act(store, &word) {
             Ok(()) => {}
-            // What can never be done holds up no other.
+            // An order that can never be carried out must not hold up others.
             Err(e @ (NodeError::File(_) | NodeError::Store(StoreError::Rule { .. }))) => {
                 refuse(&path, &e.to_string())?;
                 continue;
@@ -135,7 +136,7 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
     Ok(done)
 }
 
-/// A word, unless it is none, or was refused before.
+/// Reads an order; `None` if the file is invalid, or was refused before.
 fn read(path: &Path) -> Result<Option<Word>, NodeError> {
     if path.with_extension("error").exists() {
         return Ok(None);
@@ -144,14 +145,14 @@ fn read(path: &Path) -> Result<Option<Word>, NodeError> {
     match serde_json::from_slice(&bytes) {
         Ok(word) => Ok(Some(word)),
         Err(e) => {
-            // It holds up no other.
+            // An invalid file must not hold up others.
             refuse(path, &file_error(path, e).to_string())?;
             Ok(None)
         }
     }
 }
 
-/// Says why a word was not done, to the command that waits for it.
+/// Reports the reason for a refused order to the waiting command.
 fn refuse(path: &Path, why: &str) -> Result<(), NodeError> {
     tracing::warn!("{why}");
     files::write(path.with_extension("error"), why).map_err(|e| file_error(path, e))

@@ -1,4 +1,4 @@
-//! What a policy's bounds let count, of a dataset or of files before they are published. Exact, and so for the owner alone.
+//! Survey of how much a policy's bounds let count, in a dataset or in unpublished files. Exact, and so for the owner alone.
 
 use std::path::PathBuf;
 
@@ -7,22 +7,22 @@ use tidegate_protocol::policy::Policy;
 
 use crate::{NodeError, home::Home, sample::LaidOut};
 
-/// Is told the rows done.
+/// Callback for the number of rows done.
 pub type Counting = Box<dyn FnMut(u64) + Send>;
 
-/// Of a dataset that was published here.
+/// Surveys a dataset published here.
 ///
 /// # Errors
-/// [`NodeError::Data`] where a file cannot be read.
+/// [`NodeError::Data`] if a file cannot be read.
 pub async fn survey(dataset: &Dataset, counting: Counting) -> Result<Vec<Survey>, NodeError> {
     let record = &dataset.record;
     of(record.compute.clone(), dataset.policy.body().clone(), record.dropped.clone(), counting).await
 }
 
-/// Of files that could be published under `policy`, and what was assumed of them, in words.
+/// Surveys files publishable under `policy`. Also returns the assumptions about them, in words.
 ///
 /// # Errors
-/// [`NodeError::Data`] where they could not.
+/// [`NodeError::Data`] if they cannot be published.
 pub async fn survey_files(
     home: &Home,
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! A result as a table that other tools read: Arrow IPC, Parquet, CSV or JSON.
+//! Results as tables for other tools: Arrow IPC, Parquet, CSV or JSON.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -20,10 +20,12 @@ use crate::{
     telling::{TOO_FEW, Telling},
 };
 
-/// One number of a cell.
+/// Selector of a number of a cell.
 type Part = fn(&Cell) -> f64;
 
-/// Keys as text, for each column its value with the ends of the noise's 95 % interval, and where it may be of too few rows a note.
+/// Converts a result to a batch.
+///
+/// Keys are text. Each column has its value, the ends of the noise's 95 % interval, and a note if it may rest on too few rows.
 fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::error::ArrowError> {
     let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (vec![], vec![]);
     for (i, name) in result.keys.iter().enumerate() {
@@ -52,12 +54,12 @@ fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::er
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-/// Whether `path` names a table rather than a folder: by its ending.
+/// Returns whether `path` names a table rather than a folder, judging by the extension.
 pub fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["arrow", "parquet", "csv", "json"].iter().any(|known| e == *known))
 }
 
-/// Writes a result, or the answer computed from it, to `path` in the format its ending names.
+/// Writes a result, or the answer computed from it, to `path` in the format of the extension.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -73,12 +75,15 @@ pub fn write(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, pat
     write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
 }
 
-/// An answer as JSON: names of columns, rows of values, rows of intervals, null where a value is no released one, and rows of words for values that have one.
+/// Converts an answer to JSON.
+///
+/// It has column names, rows of values, rows of intervals (null unless the value is a released one) and rows of notes (null if
+/// there is none).
 pub fn json(answer: &Answer, telling: &Telling) -> serde_json::Value {
     serde_json::json!({ "columns": answer.columns(), "rows": answer.rows(), "intervals": answer.intervals(), "notes": answer.notes(telling) })
 }
 
-/// A line of CSV: NULL is nothing, and an empty text is `""`.
+/// Formats a line of CSV: NULL is nothing, and an empty text is `""`.
 fn line(fields: impl Iterator<Item = Option<String>>) -> String {
     let quoted = |text: &str| text.is_empty() || text.contains([',', '"', '\n', '\r']) || text.trim() != text;
     let field = |text: Option<String>| match text {
@@ -89,7 +94,7 @@ fn line(fields: impl Iterator<Item = Option<String>>) -> String {
     fields.map(field).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Batches as CSV with a header.
+/// Formats batches as CSV with a header.
 fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error::ArrowError> {
     let mut text = line(schema.fields().iter().map(|field| Some(field.name().clone())));
     let options = FormatOptions::default();
@@ -103,7 +108,7 @@ fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error:
     Ok(text)
 }
 
-/// Writes batches of one schema to `path` in the format its ending names.
+/// Writes batches of a common schema to `path` in the format of the extension.
 ///
 /// # Errors
 /// [`NodeError::File`].
@@ -136,7 +141,7 @@ pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeErr
     put().map_err(|e| file_error(path, e))
 }
 
-/// Batches as texts, a row a line: for people.
+/// Formats batches as text, a list of values per row: for people.
 ///
 /// # Errors
 /// [`NodeError::File`].

@@ -1,54 +1,60 @@
-//! Which numbers say nothing: an average, a spread or a percentile of so few rows that its interval is all that its bounds allow, and what is divided by a number
-//! that is not told from zero. It follows from released numbers and public bounds alone.
+//! Detection of meaningless numbers.
+//!
+//! These are an average, a spread or a percentile of so few rows that its interval is all that its bounds allow, and any number
+//! divided by one that cannot be told from zero. This follows from released numbers and public bounds alone.
 
 use tidegate_protocol::{
     receipt::{ColumnNote, Mechanism},
     result::{Cell, ResultDoc},
 };
 
-/// The word for what says nothing.
+/// Note on a meaningless number.
 pub const TOO_FEW: &str = "too few to say";
-/// The word for a number that was computed from released ones.
+/// Note on a number computed from released ones.
 pub const NO_INTERVAL: &str = "no interval";
-/// Floats of the same bounds differ by so much of their width.
+/// Tolerance between floats of the same bounds, relative to their width.
 const SLACK: f64 = 1e-9;
 
-/// What is known of a result's columns.
+/// Ranges of a result's columns, by which meaningless numbers are recognized.
 #[derive(Debug, Clone, Default)]
 pub struct Telling {
-    /// Of each column the least and the largest value that its bounds allow; `None` of counts and sums, and where nothing is hidden by noise.
+    /// For each column, the least and the largest value within its bounds.
+    ///
+    /// `None` for counts and sums, and if nothing is hidden by noise.
     ranges: Vec<Option<(f64, f64)>>,
 }
 
 impl Telling {
-    /// Of a result with this noise.
+    /// Returns the ranges of a result with this noise.
     pub fn of(mechanism: &Mechanism, result: &ResultDoc) -> Self {
         let hides = mechanism.noise != "none" && mechanism.blocks.is_none();
         let noted = noted(&mechanism.columns, &result.columns);
         Self { ranges: noted.into_iter().map(|note| note.filter(|_| hides).and_then(range)).collect() }
     }
 
-    /// Whether a column's numbers can be of too few rows.
+    /// Returns whether a column's numbers can rest on too few rows.
     pub(crate) fn can_be_untold(&self, column: usize) -> bool {
         self.ranges.get(column).is_some_and(Option::is_some)
     }
 
-    /// Whether the interval of a number in this column of the result is all that its bounds allow.
+    /// Returns whether the interval of a number in this column is everything allowed by the column's bounds.
     pub fn is_too_few(&self, column: usize, cell: &Cell) -> bool {
         let Some((least, most)) = self.ranges.get(column).copied().flatten() else { return false };
         let slack = SLACK * (most - least);
         cell.low <= least + slack && cell.high >= most - slack
     }
 
-    /// Of each cell of each row the word for it, where there is one.
+    /// Returns the note on each cell of each row, if any.
     pub fn notes(&self, result: &ResultDoc) -> Vec<Vec<Option<&'static str>>> {
         let note = |(column, cell)| self.is_too_few(column, cell).then_some(TOO_FEW);
         result.rows.iter().map(|row| row.cells.iter().enumerate().map(note).collect()).collect()
     }
 }
 
-/// What the receipt says of each of a result's columns. Columns of one measure stand together, the first under its name or a longer one; percentiles after it may
-/// have names of their own.
+/// Finds the receipt's note on each of a result's columns.
+///
+/// Columns of one measure are adjacent. The first has the measure's name or a longer one; percentiles after it may have names of
+/// their own.
 fn noted<'n>(notes: &'n [ColumnNote], columns: &[String]) -> Vec<Option<&'n ColumnNote>> {
     let mut last: Option<&ColumnNote> = None;
     let mut of = |column: &String| {
@@ -60,11 +66,11 @@ fn noted<'n>(notes: &'n [ColumnNote], columns: &[String]) -> Vec<Option<&'n Colu
     columns.iter().map(&mut of).collect()
 }
 
-/// All that an average or the like of clipped values can be.
+/// Returns the range of an average or similar statistic of clipped values.
 fn range(column: &ColumnNote) -> Option<(f64, f64)> {
     let half = (column.hi - column.lo) / 2.0;
     match column.reducer.as_str() {
-        // Of a covariance the receipt has the bounds of the products.
+        // For a covariance, the receipt has the bounds of the products.
         "mean" | "quantiles" | "covariance" => Some((column.lo, column.hi)),
         "variance" => Some((0.0, half * half)),
         "standard-deviation" => Some((0.0, half)),

@@ -1,9 +1,10 @@
-//! A training run: a component asked again and again, between rounds the buyer moves the weights by what was released.
+//! Training runs: a component is asked repeatedly, and between rounds the buyer moves the weights by the released result.
 //!
-//! With a component that gives each person's gradient and a [vector](tidegate_gate::Vector) output, whose length the gate clips, a round is a step of DP-SGD over
-//! all people (Abadi et al. 2016, algorithm 1, sampling rate 1); with one that gives each person's change of the weights, of DP-FedAvg (McMahan et al. 2018).
-//! Each round is a job of its own with a receipt of its own. Its price is the run's divided by the rounds: ρ adds up (Bun and Steinke 2016, Lemma 1.7), and so does
-//! pure ε.
+//! With a component that gives each person's gradient and a [vector](tidegate_gate::Vector) output, whose length the gate clips,
+//! a round is a step of DP-SGD over all people (Abadi et al. 2016, algorithm 1, sampling rate 1); with a component that gives
+//! each person's change of the weights, it is a step of DP-FedAvg (McMahan et al. 2018). Each round is a job of its own with a
+//! receipt of its own. Its price is the run's divided by the number of rounds: ρ adds up (Bun and Steinke 2016, Lemma 1.7), and
+//! so does pure ε.
 
 use std::ops::ControlFlow;
 
@@ -23,29 +24,29 @@ use crate::{
     jobfile::{JobFile, wrong},
 };
 
-/// Most rounds of one run.
+/// Maximum number of rounds of a run.
 const ROUNDS: u32 = 10_000;
 
-/// Largest rate and weight, in magnitude: the square of a larger one is beyond what a float holds, and a run that comes there does not come back.
+/// Largest rate and weight, in magnitude: beyond this, squares come close to a float's limit, and the run does not recover.
 const LARGEST: f64 = 1e150;
 
 /// `[loop]` of a job file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoopFile {
-    /// How many rounds. The job's epsilon or rho is for all of them together.
+    /// Number of rounds. The job's epsilon or rho is for all of them together.
     pub rounds: u32,
-    /// By how much of the mean gradient the weights go down in a round.
+    /// Learning rate: multiple of the mean gradient by which the weights go down in a round.
     pub rate: f64,
-    /// What the released sum is divided by: a public number, such as the policy's `unit.max_units`, which it is where nothing is given.
+    /// Divisor of the released sum: a public number, by default the policy's `unit.max_units`.
     pub units: Option<u64>,
-    /// By how much of themselves the weights shrink in a round, times `rate`.
+    /// Weight decay: fraction of themselves, times `rate`, by which the weights shrink in a round.
     #[serde(default)]
     pub decay: f64,
-    /// The result is the mean of the weights of the later half of the rounds: less noise (Polyak and Juditsky 1992).
+    /// Whether the result is the mean of the weights of the later half of the rounds: less noise (Polyak and Juditsky 1992).
     #[serde(default = "yes")]
     pub average: bool,
-    /// Weights to begin with; zeros where nothing is given.
+    /// Initial weights; zeros by default.
     pub start: Option<Vec<f64>>,
 }
 
@@ -54,7 +55,7 @@ fn yes() -> bool {
 }
 
 impl LoopFile {
-    /// The weights `now`, of a component with `len`; those to begin with where there are none.
+    /// Returns the weights `now` if there are `len` of them, as the component has; otherwise the initial weights.
     pub(crate) fn start_or(&self, now: &[f64], len: usize) -> Result<Vec<f64>, NodeError> {
         if now.len() == len {
             return Ok(now.to_vec());
@@ -74,10 +75,10 @@ impl LoopFile {
     }
 }
 
-/// How many weights `file` trains.
+/// Returns the number of weights trained by `file`.
 ///
 /// # Errors
-/// [`NodeError::File`] naming the field, where it is no training run.
+/// [`NodeError::File`] naming the field, if the file is no training run.
 pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeError> {
     if !(1..=ROUNDS).contains(&training.rounds) {
         return Err(wrong(&format!("loop.rounds must be 1 to {ROUNDS}")));
@@ -101,7 +102,7 @@ pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeEr
     }
 }
 
-/// Whether a run can go on from a weight. NaN is none.
+/// Returns whether a run can go on from a weight. NaN is unsound.
 fn is_sound(weight: f64) -> bool {
     weight.abs() <= LARGEST
 }
@@ -112,7 +113,7 @@ pub(crate) struct Weights<'a> {
     training: &'a LoopFile,
     units: f64,
     pub(crate) now: Vec<f64>,
-    /// Of the later half of the rounds.
+    /// Sum over the later half of the rounds.
     sum: Vec<f64>,
     summed: u32,
 }
@@ -124,7 +125,7 @@ impl<'a> Weights<'a> {
         Ok(Self { training, units, now: training.start_or(&[], len)?, sum: vec![0.0; len], summed: 0 })
     }
 
-    /// After round `round` of 0 and on released `result`.
+    /// Updates the weights after round `round`, counted from 0, by the released `result`.
     ///
     /// # Errors
     /// [`NodeError::Diverged`]: no further round can mend these weights.
@@ -151,49 +152,52 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Which run: what makes its rounds the same jobs when it goes on.
+/// Identity of a run: makes its rounds the same jobs when the run is continued.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
-    /// Request id that the rounds' are made of.
+    /// Request id from which the rounds' ids are derived.
     pub request: String,
     /// Creation time of all rounds, seconds since 1970.
     pub created: i64,
-    /// Nothing of it was run yet.
+    /// Whether no round was run yet.
     #[serde(skip)]
     pub fresh: bool,
 }
 
 impl Run {
-    /// A new one, or with `created` one that was begun.
+    /// Returns a new run or, with `created`, a run begun earlier.
     ///
     /// # Errors
-    /// [`NodeError::File`] where the system gives no randomness.
+    /// [`NodeError::File`] if the system gives no randomness.
     pub fn new(request: Option<String>, created: Option<i64>) -> Result<Self, NodeError> {
         let request = request.map_or_else(fresh_request, Ok)?;
         Ok(Self { request, created: created.unwrap_or_else(now), fresh: created.is_none() })
     }
 }
 
-/// What a run came to.
+/// Outcome of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trained {
     /// The weights, in the order of the vector output.
     pub weights: Vec<f64>,
-    /// How many rounds were run.
+    /// Number of rounds run.
     pub rounds: u32,
-    /// What they cost together.
+    /// Total cost of these rounds.
     pub cost: Cost,
-    /// To run it again byte for byte: rounds that were run are answered with the same bytes, at no further charge.
+    /// Identity for repeating the run byte for byte: finished rounds are answered with the same bytes, at no further charge.
     #[serde(flatten)]
     pub run: Run,
 }
 
 impl Buyer {
-    /// Runs a training run, or goes on with one, whose rounds that were run are not charged again. `each` sees every round's result, verified, with the weights after it, and may stop.
+    /// Runs or continues a training run. Rounds run before are not charged again.
+    ///
+    /// `each` sees every round's result, verified, with the weights after it, and may stop the run.
     ///
     /// # Errors
-    /// As [`Buyer::run`]; [`NodeError::Diverged`] after the round in which the weights did, with no further one charged; [`NodeError::Refused`] before the first round where the policy lets no buyer spend as much, and after it where less is left
-    /// than the other rounds cost.
+    /// As [`Buyer::run`]; [`NodeError::Diverged`] after the round in which the weights did, with no further round charged;
+    /// [`NodeError::Refused`] before the first round if the policy lets no buyer spend as much, and after it if less is left than
+    /// the other rounds cost.
     pub async fn train(
         &self,
         to: &Address,
@@ -217,12 +221,12 @@ impl Buyer {
             let went_on = weights.take(round, &verified.result);
             rounds += 1;
             let stop = each(round, &offer, &verified, &weights.now).is_break();
-            // What was paid for was seen; no more is.
+            // The paid result was shown; the error ends the run before another round is paid.
             went_on?;
             if stop {
                 break;
             }
-            // Of a run that goes on, some of the rest is paid for.
+            // If the run is continued, part of the rest is already paid.
             if rounds == 1 && run.fresh {
                 let rest = one.times(u64::from(training.rounds - rounds));
                 afford(rest, verified.remaining, "left for you after the first round:")?;
@@ -239,7 +243,7 @@ fn afford(cost: Cost, left: Cost, whose: &str) -> Result<(), Refusal> {
     Err(refusal.fix("Give the run a smaller epsilon: rounds then have more noise, or take fewer of them"))
 }
 
-/// The request id of a round: of the run's and its number.
+/// Derives the request id of a round from the run's id and the round's number.
 fn round_request(request: &str, round: u32) -> String {
     let hash = ContentHash::of(format!("{request} {round}").as_bytes()).to_string();
     hash[..32].to_owned()

@@ -1,4 +1,4 @@
-//! A delivery held against what was asked: before a number of it is shown.
+//! Verification of a delivery against the question, before any number is shown.
 
 use std::time::SystemTime;
 
@@ -18,25 +18,25 @@ use crate::{
     telling::Telling,
 };
 
-/// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
+/// A verified result: signature, inclusion, and the match of receipt, result and job.
 #[derive(Debug, Clone)]
 pub struct Verified {
     /// The result.
     pub result: ResultDoc,
-    /// Its bytes as the receipt names them.
+    /// Bytes of the result, as the receipt names them.
     pub bytes: Vec<u8>,
-    /// The delivery it came in.
+    /// Delivery with the result.
     pub delivery: Delivery,
-    /// The receipt's statement.
+    /// Statement of the receipt.
     pub receipt: Statement,
     /// Index of the receipt in the owner's log.
     pub index: u64,
-    /// What is left for this buyer.
+    /// Budget left for this buyer.
     pub remaining: Cost,
 }
 
 impl Verified {
-    /// Which of its numbers say nothing, by the bounds that the receipt states.
+    /// Returns the ranges by which meaningless numbers of the result are recognized, from the bounds in the receipt.
     pub fn telling(&self) -> Telling {
         match &self.receipt.predicate {
             Predicate::Outcome { facts, .. } => Telling::of(&facts.mechanism, &self.result),
@@ -45,14 +45,16 @@ impl Verified {
     }
 }
 
-/// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under the policy of this `offer`: receipt signed and in the log, cosigned by as many as the policy says, result as
-/// the receipt names it, job, buyer and cost ours.
+/// Verifies a delivery of `owner` (of the log: whoever answered) for `job` under the policy of this `offer`.
+///
+/// The receipt must be signed and in the log, and cosigned by as many witnesses as the policy says; the result must be as the
+/// receipt names it; job, buyer and cost must be ours.
 ///
 /// # Errors
-/// [`NodeError::Unverified`] naming what does not hold.
+/// [`NodeError::Unverified`] naming the failed check.
 pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Offer) -> Result<Verified, NodeError> {
     let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
-    // An earlier job of our own, which asked the same.
+    // An earlier job of our own that asked the same.
     let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
     let earlier = earlier.map_err(|e| NodeError::Unverified(format!("the earlier job: {e}")))?;
     let nothing = ContentHash([0; 32]);
@@ -91,7 +93,8 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Off
         return wrong("the receipt is not charged to a lease that the dataset's owner gave to who answered");
     }
     let newest = offer.newest.as_ref().map(Signed::id);
-    // One that answers no further job answered by itself, or under a policy that is not the newest's any more: audits hold that against the log.
+    // A version that takes no new jobs answered by itself, or under a policy that is no longer the newest version's: audits check
+    // that against the log.
     if facts.policy != offer.policy.id() || (offer.answers() && facts.policy_newest != newest) {
         return wrong("the receipt names another policy than the one that was offered");
     }

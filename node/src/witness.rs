@@ -1,5 +1,5 @@
-//! A node that witnesses others' logs, over iroh and over HTTP; it also goes and looks itself where it knows an owner's address, and tells other witnesses
-//! what it saw.
+//! Witness node for others' logs, over iroh and over HTTP. Visits owners with known addresses, and tells other witnesses what it
+//! saw.
 
 use std::{
     future::Future,
@@ -35,21 +35,21 @@ use crate::{
     home::Home,
 };
 
-/// How often it looks at owners whose addresses it knows.
+/// Interval between visits to owners with known addresses.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A witness as its party runs it.
+/// A witness as run by a party.
 #[derive(Debug, Clone)]
 pub struct WitnessNode {
     home: Home,
     witness: Arc<Witness>,
     heard: Arc<Heads>,
-    /// Told when there is a new checkpoint.
+    /// Signals a new checkpoint.
     changed: watch::Sender<()>,
 }
 
 impl WitnessNode {
-    /// The witness of the party at `home`, for `logs`.
+    /// Opens the witness of the party at `home`, for `logs`.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -58,12 +58,12 @@ impl WitnessNode {
         Ok(Self { home, witness: Arc::new(witness), heard: Arc::default(), changed: watch::Sender::new(()) })
     }
 
-    /// Its verifier key.
+    /// Returns the witness's verifier key.
     pub fn vkey(&self) -> String {
         self.witness.verifier().vkey()
     }
 
-    /// Keeps what shows a fork, and says so to the witness's party.
+    /// Saves evidence of a fork, and reports the fork to the witness's party.
     fn report(&self, e: &NotCosigned) {
         match e {
             NotCosigned::Forked(fork) => self.keep(&fork.evidence),
@@ -88,10 +88,10 @@ impl WitnessNode {
         added.await.unwrap_or_else(|e| Err(NotCosigned::Failed(std::io::Error::other(e))))
     }
 
-    /// Looks at an owner's log: cosigns its checkpoint where it goes on from the one before, and hands the cosignature to nobody but who asks.
+    /// Visits an owner's log and cosigns a checkpoint that extends the previous one. Only those who ask get the cosignature.
     ///
     /// # Errors
-    /// [`NodeError`] where the owner cannot be reached or the log does not go on.
+    /// [`NodeError`] if the owner cannot be reached or the log does not extend the previous checkpoint.
     pub fn look(&self, buyer: &Buyer, owner: &Address) -> Result<Note, NodeError> {
         let mut fetch = source::peer(buyer, owner);
         let text = String::from_utf8(fetch("checkpoint")?).map_err(|_| BadNote("the checkpoint is not UTF-8".into()))?;
@@ -111,7 +111,7 @@ impl WitnessNode {
 }
 
 impl WitnessNode {
-    /// Looks at an owner's log now and then, for as long as this is run.
+    /// Visits an owner's log at intervals, for as long as the future is run.
     pub async fn watch(self, buyer: Buyer, owner: Address) {
         loop {
             if let Err(e) = self.look(&buyer, &owner) {
@@ -122,15 +122,15 @@ impl WitnessNode {
     }
 }
 
-/// How long checkpoints that follow one another are gathered: the last is told.
+/// Time for which successive checkpoints are gathered: only the last is announced.
 const GATHER: Duration = Duration::from_millis(250);
-/// How long it stays away where it could not follow.
+/// Pause before rejoining gossip after falling behind.
 const REJOIN: Duration = Duration::from_secs(2);
-/// How often the last is told again.
+/// Interval at which the last checkpoint is announced again.
 const REMIND: Duration = Duration::from_secs(60);
 
 impl WitnessNode {
-    /// Tells the other witnesses of `log` what this one cosigned, and hears what they did, for as long as this is run.
+    /// Announces cosigned checkpoints of `log` to its other witnesses, and hears theirs, for as long as the future is run.
     ///
     /// # Errors
     /// [`NodeError::Net`].
@@ -145,7 +145,7 @@ impl WitnessNode {
                         continue;
                     }
                     Some(Heard::Neighbour) => true,
-                    // Whoever says too much for others to follow must not end this.
+                    // A peer that sends more than others can follow must not end this.
                     None => {
                         tokio::time::sleep(REJOIN).await;
                         (teller, listener) = swarm.join(&log.name, &with).await?;
@@ -171,7 +171,7 @@ impl WitnessNode {
         match self.heard.hear(log, text, self.witness.last(&log.name).as_ref()) {
             Ok(Told::Fork(evidence)) => self.keep(&evidence),
             Ok(Told::New | Told::Known) => {}
-            // Anybody may say anything.
+            // Anybody may send anything.
             Err(e) => tracing::debug!("heard: {e}"),
         }
     }
@@ -196,7 +196,7 @@ impl Handler for WitnessNode {
         Err(Refusal::new(Code::BadRequest, "a witness takes no attachment"))
     }
 
-    /// The owners of the logs that it is a witness of.
+    /// Returns whether `peer` owns a log witnessed by this node.
     fn knows(&self, peer: PeerId, _: &Request) -> bool {
         self.witness.is_of(&Verifier::log(&peer).name)
     }

@@ -1,34 +1,34 @@
-//! What people are told of a dataset, in words, and which texts may be shown.
+//! Human-readable description of a dataset, and the check of which texts may be shown.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// What people are told of a dataset, in words.
+/// Human-readable description of a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// What it is.
+    /// Description of the dataset.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Words to find it by.
+    /// Search keywords.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    /// Under which licence results may be used: a name or an address.
+    /// Licence under which results may be used: a name or an address.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub license: String,
 }
 
 impl About {
-    /// Whether nothing is told.
+    /// Returns whether every field is empty.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Sizes, and no characters that lie about what is shown.
+    /// Checks the sizes of all texts, and the absence of characters that misrepresent the text.
     ///
     /// # Errors
-    /// [`BadListing`] naming the field.
+    /// Returns [`BadListing`] with the name of the bad field.
     pub fn check(&self) -> Result<(), BadListing> {
         text("description", &self.description, limits::DESCRIPTION_BYTES)?;
         text("license", &self.license, limits::NAME_BYTES)?;
@@ -39,18 +39,20 @@ impl About {
     }
 }
 
-/// A listing was turned down.
+/// Error of a rejected listing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("listing field `{field}`: {why}")]
 pub struct BadListing {
-    /// The field.
+    /// Name of the field.
     pub field: &'static str,
-    /// Why.
+    /// Reason.
     pub why: &'static str,
 }
 
-/// Characters that are not seen, or change how others are: controls, formats, and marks of direction (Unicode's general categories Cc and Cf, and what
-/// Unicode Technical Report 36 warns of).
+/// Returns whether `c` is invisible or changes how other characters are shown.
+///
+/// These are controls, format characters and direction marks (Unicode's general categories Cc and Cf, and the ones that Unicode
+/// Technical Report 36 warns of).
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{AD}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

@@ -1,10 +1,10 @@
-//! An owner's word that one job may have its exact result.
+//! Approval by an owner of the exact result of a job.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, dsse::Document};
 
-/// An approval of one job: of every byte of it, since its id is their hash.
+/// An approval of a single job. It covers every byte of the job, since the job's id is their hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
@@ -12,10 +12,10 @@ pub struct Approval {
     pub version: u32,
     /// Id of the job document.
     pub job: ContentHash,
-    /// Jobs whose exact tables of the same population had left, and were read beside it.
+    /// Jobs of the same dataset lineage whose exact tables had been released and were reviewed beside this job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<ContentHash>,
-    /// When, seconds since 1970.
+    /// Time of the approval, in seconds since 1970.
     pub created: i64,
 }
 

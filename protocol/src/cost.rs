@@ -1,23 +1,24 @@
-//! What a release costs, in integers: zero-concentrated differential privacy, pure differential privacy from a purse of its own, and a count of exact
-//! results.
+//! Privacy cost of a release, in integers: zero-concentrated differential privacy (zCDP), pure differential privacy from a budget
+//! of its own, and a count of exact results.
 //!
 //! # How the parts add up
-//! Of a population's charges let ρ be the sum of zCDP, ε₁ that of pure differential privacy and δ₁ that of key thresholds. Together they are
-//! (ε(ρ, δ₂) + ε₁, δ₁ + δ₂)-differentially private for every δ₂, where ε(ρ, δ₂) is the conversion of zCDP; also when each job is chosen by
-//! what the jobs before it gave. For outside events of probability δ₁ the privacy loss of the pure releases is at most ε₁, whatever came before them. So
-//! the loss of all is above ε(ρ, δ₂) + ε₁ by no more than that of the others is above ε(ρ, δ₂); and for the others the conversion needs
-//! no more than that each one's moments are bounded given what came before (Canonne, Kamath and Steinke 2020, section 2.3).
+//! Among the charges of a dataset lineage, let ρ be the sum of zCDP, ε₁ the sum of pure differential privacy and δ₁ the sum of
+//! key thresholds. Together they are (ε(ρ, δ₂) + ε₁, δ₁ + δ₂)-differentially private for every δ₂, where ε(ρ, δ₂) is the
+//! conversion of zCDP. This also holds when each job is chosen from the results of the jobs before it. Outside events of
+//! probability δ₁, the privacy loss of the pure releases is at most ε₁, whatever came before them. So the total loss exceeds ε(ρ,
+//! δ₂) + ε₁ by no more than the loss of the other releases exceeds ε(ρ, δ₂); and for those the conversion needs only that the
+//! moments of each are bounded given what came before (Canonne, Kamath and Steinke 2020, section 2.3).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// ρ of zCDP (Bun and Steinke 2016) in millionths, always rounded up when it is charged.
+/// ρ of zCDP (Bun and Steinke 2016) in millionths, always rounded up when charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MicroRho(pub u64);
 
-/// Says what is wrong with a price or budget that is `value` and may be `most`: for after its field's name.
+/// Describes why `value` is not a valid price or budget of at most `most`. The text follows the name of its field.
 pub fn out_of_range(value: f64, most: f64) -> String {
     match value > most {
         true => format!("is {value}, and the largest is {most}"),
@@ -26,16 +27,16 @@ pub fn out_of_range(value: f64, most: f64) -> String {
 }
 
 impl MicroRho {
-    /// The largest ρ that can be written; of ε too.
+    /// Largest ρ that can be written, also used for ε.
     pub const MOST: f64 = 1e9;
 
-    /// The smallest whole number of millionths that is no less than `rho`; `None` if negative, not finite or too large.
+    /// Rounds `rho` up to whole millionths. `None` if negative, not finite or too large.
     pub fn ceil(rho: f64) -> Option<Self> {
         let micro = (rho * 1e6).ceil();
         (0.0..=Self::MOST).contains(&rho).then_some(Self(micro as u64))
     }
 
-    /// ρ as a number.
+    /// Returns ρ as a number.
     pub fn rho(self) -> f64 {
         self.0 as f64 / 1e6
     }
@@ -47,24 +48,24 @@ impl fmt::Display for MicroRho {
     }
 }
 
-/// ε of pure differential privacy in millionths, always rounded up when it is charged.
+/// ε of pure differential privacy in millionths, always rounded up when charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MicroEpsilon(pub u64);
 
 impl MicroEpsilon {
-    /// The smallest whole number of millionths that is no less than `epsilon`; `None` if negative, not finite or too large.
+    /// Rounds `epsilon` up to whole millionths. `None` if negative, not finite or too large.
     pub fn ceil(epsilon: f64) -> Option<Self> {
         MicroRho::ceil(epsilon).map(|MicroRho(micro)| Self(micro))
     }
 
-    /// The largest whole number of millionths that is no more than `epsilon`: of a cap. `None` as [`MicroEpsilon::ceil`].
+    /// Rounds `epsilon`, a cap, down to whole millionths. `None` as for [`MicroEpsilon::ceil`].
     pub fn floor(epsilon: f64) -> Option<Self> {
         let micro = (epsilon * 1e6).floor();
         (0.0..=MicroRho::MOST).contains(&epsilon).then_some(Self(micro as u64))
     }
 
-    /// ε as a number.
+    /// Returns ε as a number.
     pub fn epsilon(self) -> f64 {
         self.0 as f64 / 1e6
     }
@@ -74,33 +75,35 @@ impl MicroEpsilon {
     }
 }
 
-/// δ in units of 1e-15, rounded up when it is charged.
+/// δ in units of 1e-15, rounded up when charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FemtoDelta(pub u64);
 
 impl FemtoDelta {
-    /// The smallest whole number of 1e-15 that is no less than `delta`; `None` outside [0, 1).
+    /// Rounds `delta` up to whole units of 1e-15. `None` outside [0, 1).
     pub fn ceil(delta: f64) -> Option<Self> {
         ((0.0..1.0).contains(&delta)).then_some(Self((delta * 1e15).ceil() as u64))
     }
 
-    /// δ as a number.
+    /// Returns δ as a number.
     pub fn delta(self) -> f64 {
         self.0 as f64 / 1e15
     }
 }
 
-/// The price of one job: it composes by addition in every part. Fields are in the order of their names, as canonical JSON has them.
+/// Privacy cost of a job. All parts compose by addition.
+///
+/// The fields are in alphabetical order, as in canonical JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     /// δ spent on revealing undeclared group keys, in 1e-15.
     pub delta_femto: FemtoDelta,
-    /// ε of pure differential privacy in millionths: of Laplace noise.
+    /// ε of pure differential privacy in millionths, spent on Laplace noise.
     #[serde(default, skip_serializing_if = "MicroEpsilon::is_zero")]
     pub epsilon_micro: MicroEpsilon,
-    /// Results given exactly, each approved by the owner: counted, because no ρ covers them.
+    /// Number of results given exactly, each approved by the owner. They are counted because no ρ covers them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reviewed: u32,
     /// ρ in millionths.
@@ -111,25 +114,25 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// The largest whole number of which JSON's numbers have all before it (RFC 8785, appendix D).
+/// Largest integer up to which JSON numbers represent every integer exactly (RFC 8785, appendix D).
 pub(crate) const EXACT: u64 = 1 << 53;
 
 impl Cost {
-    /// The price of a release with Gaussian noise.
+    /// Builds the cost of a release with Gaussian noise.
     pub const fn dp(rho_micro: MicroRho, delta_femto: FemtoDelta) -> Self {
         Self { rho_micro, epsilon_micro: MicroEpsilon(0), delta_femto, reviewed: 0 }
     }
 
-    /// The price of a release with Laplace noise.
+    /// Builds the cost of a release with Laplace noise.
     pub const fn pure(epsilon_micro: MicroEpsilon, delta_femto: FemtoDelta) -> Self {
         Self { rho_micro: MicroRho(0), epsilon_micro, delta_femto, reviewed: 0 }
     }
 
-    /// The price of one exact result.
+    /// Cost of an exact result.
     pub const REVIEWED: Self =
         Self { rho_micro: MicroRho(0), epsilon_micro: MicroEpsilon(0), delta_femto: FemtoDelta(0), reviewed: 1 };
 
-    /// The sum of all parts; `None` on overflow.
+    /// Returns the sum of all parts. `None` on overflow.
     pub fn plus(self, other: Self) -> Option<Self> {
         Some(Self {
             rho_micro: MicroRho(self.rho_micro.0.checked_add(other.rho_micro.0)?),
@@ -139,12 +142,12 @@ impl Cost {
         })
     }
 
-    /// Whether all parts are within `cap`.
+    /// Returns whether all parts are within `cap`.
     pub fn within(self, cap: Self) -> bool {
         self.over(cap).is_none()
     }
 
-    /// This so many times; as much as can be counted where it is more.
+    /// Multiplies all parts by `times`, saturating.
     pub fn times(self, times: u64) -> Self {
         Self {
             rho_micro: MicroRho(self.rho_micro.0.saturating_mul(times)),
@@ -154,7 +157,7 @@ impl Cost {
         }
     }
 
-    /// The first part that is above `cap`, as the field it is asked for in.
+    /// Returns the field name of the first part above `cap`.
     pub fn over(self, cap: Self) -> Option<&'static str> {
         let parts = [
             (self.rho_micro > cap.rho_micro, "cost.rho_micro"),
@@ -165,7 +168,7 @@ impl Cost {
         parts.iter().find(|(over, _)| *over).map(|(_, field)| *field)
     }
 
-    /// Of each part, the smaller.
+    /// Returns the smaller of each part.
     pub fn least(self, other: Self) -> Self {
         Self {
             rho_micro: self.rho_micro.min(other.rho_micro),
@@ -175,7 +178,7 @@ impl Cost {
         }
     }
 
-    /// What `cap` leaves above this; zero where nothing is left.
+    /// Returns the part of `cap` left after this cost, or zero where nothing is left.
     pub fn left_of(self, cap: Self) -> Self {
         Self {
             rho_micro: MicroRho(cap.rho_micro.0.saturating_sub(self.rho_micro.0)),

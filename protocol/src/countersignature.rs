@@ -1,4 +1,4 @@
-//! A buyer's word that it has a result and its receipt.
+//! A buyer's confirmation of receiving a result and its receipt.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     dsse::{BadDocument, Document},
 };
 
-/// A countersignature of one receipt.
+/// A countersignature of a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Countersignature {
@@ -24,10 +24,10 @@ impl Document for Countersignature {
 }
 
 impl Countersignature {
-    /// Whether `signature` (base64) is `buyer`'s over this. The log has no more of the envelope than that.
+    /// Checks a signature (base64) of `buyer` over this document. The log keeps no more of the envelope than this signature.
     ///
     /// # Errors
-    /// [`BadDocument`] where it is not.
+    /// Returns [`BadDocument`] if the signature is not valid.
     pub fn check(&self, buyer: &PeerId, signature: &str) -> Result<(), BadDocument> {
         let payload = serde_json_canonicalizer::to_vec(self).map_err(|e| BadDocument::Payload(e.to_string()))?;
         let envelope = Envelope::of_parts(Self::PAYLOAD_TYPE, &payload, buyer, signature);

@@ -1,4 +1,4 @@
-//! Where a model runs: what the owner lets, what the job wants, and what comes of both.
+//! Device of a model's run: the owner's rule, the job's request, and the resulting placement.
 
 use std::{fmt, str::FromStr};
 
@@ -6,41 +6,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Code, Refusal};
 
-/// Where an owner lets models run: `auto`, `cpu`, or `cuda:N`.
+/// Device on which an owner lets models run: `auto`, `cpu`, or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DeviceRule {
-    /// On the first GPU where there is one and the model has all its kernels there, else on the processor.
+    /// The first GPU if present and equipped with kernels for the whole model, otherwise the processor.
     #[default]
     Auto,
-    /// On the processor.
+    /// The processor.
     Cpu,
-    /// On this GPU, in the order of their bus addresses, and nowhere else.
+    /// The GPU of this number, in the order of the GPUs' bus addresses, and nowhere else.
     Cuda(u32),
 }
 
-/// Where a job wants its model run.
+/// Device on which a job asks to run its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum On {
-    /// On the processor.
+    /// The processor.
     Cpu,
-    /// On a GPU, in the model's own precision.
+    /// A GPU, in the model's own precision.
     Cuda,
-    /// On a GPU, products in TensorFloat-32: ten bits of mantissa.
+    /// A GPU, with products in TensorFloat-32: ten bits of mantissa.
     CudaTf32,
 }
 
-/// Where a model runs.
+/// Device on which a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// On the processor.
+    /// The processor.
     #[default]
     Cpu,
-    /// On the GPU of this number.
+    /// The GPU of this number.
     Cuda {
-        /// In the order of their bus addresses.
+        /// Number of the GPU, in the order of the GPUs' bus addresses.
         index: u32,
         /// Whether products may be in TensorFloat-32.
         tf32: bool,
@@ -48,10 +48,12 @@ pub enum Place {
 }
 
 impl DeviceRule {
-    /// Where a job that wants to run `on` runs, on a machine with so many GPUs that can be used. Never elsewhere than was asked for.
+    /// Chooses the device of a job with the request `on`, on a machine with `gpus` usable GPUs.
+    ///
+    /// It is never another device than the job asked for.
     ///
     /// # Errors
-    /// A [`Refusal`] where rule, job and machine do not go together.
+    /// Returns a [`Refusal`] if the rule, the job and the machine are incompatible.
     pub fn place(self, on: Option<On>, gpus: u32) -> Result<Place, Refusal> {
         let refuse = |code: Code, message: String| Refusal::new(code, message).at("program.on");
         let cuda = |index: u32| Place::Cuda { index, tf32: on == Some(On::CudaTf32) };

@@ -9,28 +9,30 @@ use crate::{ContentHash, Identity, PeerId, Sha256Digest, limits};
 
 /// A JSON document that travels signed.
 pub trait Document: Serialize + DeserializeOwned {
-    /// The DSSE payload type, a media type.
+    /// DSSE payload type, a media type.
     const PAYLOAD_TYPE: &'static str;
-    /// Whether it is shown to people wherever it goes: no text in it may then have characters that change how others are shown ([`crate::shown::repaints`]).
+    /// Whether the document is shown to people wherever it goes.
+    ///
+    /// If so, no text in it may have characters that change how others are shown ([`crate::shown::repaints`]).
     const SHOWN: bool = false;
 }
 
-/// Why an envelope or its payload was turned down.
+/// Reason why an envelope or its payload was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadDocument {
-    /// Longer than [`limits::DOCUMENT_BYTES`] or [`limits::ENTRY_BYTES`].
+    /// The document is longer than [`limits::DOCUMENT_BYTES`] or [`limits::ENTRY_BYTES`].
     #[error("the document has {got} bytes, the limit is {limit}")]
     TooLong {
-        /// Bytes seen.
+        /// Number of bytes seen.
         got: usize,
-        /// Bytes allowed.
+        /// Number of bytes allowed.
         limit: usize,
     },
-    /// Not an envelope in canonical form.
+    /// The bytes are not an envelope in canonical form.
     #[error("not a DSSE envelope in canonical form: {0}")]
     Form(String),
-    /// Another kind of document.
+    /// The envelope holds another kind of document.
     #[error("expected payload type {expected}, got {got}")]
     PayloadType {
         /// Type asked for.
@@ -38,15 +40,15 @@ pub enum BadDocument {
         /// Type found.
         got: String,
     },
-    /// The signature does not hold under the key that `keyid` names.
+    /// The signature is not valid under the key named by `keyid`.
     #[error("the signature of {0} does not hold")]
     Signature(String),
-    /// The payload is not the JSON the type asks for.
+    /// The payload is not the JSON of its type.
     #[error("payload: {0}")]
     Payload(String),
 }
 
-/// One signature of an envelope.
+/// A signature of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvelopeSignature {
@@ -64,20 +66,20 @@ pub struct Envelope {
     pub payload: String,
     /// Media type of the payload.
     pub payload_type: String,
-    /// Exactly one.
+    /// Signatures: exactly one.
     pub signatures: Vec<EnvelopeSignature>,
 }
 
-/// DSSE's pre-authentication encoding: what is signed.
+/// Encodes the bytes to sign: DSSE's pre-authentication encoding.
 fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     out.extend_from_slice(payload);
     out
 }
 
-/// Whether JSON writes a text as it is.
+/// Returns whether JSON writes `text` unescaped.
 fn is_plain(text: &str) -> bool {
-    // Without a way out in the middle: many at a time.
+    // No early exit, so that the loop can be vectorized.
     text.bytes().fold(true, |plain, b| plain & (0x20..0x7f).contains(&b) & (b != b'"') & (b != b'\\'))
 }
 
@@ -94,21 +96,21 @@ impl Envelope {
         }
     }
 
-    /// Of a payload and what is said to be `signer`'s signature over it (base64).
+    /// Builds an envelope from a payload and a claimed signature (base64) of `signer`.
     pub fn of_parts(payload_type: &str, payload: &[u8], signer: &PeerId, sig: &str) -> Self {
         let signature = EnvelopeSignature { keyid: signer.did(), sig: sig.to_owned() };
         Self { payload: STANDARD.encode(payload), payload_type: payload_type.to_owned(), signatures: vec![signature] }
     }
 
-    /// The canonical bytes (RFC 8785): what the log commits to.
+    /// Returns the canonical bytes (RFC 8785), which the log commits to.
     ///
     /// # Errors
-    /// When the JSON library cannot write it, which strings alone cannot cause.
+    /// Returns an error if the JSON library cannot write the envelope, which strings alone cannot cause.
     pub fn to_canonical(&self) -> Result<Vec<u8>, BadDocument> {
         if let [EnvelopeSignature { keyid, sig }] = self.signatures.as_slice()
             && [&self.payload, &self.payload_type, keyid, sig].into_iter().all(|text| is_plain(text))
         {
-            // The keys in their order, and texts that stand for themselves.
+            // Keys in canonical order, and texts that need no escaping.
             let (payload, kind) = (&self.payload, &self.payload_type);
             let text = format!(
                 "{{\"payload\":\"{payload}\",\"payloadType\":\"{kind}\",\"signatures\":[{{\"keyid\":\"{keyid}\",\"sig\":\"{sig}\"}}]}}"
@@ -118,20 +120,22 @@ impl Envelope {
         serde_json_canonicalizer::to_vec(self).map_err(|e| BadDocument::Form(e.to_string()))
     }
 
-    /// Reads canonical bytes; any other form of the same envelope is refused, so that nothing is malleable.
+    /// Reads an envelope from canonical bytes.
+    ///
+    /// Any other form of the same envelope is refused, so that nothing is malleable.
     ///
     /// # Errors
-    /// [`BadDocument::TooLong`] or [`BadDocument::Form`].
+    /// Returns [`BadDocument::TooLong`] or [`BadDocument::Form`], or [`BadDocument::Signature`] if the signature is not valid.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, BadDocument> {
         let envelope = Self::from_canonical_unchecked(bytes)?;
         envelope.check()?;
         Ok(envelope)
     }
 
-    /// As [`Envelope::from_canonical`], for callers who check the signature next.
+    /// Reads as [`Envelope::from_canonical`], but leaves the check of the signature to the caller.
     ///
     /// # Errors
-    /// [`BadDocument::TooLong`] or [`BadDocument::Form`].
+    /// Returns [`BadDocument::TooLong`] or [`BadDocument::Form`].
     pub fn from_canonical_unchecked(bytes: &[u8]) -> Result<Self, BadDocument> {
         if bytes.len() > limits::ENTRY_BYTES {
             return Err(BadDocument::TooLong { got: bytes.len(), limit: limits::ENTRY_BYTES });
@@ -143,15 +147,17 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// SHA-256 of the payload's bytes; of none where it is no base64, which no envelope is that was checked.
+    /// Returns the SHA-256 of the payload's bytes.
+    ///
+    /// If the payload is not base64, which a checked envelope's always is, this is the digest of no bytes.
     pub fn payload_sha256(&self) -> Sha256Digest {
         Sha256Digest::of(&STANDARD.decode(&self.payload).unwrap_or_default())
     }
 
-    /// Checks the one signature and returns its key and the payload.
+    /// Checks the signature and returns its key and the payload.
     ///
     /// # Errors
-    /// [`BadDocument::Form`] or [`BadDocument::Signature`].
+    /// Returns [`BadDocument::Form`] or [`BadDocument::Signature`].
     pub fn check(&self) -> Result<(PeerId, Vec<u8>), BadDocument> {
         let [signature] = self.signatures.as_slice() else {
             return Err(BadDocument::Form(format!("{} signatures, exactly one is allowed", self.signatures.len())));
@@ -171,7 +177,7 @@ impl Envelope {
     }
 }
 
-/// Whatever field a text is in, and whichever fields there come to be.
+/// Checks a shown document for characters that change how others are shown, in every field, including fields added later.
 fn may_be_shown<T: Document>(payload: &[u8]) -> Result<(), BadDocument> {
     if !T::SHOWN {
         return Ok(());
@@ -183,7 +189,7 @@ fn may_be_shown<T: Document>(payload: &[u8]) -> Result<(), BadDocument> {
     Err(BadDocument::Payload("a text in it has control characters, or others that change how it is shown".into()))
 }
 
-/// A document whose signature has been checked. Comes only out of [`Signed::sign`] and [`Signed::open`].
+/// A document with a checked signature. Only [`Signed::sign`] and [`Signed::open`] create it.
 #[derive(Debug, Clone)]
 pub struct Signed<T> {
     envelope: Envelope,
@@ -194,18 +200,19 @@ pub struct Signed<T> {
 }
 
 impl<T: Document> Signed<T> {
-    /// Signs `body` (canonical JSON, RFC 8785).
+    /// Signs `body` as canonical JSON (RFC 8785).
     ///
     /// # Errors
-    /// [`BadDocument::TooLong`] past [`limits::DOCUMENT_BYTES`]; [`BadDocument::Payload`] for numbers JSON cannot hold.
+    /// Returns [`BadDocument::TooLong`] past [`limits::DOCUMENT_BYTES`], and [`BadDocument::Payload`] for numbers that JSON
+    /// cannot hold.
     pub fn sign(body: T, identity: &Identity) -> Result<Self, BadDocument> {
         Self::sign_within(body, identity, limits::DOCUMENT_BYTES)
     }
 
-    /// As [`Signed::sign`], where there is room for fewer bytes.
+    /// Signs as [`Signed::sign`], with a limit of `limit` bytes.
     ///
     /// # Errors
-    /// As [`Signed::sign`], past `limit`.
+    /// Returns the errors of [`Signed::sign`], with `limit` in place of its limit.
     pub fn sign_within(body: T, identity: &Identity, limit: usize) -> Result<Self, BadDocument> {
         let payload = serde_json_canonicalizer::to_vec(&body).map_err(|e| BadDocument::Payload(e.to_string()))?;
         if payload.len() > limit {
@@ -216,10 +223,10 @@ impl<T: Document> Signed<T> {
         Ok(Self { envelope, signer: identity.id(), id: ContentHash::of(&payload), body, _private: PhantomData })
     }
 
-    /// Checks signature, type, size and JSON.
+    /// Opens an envelope after checking its signature, type, size and JSON.
     ///
     /// # Errors
-    /// Every [`BadDocument`].
+    /// Returns any [`BadDocument`].
     pub fn open(envelope: Envelope) -> Result<Self, BadDocument> {
         if envelope.payload_type != T::PAYLOAD_TYPE {
             let got = envelope.payload_type.chars().take(120).collect();
@@ -235,27 +242,27 @@ impl<T: Document> Signed<T> {
         Ok(Self { envelope, signer, id: ContentHash::of(&payload), body, _private: PhantomData })
     }
 
-    /// BLAKE3 of the payload bytes as signed: the document's id.
+    /// Returns the document's id: BLAKE3 of the payload bytes as signed.
     pub fn id(&self) -> ContentHash {
         self.id
     }
 
-    /// Who signed.
+    /// Returns the signer.
     pub fn signer(&self) -> PeerId {
         self.signer
     }
 
-    /// What was signed.
+    /// Returns the signed document.
     pub fn body(&self) -> &T {
         &self.body
     }
 
-    /// What was signed, by itself.
+    /// Returns the signed document without its envelope.
     pub fn into_body(self) -> T {
         self.body
     }
 
-    /// The envelope, to be sent or stored.
+    /// Returns the envelope, to be sent or stored.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }

@@ -1,4 +1,4 @@
-//! The frames of the job protocol (ALPN [`ALPN`]): one request and one reply a stream, JSON, each bounded by [`crate::limits`].
+//! Frames of the job protocol (ALPN [`ALPN`]): a request and a reply per stream, as JSON, each bounded by [`crate::limits`].
 
 use std::collections::BTreeMap;
 
@@ -9,34 +9,34 @@ use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest, manifest
 /// ALPN of the job protocol.
 pub const ALPN: &[u8] = b"tidegate/job/1";
 
-/// What a peer asks.
+/// Request of a peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Which datasets are here that this peer may see? Answered with signed manifests and policies.
+    /// List the datasets here, as far as this peer may see them. Answered with signed manifests and policies.
     Listings {
-        /// Biscuit token, base64; empty where there is none.
+        /// Biscuit token, base64, or empty.
         #[serde(default)]
         grant: String,
     },
-    /// Run a job. The attachment, if any, follows as raw bytes of the length given.
+    /// Run a job. The attachment, if any, follows as raw bytes of the given length.
     Submit {
         /// The signed job.
         job: Envelope,
         /// Biscuit token, base64.
         grant: String,
-        /// Length of the attachment that follows.
+        /// Length of the attachment.
         attachment_bytes: u64,
     },
-    /// Permission to copy a dataset's files over the blobs protocol on this connection's identity.
+    /// Ask for permission to copy a dataset's files over the blobs protocol, for the identity of this connection.
     Replicate {
         /// Id of the manifest.
         dataset: ContentHash,
         /// Biscuit token, base64.
         grant: String,
     },
-    /// Permission to copy a dataset's files as for [`Request::Replicate`], and of which pieces one of them is made: whoever has an earlier version needs
-    /// only those that are new.
+    /// Ask for permission as in [`Request::Replicate`], and for the list of a file's pieces: a peer with an earlier version needs
+    /// only the new pieces.
     Pieces {
         /// Id of the manifest.
         dataset: ContentHash,
@@ -45,77 +45,80 @@ pub enum Request {
         /// Biscuit token, base64.
         grant: String,
     },
-    /// The key that a dataset's files are named with where nobody may copy them, for who holds them: so that it sees whether those it has are the published ones.
+    /// Ask for the key to a dataset's file names where nobody may copy the files. Holders use it to check whether their files are
+    /// the published ones.
     FileKey {
         /// Id of the manifest.
         dataset: ContentHash,
         /// Biscuit token, base64: a grant of `hold`.
         grant: String,
     },
-    /// The latest version of a population as it is encrypted, and permission to copy its encrypted files: from its owner, or from who mirrors it.
+    /// Ask an owner or its mirror for the latest encrypted version of a dataset lineage, and for permission to copy its encrypted
+    /// files.
     Sealed {
-        /// The population.
+        /// Lineage.
         population: ContentHash,
         /// Biscuit token, base64.
         grant: String,
-        /// Id of the [`crate::Sealed`] that is here already: where there is no later one, permission is not asked for.
+        /// Id of the [`crate::Sealed`] already here. Without a later one, no permission is asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         known: Option<ContentHash>,
     },
-    /// The latest list of the grants that an owner revoked.
+    /// Ask for an owner's latest list of revoked grants.
     Revocations {
-        /// Whose.
+        /// Owner.
         owner: PeerId,
     },
-    /// Permission to copy a dataset's mock rows.
+    /// Ask for permission to copy a dataset's mock rows.
     Mock {
         /// Id of the manifest.
         dataset: ContentHash,
-        /// Biscuit token, base64; empty where there is none.
+        /// Biscuit token, base64, or empty.
         #[serde(default)]
         grant: String,
     },
-    /// Which listings one side has and the other lacks: a message of range-based set reconciliation.
+    /// Compare the listings of both sides: a message of range-based set reconciliation.
     Reconcile {
         /// The message (negentropy's protocol 1), base64.
         message: String,
     },
-    /// Listings by their ids, as many of them as a reply has room for.
+    /// Ask for listings by their ids. The reply has as many as fit.
     Catalogue {
         /// Ids of the listings.
         ids: Vec<ContentHash>,
     },
-    /// One file of the receipt log: `checkpoint`, `tile/…`.
+    /// Ask for a file of the receipt log: `checkpoint`, `tile/…`.
     LogFile {
         /// C2SP tlog-tiles path.
         path: String,
     },
-    /// What it takes to run a receipt's job again, for an auditor who may.
+    /// Ask for everything needed to rerun a receipt's job, as an auditor with permission.
     Replay {
         /// Log index of the receipt.
         entry: u64,
         /// Biscuit token, base64.
         grant: String,
     },
-    /// Hand over a part of a population's budget.
+    /// Hand over a part of a dataset lineage's privacy budget.
     Lease {
-        /// The version that is held: where it is not the one in force, nothing is handed over.
+        /// Version held by the delegate. Unless it is the version in force, nothing is handed over.
         dataset: ContentHash,
         /// Biscuit token, base64: a grant of `hold`.
         grant: String,
-        /// What this leaseholder calls it ([`crate::lease::is_nonce`]). An earlier lease of another name that has not come back is burnt.
+        /// Leaseholder's name for the lease ([`crate::lease::is_nonce`]). An earlier lease of another name that has not been
+        /// returned is burnt.
         nonce: String,
-        /// How much; less is handed over where less is left.
+        /// Amount asked for. Less is handed over if less is left.
         want: Cost,
     },
-    /// Take back what was not spent of a lease.
+    /// Take back the unspent part of a lease.
     Settle {
-        /// The population.
+        /// Lineage.
         population: ContentHash,
         /// The signed [`crate::Settlement`].
         settlement: Envelope,
     },
-    /// Log that the buyer has a result and its receipt.
+    /// Log the buyer's confirmation of receiving a result and its receipt.
     Countersign {
         /// The signed [`crate::Countersignature`].
         word: Envelope,
@@ -125,15 +128,15 @@ pub enum Request {
         /// The body of a C2SP tlog-witness `add-checkpoint` request.
         body: String,
     },
-    /// The last checkpoint of this origin that the witness cosigned.
+    /// Ask for the last checkpoint of this origin cosigned by the witness.
     LastCheckpoint {
-        /// The log's origin.
+        /// Origin of the log.
         origin: String,
     },
 }
 
 impl Request {
-    /// The token that came with it; empty where none did.
+    /// Returns the request's token, or an empty string.
     pub fn grant(&self) -> &str {
         match self {
             Self::Listings { grant }
@@ -157,13 +160,14 @@ impl Request {
     }
 }
 
-/// A piece of a file, cut where its content says so: where something is put in or taken out, the pieces after it stay as they were.
+/// A piece of a file, cut at boundaries determined by content. After an insertion or a removal, the pieces behind it stay as they
+/// were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Piece {
-    /// Its size in bytes; it begins where the one before it ends.
+    /// Size in bytes. A piece begins where the previous piece ends.
     pub bytes: u32,
-    /// Its BLAKE3.
+    /// BLAKE3 of the piece.
     pub hash: ContentHash,
 }
 
@@ -174,10 +178,12 @@ pub struct Published {
     pub manifest: Envelope,
     /// The signed policy.
     pub policy: Envelope,
-    /// Where another than its owner shows it: the owner's signed [`crate::Lease`].
+    /// Owner's signed [`crate::Lease`], if another peer than the owner shows the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Envelope>,
-    /// Where there is a newer version: that one's signed policy, which says whether this one answers. What both policies allow is in force then.
+    /// Signed policy of the newest version, if there is a newer one.
+    ///
+    /// It says whether this version answers, and then only what both policies allow is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Envelope>,
 }
@@ -188,33 +194,33 @@ pub struct Published {
 pub struct HandedOver {
     /// The signed [`crate::Lease`].
     pub lease: Envelope,
-    /// Who has less left than the lease's share of a buyer, and how much.
+    /// Buyers with less left than the lease's share of a buyer, and how much each has left.
     pub less: BTreeMap<Party, Cost>,
 }
 
-/// A result with all that is needed to check it offline.
+/// A result with everything needed for an offline check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// Canonical JSON of a [`crate::result::ResultDoc`], base64.
     pub result: String,
-    /// The receipt: the OUTCOME entry as logged.
+    /// Receipt: the OUTCOME entry as logged.
     pub receipt: Envelope,
     /// C2SP tlog-proof of the receipt, checkpoint included.
     pub proof: String,
-    /// What is left for this buyer after it.
+    /// Remaining budget of this buyer after the delivery.
     pub remaining: Cost,
-    /// Opens the receipt's name of the buyer, where that is a commitment.
+    /// Salt of the receipt's commitment to the buyer's name, if the name is hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buyer_salt: Option<Sha256Digest>,
-    /// The buyer's earlier job that this is the result of: it asked the same, and the policy has it answered again at no cost.
+    /// Earlier job of the buyer whose result is repeated here: the question is the same, and the policy repeats it at no cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Envelope>,
-    /// Where another than the owner answers: the owner's signed [`crate::Lease`] that it was charged to.
+    /// Owner's signed [`crate::Lease`] charged for the result, if another peer than the owner answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Envelope>,
 }
 
-/// What it takes to run a receipt's job again over the rows that it read, and to hold the sums against what the receipt commits to.
+/// Everything needed to rerun a receipt's job over the same rows, and to compare the sums with the receipt's commitment.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
@@ -222,21 +228,21 @@ pub struct Opening {
     pub job: Envelope,
     /// The receipt as logged.
     pub receipt: Envelope,
-    /// The version that it names, and the policy that was the newest's then, where that was another: whatever answers today.
+    /// Version named in the receipt, and the policy of the then newest version if different, whatever answers today.
     pub version: Published,
-    /// C2SP tlog-proof of it, checkpoint included.
+    /// C2SP tlog-proof of the receipt, checkpoint included.
     pub proof: String,
     /// Salt of the commitment.
     pub salt: Sha256Digest,
-    /// Key of the function that chooses among a unit's rows and groups, and lays units into blocks.
+    /// Key of the function that chooses among a privacy unit's rows and groups, and assigns units to blocks.
     pub prf: Sha256Digest,
-    /// Opens the receipt's name of the buyer, where that is a commitment.
+    /// Salt of the receipt's commitment to the buyer's name, if the name is hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buyer_salt: Option<Sha256Digest>,
-    /// BLAKE3 of what came with the job, which may be fetched over the blobs protocol; none where nothing came, or it is not kept.
+    /// BLAKE3 of the job's attachment, which may be fetched over the blobs protocol. `None` if nothing was attached or kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<ContentHash>,
-    /// The key that the dataset's files are named with, where nobody may copy them.
+    /// Key for the dataset's file names, if nobody may copy the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_key: Option<FileKey>,
 }
@@ -247,7 +253,7 @@ impl std::fmt::Debug for Opening {
     }
 }
 
-/// What the owner answers.
+/// Reply of the owner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
@@ -261,31 +267,31 @@ pub enum Reply {
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.
     Replicating,
-    /// A key that files are named with.
+    /// A key for file names.
     FileKey(FileKey),
     /// A file's pieces.
     Pieces(Vec<Piece>),
-    /// A signed [`crate::Sealed`]; its files may be fetched now, where that was asked for.
+    /// A signed [`crate::Sealed`]. Its files may be fetched now, if permission was asked for.
     Sealed(Box<Envelope>),
     /// A signed [`crate::Revocations`].
     Revocations(Box<Envelope>),
     /// A log file, base64.
     LogFile(String),
-    /// What was said is in the log, at this index.
+    /// The statement is in the log, at this index.
     Logged(u64),
-    /// What was asked for to run a job again.
+    /// Everything needed to rerun a job.
     Opened(Box<Opening>),
     /// A part of the budget.
     HandedOver(Box<HandedOver>),
     /// A witness's cosignature lines.
     Cosigned(String),
-    /// A witness has another size than the request says that it has: a C2SP conflict.
+    /// The witness has another tree size than the request claims: a C2SP conflict.
     Conflict {
-        /// The size of the last checkpoint that it cosigned.
+        /// Size of the last checkpoint cosigned by the witness.
         size: u64,
     },
-    /// A log's last checkpoint with the witness's cosignature, where it has one.
+    /// Last checkpoint of a log with the witness's cosignature, if there is one.
     LastCheckpoint(Option<String>),
-    /// Turned away.
+    /// The request was refused.
     Refused(Refusal),
 }

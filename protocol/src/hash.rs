@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A digest was not 64 hexadecimal characters.
+/// Error for a malformed digest: not 64 hexadecimal characters.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected 64 lower-case hexadecimal characters, got {0:?}")]
 pub struct BadDigest(String);
@@ -51,7 +51,7 @@ macro_rules! digest {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                /// Without a copy of the text.
+                /// Visitor on the borrowed text, without a copy.
                 struct Text;
 
                 impl serde::de::Visitor<'_> for Text {
@@ -87,7 +87,7 @@ impl ContentHash {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The first ten hexadecimal characters, for people.
+    /// Returns the first ten hexadecimal characters, for display.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..5])
     }

@@ -1,4 +1,4 @@
-//! A job as the buyer signs it. Its cost is a function of this document alone.
+//! A job as signed by the buyer. Its privacy cost is a function of this document alone.
 
 mod bound;
 mod key;
@@ -23,14 +23,14 @@ pub use output::{Output, Reducer};
 pub use program::{Data, Program, RowReduce};
 pub use split::{Blocks, Split};
 
-/// How a result leaves.
+/// Form in which a result is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Noised, differentially private.
     #[default]
     Dp,
-    /// Exact, for a job that the owner approved.
+    /// Exact, for a job approved by the owner.
     Reviewed,
 }
 
@@ -46,20 +46,20 @@ impl Mode {
 pub struct Job {
     /// Version of this format.
     pub version: u32,
-    /// The buyer's own id for this request, 32 hexadecimal characters. The same id is charged once and answered with the same bytes.
+    /// Buyer's own id for this request, 32 hexadecimal characters. The same id is charged once and answered with the same bytes.
     pub request: String,
     /// Id of the dataset's manifest.
     pub dataset: ContentHash,
-    /// What the buyer is ready to pay: ρ for Gaussian noise or pure ε for Laplace noise, and δ where keys are undeclared.
+    /// Cost accepted by the buyer: ρ for Gaussian noise or pure ε for Laplace noise, and δ if keys are undeclared.
     pub cost: Cost,
     /// Creation time, seconds since 1970.
     pub created: i64,
-    /// What to run.
+    /// Program to run.
     pub program: Program,
-    /// How its result leaves.
+    /// Form in which its result is released.
     #[serde(default, skip_serializing_if = "Mode::is_dp")]
     pub mode: Mode,
-    /// Parts of the price by column name, relative to one another; a column that is not named has 1.
+    /// Relative shares of the privacy cost by column name. An unlisted column has weight 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
 }
@@ -69,17 +69,19 @@ impl Document for Job {
 }
 
 impl Job {
-    /// What is asked, whenever and under whatever request id: BLAKE3 of the JSON of the policies that it is under (that of the newest version too, where an
-    /// older one is asked) and of the job without request and time. Numbers are written to the last digit, as in [`Job::bound`].
+    /// Returns the hash of the question asked, independent of time and request id.
+    ///
+    /// It is BLAKE3 of the JSON of the policies that apply (including the newest version's, if an older version is asked) and of
+    /// the job without request and time. Numbers are written to the last digit, as in [`Job::bound`].
     pub fn question(&self, policy: &ContentHash, newest: Option<&ContentHash>) -> ContentHash {
         let asked = Self { request: String::new(), created: 0, ..self.clone() };
         ContentHash::of(&serde_json::to_vec(&(policy, newest, asked)).unwrap_or_default())
     }
 
-    /// Checks everything that needs neither policy nor schema.
+    /// Checks every rule that is independent of policy and schema.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the field.
+    /// Returns a [`Refusal`] that names the field.
     pub fn check(&self) -> Result<(), Refusal> {
         let bad = |field: &str, message: String| Refusal::new(Code::BadRequest, message).at(field);
         if self.version != 1 {

@@ -1,6 +1,9 @@
-//! A lease: a part of a population's budget that its owner has handed to another node, which holds the same rows and may spend it. Signed by the owner, who has
-//! charged it in full by then; what was not spent comes back by the leaseholder's signed settlement, or never. So the same budget is in one hand at any time,
-//! whoever is cut off from whom (escrow: O'Neil 1986, doi:10.1145/7239.7265).
+//! A lease: a part of a dataset lineage's privacy budget, handed by the owner to another node, which holds the same rows and may
+//! spend it.
+//!
+//! The owner signs it after charging it in full. The unspent part comes back by the leaseholder's signed settlement, or never. So
+//! at any time the same budget
+//! is held by one party only, whatever the network partition (escrow: O'Neil 1986, doi:10.1145/7239.7265).
 
 use std::{
     collections::BTreeMap,
@@ -16,29 +19,29 @@ use crate::{
     receipt::Party,
 };
 
-/// What one lease hands over, to whom and until when.
+/// Terms of a lease: amount, leaseholder and time of expiry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
     /// Version of this format.
     pub version: u32,
-    /// The population whose budget it is a part of.
+    /// Dataset lineage whose budget the lease is a part of.
     pub population: ContentHash,
-    /// The version of the dataset that jobs may read: of an earlier or later one, none.
+    /// Dataset version readable by jobs. They may read no earlier or later version.
     pub manifest: ContentHash,
     /// The leaseholder.
     pub holder: PeerId,
-    /// What it may spend.
+    /// Maximum amount for the leaseholder.
     pub amount: Cost,
-    /// What one buyer may spend of it.
+    /// Maximum part of the amount for each buyer.
     pub per_buyer: Cost,
-    /// What the leaseholder called it when it asked, 32 hexadecimal characters: asking again with it gives the same lease.
+    /// Name of the leaseholder's request, 32 hexadecimal characters. Asking again with the same name returns the same lease.
     pub nonce: String,
-    /// Its place in the population's chain of charges.
+    /// Position in the lineage's chain of charges.
     pub sequence: u64,
-    /// When it was handed over, RFC 3339.
+    /// Time of handing over, RFC 3339.
     pub given: String,
-    /// No job begins after this, RFC 3339.
+    /// Time of expiry, RFC 3339. No job begins later.
     pub until: String,
 }
 
@@ -46,7 +49,7 @@ impl Document for Lease {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.lease.v1+json";
 }
 
-/// How a lease ended, as its leaseholder says it: nothing is spent under it from then on.
+/// Leaseholder's statement of how a lease ended. Nothing is spent under the lease from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settlement {
@@ -54,11 +57,11 @@ pub struct Settlement {
     pub version: u32,
     /// Id of the lease.
     pub lease: ContentHash,
-    /// What was spent under it.
+    /// Amount spent under the lease.
     pub spent: Cost,
-    /// Of that, by whose account.
+    /// Amount spent, by buyer.
     pub buyers: BTreeMap<Party, Cost>,
-    /// When it was closed, RFC 3339.
+    /// Time at which the lease was closed, RFC 3339.
     pub closed: String,
 }
 
@@ -66,12 +69,12 @@ impl Document for Settlement {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.settlement.v1+json";
 }
 
-/// A document of which a log has the signature alone, besides what it says.
+/// A document repeated in full by a log, with only the signature of its envelope.
 pub trait Repeated: Document + Serialize + Clone {
-    /// The envelope that `signer` signed, out of the signature (base64).
+    /// Rebuilds the envelope signed by `signer` from the signature (base64).
     ///
     /// # Errors
-    /// [`BadDocument`] where it is not that party's signature over this.
+    /// Returns [`BadDocument`] if it is not that party's signature over this document.
     fn signed(&self, signer: &PeerId, signature: &str) -> Result<Signed<Self>, BadDocument>
     where
         Self: serde::de::DeserializeOwned,
@@ -84,13 +87,13 @@ pub trait Repeated: Document + Serialize + Clone {
 impl Repeated for Lease {}
 impl Repeated for Settlement {}
 
-/// How long a lease is given for, where its owner says nothing else.
+/// Default lifetime of a lease.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Characters of a nonce.
+/// Number of characters of a nonce.
 const NONCE: usize = 32;
 
-/// Whether this can be a lease's nonce.
+/// Returns whether `text` can be a lease's nonce.
 pub fn is_nonce(text: &str) -> bool {
     text.len() == NONCE && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -100,34 +103,34 @@ fn time(text: &str) -> Option<SystemTime> {
 }
 
 impl Lease {
-    /// Whether it can be one.
+    /// Validates the lease.
     ///
     /// # Errors
-    /// Which field cannot.
+    /// Returns the name of the first bad field.
     pub fn check(&self) -> Result<(), &'static str> {
         let (given, until) = (time(&self.given).ok_or("given")?, self.until().ok_or("until")?);
         let rules = [
             (self.version == 1, "version"),
             (is_nonce(&self.nonce), "nonce"),
             (self.per_buyer.within(self.amount), "per_buyer"),
-            // An exact result is the owner's to approve.
+            // Only the owner can approve an exact result.
             (self.amount != Cost::default() && self.amount.reviewed == 0, "amount"),
             (given < until, "until"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, field)| Err(field))
     }
 
-    /// When it runs out.
+    /// Returns the time of expiry.
     pub fn until(&self) -> Option<SystemTime> {
         time(&self.until)
     }
 }
 
 impl Settlement {
-    /// Whether it can be one of `lease`.
+    /// Validates the settlement against `lease`.
     ///
     /// # Errors
-    /// Which field cannot.
+    /// Returns the name of the first bad field.
     pub fn check(&self, lease: &Lease) -> Result<(), &'static str> {
         let sum = self.buyers.values().try_fold(Cost::default(), |sum, cost| sum.plus(*cost));
         let rules = [

@@ -1,12 +1,12 @@
-//! The nouns all parties share: ids, keys, signed documents, limits and the frames of the job protocol.
+//! Types shared by all parties: ids, keys, signed documents, limits and the frames of the job protocol.
 //!
 //! # Goals
-//! - One place where each document's fields, payload type and limits are written down.
-//! - A checked thing is another type: [`dsse::Envelope`] → [`dsse::Signed`] only after its signature holds.
-//! - Anything parsed from a peer is bounded and never panics.
+//! - Each document's fields, payload type and limits are written down in one place.
+//! - Checked data has a type of its own: [`dsse::Envelope`] → [`dsse::Signed`] only after its signature is verified.
+//! - Everything parsed from a peer is bounded and never panics.
 //!
 //! # Non-goals
-//! - I/O, clocks, async. Deciding who may ask (`node`), what may leave (`gate`), where it is stored (`ledger`, `catalog`).
+//! - I/O, clocks, async. Deciding who may ask (`node`), what may be released (`gate`), where it is stored (`ledger`, `catalog`).
 //!
 //! # Path
 //! A buyer writes [`job::Job`] → [`dsse::Signed::sign`] → [`frame::Request::Submit`] → the owner opens it again with

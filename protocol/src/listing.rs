@@ -1,4 +1,4 @@
-//! A listing: what an owner tells everybody about a dataset, so that it is found. Signed, and good for a while only.
+//! A listing: an owner's public description of a dataset, for discovery. Listings are signed and expire.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,14 +18,14 @@ mod fitted;
 use crate::about::text;
 pub use crate::about::{About, BadListing};
 
-/// How long a listing is good for. Its owner signs another long before.
+/// Lifetime of a listing. Its owner signs another long before.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// A column as a listing has it.
+/// A column in a listing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedColumn {
-    /// Name, with the table's before it where there are several.
+    /// Column name, prefixed with the table's name if there are several tables.
     pub name: String,
     /// Arrow data type in arrow-rs's text form.
     pub arrow: String,
@@ -37,75 +37,75 @@ pub struct ListedColumn {
     pub hi: Option<f64>,
 }
 
-/// Where a dataset can be had, as its owner says it.
+/// Addresses at which a dataset is available, as stated by its owner.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reached {
     /// Sockets of the owner's node: `ip:port`.
     pub sockets: Vec<String>,
-    /// The relay that it can be reached over.
+    /// Relay over which the node can be reached.
     pub relay: Option<String>,
-    /// Addresses of those who hold it encrypted.
+    /// Addresses of mirrors, which hold the dataset encrypted.
     pub mirrors: Vec<String>,
-    /// Addresses of those who answer jobs over it for its owner.
+    /// Addresses of delegates, which answer jobs over the dataset for its owner.
     pub holders: Vec<String>,
 }
 
-/// What an owner tells everybody about a dataset.
+/// Owner's public description of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Version of this format.
     pub version: u32,
-    /// The dataset's name.
+    /// Name of the dataset.
     pub name: String,
-    /// In words.
+    /// Human-readable description.
     #[serde(default, skip_serializing_if = "About::is_empty")]
     pub about: About,
     /// Id of the manifest.
     pub manifest: ContentHash,
-    /// Its population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// When that version was published, RFC 3339.
+    /// Time of publication of this version, RFC 3339.
     pub published: String,
-    /// When this listing was signed, RFC 3339. A later one of the same owner and population takes its place.
+    /// Time of signing, RFC 3339. A listing replaces earlier listings of the same owner and lineage.
     pub issued: String,
-    /// Until when it is good, RFC 3339.
+    /// Time of expiry, RFC 3339.
     pub expires: String,
-    /// Whose privacy is protected: the unit's column.
+    /// Column of the privacy unit, whose privacy is protected.
     pub unit: String,
-    /// Most units there can be: public, whatever the rows are.
+    /// Maximum number of units: public, whatever the rows are.
     pub max_units: u64,
-    /// Most rows of one of them that count in a group.
+    /// Maximum number of a unit's rows counted in a group.
     pub max_rows: u32,
-    /// The columns that jobs see, as many as there is room for.
+    /// Columns visible to jobs, as many as there is room for.
     pub columns: Vec<ListedColumn>,
-    /// Engines.
+    /// Kinds of jobs.
     pub kinds: Vec<JobKind>,
-    /// The population's budget.
+    /// Privacy budget of the lineage.
     pub budget: Cost,
-    /// What one buyer may spend of it.
+    /// Maximum part of the budget for each buyer.
     pub per_buyer: Cost,
-    /// The δ at which ε is shown to people.
+    /// δ at which ε is shown to people.
     pub delta_femto: FemtoDelta,
-    /// Who may send jobs.
+    /// Access rule for sending jobs.
     pub compute: Access,
-    /// Who may copy the files.
+    /// Access rule for copying the files.
     pub replicate: Access,
-    /// Bytes of the files; where nobody may copy them, how many they have at most ([`crate::size`]).
+    /// Bytes of the files; if nobody may copy them, an upper bound ([`crate::size`]).
     pub bytes: u64,
-    /// The mock rows.
+    /// File of mock rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<DataFile>,
-    /// Where the owner's node can be reached: `ip:port`.
+    /// Sockets of the owner's node: `ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<String>,
-    /// The relay it can be reached over: `https://…`.
+    /// Relay over which the node can be reached: `https://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
-    /// Where those are who hold it encrypted, as commands take it: `did:key:…@ip:port`.
+    /// Addresses of mirrors, which hold the dataset encrypted, as commands take them: `did:key:…@ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
-    /// Who else answers jobs over it, by leases of its budget; as `mirrors`.
+    /// Addresses of delegates, which answer jobs over the dataset by leases of its budget; written as in `mirrors`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<String>,
 }
@@ -120,7 +120,7 @@ fn time(field: &'static str, text: &str) -> Result<SystemTime, BadListing> {
 }
 
 impl Listing {
-    /// Of a dataset, from now on.
+    /// Builds a listing of a dataset, valid from `now`.
     pub fn of(manifest: &Signed<Manifest>, policy: &Policy, reached: Reached, now: SystemTime) -> Self {
         let (id, manifest) = (manifest.id(), manifest.body());
         let columns = manifest.schema.iter().map(|column| {
@@ -155,17 +155,17 @@ impl Listing {
             mirrors: reached.mirrors,
             holders: reached.holders,
         };
-        // Of a wide table, what there is room for.
+        // A wide table is cut to the columns that fit.
         while serde_json::to_vec(&listing).is_ok_and(|bytes| bytes.len() > limits::LISTING_BYTES) && !listing.columns.is_empty() {
             listing.columns.truncate(listing.columns.len() / 2);
         }
         listing
     }
 
-    /// What can be shown, and is good at `now`.
+    /// Checks whether the listing can be shown and is valid at `now`.
     ///
     /// # Errors
-    /// [`BadListing`] naming the field.
+    /// Returns [`BadListing`] with the name of the bad field.
     pub fn check(&self, now: SystemTime) -> Result<(), BadListing> {
         if self.version != 1 {
             return Err(BadListing { field: "version", why: "is not known here" });
@@ -217,17 +217,17 @@ impl Listing {
         Ok(())
     }
 
-    /// When it was signed, in nanoseconds since 1970: which of two is later.
+    /// Returns the time of signing, in nanoseconds since 1970, to order listings by.
     pub fn order(&self) -> i64 {
         nanoseconds(&self.issued)
     }
 
-    /// When it ends, in nanoseconds since 1970.
+    /// Returns the time of expiry, in nanoseconds since 1970.
     pub fn ends(&self) -> i64 {
         nanoseconds(&self.expires)
     }
 
-    /// Where its owner can be reached, as commands take it; its key alone, where nothing is said.
+    /// Returns the owner's address as used in commands, or the owner's key alone if no address is listed.
     pub fn address(&self, owner: &PeerId) -> String {
         let places: Vec<_> = self.sockets.iter().chain(&self.relay).map(String::as_str).collect();
         format!("{owner}{}{}", if places.is_empty() { "" } else { "@" }, places.join(","))

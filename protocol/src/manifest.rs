@@ -1,4 +1,4 @@
-//! A dataset version: its files, its schema, its unit and its place in a population.
+//! A dataset version: its files, its schema, its privacy unit and its dataset lineage.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,38 +21,41 @@ pub use files::{BadFiles, Content, FileKey, Files, KeyedContent, KeyedFile};
 pub struct Manifest {
     /// Version of this format.
     pub version: u32,
-    /// The name the owner gave.
+    /// Name given by the owner.
     pub name: String,
-    /// What people are told of it, in words.
+    /// Human-readable description.
     #[serde(default, skip_serializing_if = "About::is_empty")]
     pub about: About,
-    /// The population: id of the lineage's first manifest draft. The budget hangs on it.
+    /// Dataset lineage: id of its first manifest draft. The privacy budget belongs to the lineage.
     pub population: ContentHash,
-    /// The manifest this one follows.
+    /// Manifest of the previous version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ContentHash>,
     /// The files.
     pub files: Files,
     /// The visible columns and the unit column.
     pub schema: Vec<ColumnType>,
-    /// Mock rows that may be shared freely.
+    /// Mock rows, which may be shared freely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<DataFile>,
     /// Id of the policy document in force at publication.
     pub policy: ContentHash,
-    /// Public key that signs grants (a key of its own).
+    /// Public key for signing grants, separate from the owner's key.
     pub grant_key: String,
-    /// Random bytes, hexadecimal: the log has the manifest's hash, also where not everybody may see it, and none is found by trying what may be in it.
+    /// Random bytes, hexadecimal.
+    ///
+    /// The log has the manifest's hash, even if not everybody may see the manifest; the salt keeps the contents from being found
+    /// by trial hashing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
-    /// When it was published, RFC 3339.
+    /// Time of publication, RFC 3339.
     pub published: String,
 }
 
-/// A fresh [`Manifest::salt`].
+/// Draws a fresh [`Manifest::salt`].
 ///
 /// # Errors
-/// When the operating system has no entropy.
+/// Returns an error if the operating system has no entropy.
 #[cfg(feature = "random")]
 pub fn salt() -> Result<String, getrandom::Error> {
     let mut salt = [0; 32];
@@ -65,24 +68,26 @@ impl Document for Manifest {
     const SHOWN: bool = true;
 }
 
-/// A manifest and a policy are no version of a dataset.
+/// Error for a manifest and a policy that do not form a valid version.
 #[derive(Debug, thiserror::Error)]
 pub enum BadVersion {
-    /// One of the two is not signed, or is of another form.
+    /// Manifest or policy is not signed, or has another form.
     #[error(transparent)]
     Document(#[from] BadDocument),
-    /// Each is another's.
+    /// The two documents have different signers, or the manifest names another policy.
     #[error("manifest and policy do not belong together")]
     Apart,
-    /// The manifest says more of its files than the policy allows, or less than it takes.
+    /// The manifest discloses more about its files than the policy allows, or less than it requires.
     #[error("manifest field {0}")]
     Files(#[from] BadFiles),
 }
 
-/// Opens a version's manifest and its policy: one party signed both, the one names the other, and files are named as the policy wants it.
+/// Opens a version's manifest and policy.
+///
+/// It checks that one party signed both, the manifest names the policy, and files are named as the policy requires.
 ///
 /// # Errors
-/// [`BadVersion`].
+/// Returns [`BadVersion`] if they are not a valid version.
 pub fn open(manifest: Envelope, policy: Envelope) -> Result<(Signed<Manifest>, Signed<Policy>), BadVersion> {
     let (manifest, policy) = (Signed::<Manifest>::open(manifest)?, Signed::<Policy>::open(policy)?);
     if manifest.signer() != policy.signer() || manifest.body().policy != policy.id() {

@@ -1,4 +1,4 @@
-//! Why a request was turned away, in words the asker can act on.
+//! Reason for refusing a request, with advice to the asker.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{limits, shown::plain};
 
-/// The kind of refusal; stable, for machines.
+/// Kind of refusal; stable, for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Code {
-    /// A document's form, signature or size is wrong. The asker's move.
+    /// A document's form, signature or size is wrong. The asker has to fix this.
     BadRequest,
     /// No grant covers this peer and action. Retrying cannot help.
     NotGranted,
-    /// The policy forbids it.
+    /// The policy forbids the request.
     Policy,
-    /// The program (SQL, component or model) is not one that can be admitted.
+    /// The program (SQL, component or model) cannot be admitted.
     Program,
-    /// The privacy budget does not cover it.
+    /// The privacy budget does not cover the request.
     Budget,
     /// The same request id was used before with another body.
     Conflict,
-    /// Nothing of that name is here, or the asker may not know.
+    /// Nothing of this name is here, or the asker may not know.
     NotFound,
-    /// It waits for the owner's approval. Ask again with the same job.
+    /// The job waits for the owner's approval. Ask again with the same job.
     Pending,
     /// Every job slot is taken. Safe to retry.
     Busy,
@@ -33,35 +33,35 @@ pub enum Code {
     Unavailable,
 }
 
-/// A refusal as it is sent: computed from schema, policy and signatures alone, never from rows.
+/// A refusal as sent: computed from schema, policy and signatures alone, never from rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
-    /// The kind.
+    /// Kind of the refusal.
     pub code: Code,
-    /// The field or construct at fault, where there is one.
+    /// Field or construct at fault, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do next.
+    /// Suggested next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
 
 impl Refusal {
-    /// A refusal of `code` saying `message`.
+    /// Builds a refusal from `code` and `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, field: None, message: message.into(), fix: None }
     }
 
-    /// Names the field or construct at fault.
+    /// Sets the field or construct at fault.
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// Says what to do next.
+    /// Sets the suggested next step.
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
@@ -69,7 +69,8 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// A peer's, for people here: on one line, without characters that change how others are shown, and not without end.
+    /// Prepares a peer's refusal for display: on a single line, without characters that change how others are shown, and of
+    /// bounded length.
     #[must_use]
     pub fn received(self) -> Self {
         let text = |text: String| match text.char_indices().nth(limits::REFUSAL_CHARS) {
@@ -80,9 +81,9 @@ impl Refusal {
     }
 }
 
-/// Text from a peer that goes into a message: bounded, and without control characters.
+/// Shortens text from a peer for use in a message: bounded, and without control characters.
 pub trait Shorten {
-    /// At most 80 characters of it.
+    /// Returns at most the first 80 characters.
     fn shorten(&self) -> String;
 }
 

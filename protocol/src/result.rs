@@ -1,22 +1,22 @@
-//! What comes back: a table of noised cells, each with the spread of its noise.
+//! Result of a job: a table of noised cells, each with the spread of its noise.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, Cost, job::Key};
 
-/// One released number.
+/// A released number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// The noised value.
     pub value: f64,
-    /// Lower end of the 95 % interval: of what the number would be without noise.
+    /// Lower end of the 95 % interval for the value without noise.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// One row: the group's key and its cells.
+/// A row: the group's key and its cells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
@@ -34,7 +34,7 @@ pub struct ResultDoc {
     pub version: u32,
     /// Id of the job document.
     pub job: ContentHash,
-    /// What was charged.
+    /// Charged cost.
     pub cost: Cost,
     /// Names of the key columns.
     pub keys: Vec<String>,
@@ -42,13 +42,16 @@ pub struct ResultDoc {
     pub columns: Vec<String>,
     /// Rows, in key order.
     pub rows: Vec<Row>,
-    /// Declared groups of an exact result that the owner's rules keep back.
+    /// Declared groups of an exact result withheld by the owner's rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<Vec<Key>>,
-    /// All groups that did not appear, added up, where the policy allows it.
+    /// Sum over all groups that did not appear, if allowed by the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remainder: Option<Vec<Cell>>,
-    /// Groups that passed their threshold and had no room in a reply, or no time for their noise in the slot: those with the smallest noisy number of units.
+    /// Number of groups above their threshold for which there was no room in a reply, or no time for noise before the slot's
+    /// deadline.
+    ///
+    /// They are the ones with the smallest noisy number of units.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
 }

@@ -1,7 +1,7 @@
-//! Which grants an owner has revoked, for those who hold its encrypted files or answer jobs for it: signed, numbered, and good for a while only.
+//! List of an owner's revoked grants, for mirrors and delegates: signed, numbered, and valid for a limited time.
 //!
-//! The list's number and digest are of all that the owner's log revokes: so two lists of one number that differ show an owner who tells one mirror
-//! another thing than the next, and a list that leaves a revocation out does not fit the log.
+//! The list's number and digest cover everything that the owner's log revokes. So two differing lists of one number are evidence
+//! of an owner who tells mirrors different things, and a list that omits a revocation does not match the log.
 
 use std::{
     collections::BTreeSet,
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, dsse::Document, limits};
 
-/// How long a list is good for, where its owner says nothing else.
+/// Default lifetime of a list.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Longest that one may be good for.
+/// Maximum lifetime of a list.
 pub const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
-/// Characters of a revoked block's name.
+/// Number of characters of a revoked block's name.
 const NAME: usize = 32;
 
-/// A list.
+/// A revocation list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocations {
     /// Version of this format.
     pub version: u32,
-    /// How many revocation ids the owner's log has revoked in all.
+    /// Number of revocation ids revoked in all by the owner's log.
     pub number: u64,
-    /// Which ones ([`digest`]).
+    /// Digest of all revoked ids ([`digest`]).
     pub digest: ContentHash,
-    /// Of those, by [`name`], each that is not over by itself.
+    /// Revoked ids by [`name`], without ids of expired grants.
     pub revoked: BTreeSet<String>,
-    /// When it was signed, RFC 3339.
+    /// Time of signing, RFC 3339.
     pub issued: String,
-    /// Until when it is good, RFC 3339: whoever has no later one lets nobody have anything from then on.
+    /// Time of expiry, RFC 3339. A node without a later list serves nobody from then on.
     pub expires: String,
 }
 
@@ -41,35 +41,35 @@ impl Document for Revocations {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.revocations.v1+json";
 }
 
-/// Why nothing may be had by a grant.
+/// Reason why a grant is not honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotGood {
-    /// One of its blocks was revoked.
+    /// A block of the grant was revoked.
     #[error("the owner has revoked this grant")]
     Revoked,
-    /// Nobody here knows whether it was.
+    /// The list is out of date, so whether the grant was revoked is unknown.
     #[error("the owner's list of revoked grants is not fresh here: whether this one still holds is not known")]
     Stale,
 }
 
-/// How a list has the block of this revocation id.
+/// Returns the name in a list of the block with this revocation id.
 pub fn name(id: &str) -> String {
     let mut name = ContentHash::of(id.as_bytes()).to_string();
     name.truncate(NAME);
     name
 }
 
-/// How a list has a version that was retired: as a revocation id like any other.
+/// Returns the revocation id of a retired version, which is listed like any other.
 pub fn of_version(manifest: &ContentHash) -> String {
     format!("version {manifest}")
 }
 
-/// How a list has a dataset that was retired as a whole.
+/// Returns the revocation id of a dataset retired as a whole.
 pub fn of_population(population: &ContentHash) -> String {
     format!("population {population}")
 }
 
-/// BLAKE3 of revocation ids in their order, each followed by a newline.
+/// Hashes revocation ids in order with BLAKE3, each followed by a newline.
 pub fn digest<'a>(ids: impl Iterator<Item = &'a str>) -> ContentHash {
     let mut hasher = blake3::Hasher::new();
     for id in ids {
@@ -79,7 +79,7 @@ pub fn digest<'a>(ids: impl Iterator<Item = &'a str>) -> ContentHash {
 }
 
 impl Revocations {
-    /// Of all ids that the log revokes, of which those that `matters` are listed.
+    /// Builds a list from all ids revoked by the log. Only ids accepted by `matters` are listed.
     pub fn of(ids: &BTreeSet<String>, matters: impl Fn(&str) -> bool, now: SystemTime, lifetime: Duration) -> Self {
         let text = |time: SystemTime| jiff::Timestamp::try_from(time).map(|t| t.to_string()).unwrap_or_default();
         Self {
@@ -92,10 +92,10 @@ impl Revocations {
         }
     }
 
-    /// Whether it can be a list at `now`.
+    /// Validates the list at `now`.
     ///
     /// # Errors
-    /// Which field cannot.
+    /// Returns the name of the first bad field.
     pub fn check(&self, now: SystemTime) -> Result<(), &'static str> {
         if self.version != 1 {
             return Err("version");
@@ -109,10 +109,10 @@ impl Revocations {
         lasts.filter(|lasts| *lasts <= LONGEST).map(|_| ()).ok_or("expires")
     }
 
-    /// Whether something may be had at `now` by a grant whose blocks have these revocation ids.
+    /// Checks whether a grant whose blocks have these revocation ids is honoured at `now`.
     ///
     /// # Errors
-    /// [`NotGood`].
+    /// Returns [`NotGood`] if it is revoked or the list has expired.
     pub fn good(&self, ids: &[String], now: SystemTime) -> Result<(), NotGood> {
         if ids.iter().any(|id| self.revoked.contains(&name(id))) {
             return Err(NotGood::Revoked);
@@ -123,7 +123,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Which of two is later: by what it knows, then by when it was signed.
+    /// Returns the sort key of lists, from earlier to later: number of revocations, then time of signing.
     pub fn order(&self) -> (u64, Option<SystemTime>) {
         (self.number, time(&self.issued))
     }

@@ -1,4 +1,6 @@
-//! A dataset version as mirrors hold it: which encrypted files it is made of. It tells a mirror their number and sizes, and nothing of what is in them.
+//! A dataset version as held by mirrors: a list of encrypted files.
+//!
+//! It tells a mirror their number and sizes, and nothing of their content.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,27 +10,27 @@ use crate::{ContentHash, dsse::Document, limits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedFile {
-    /// BLAKE3 of what is encrypted, as mirrors hold it.
+    /// BLAKE3 of the encrypted bytes, as mirrors hold them.
     pub hash: ContentHash,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// A dataset version, encrypted (<https://age-encryption.org/v1>) to its population's key.
+/// A dataset version, encrypted (<https://age-encryption.org/v1>) to the key of its lineage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sealed {
     /// Version of this format.
     pub version: u32,
-    /// The population.
+    /// Dataset lineage.
     pub population: ContentHash,
     /// Id of the manifest.
     pub manifest: ContentHash,
-    /// Public key that signs grants: what a mirror checks them by.
+    /// Public key with which a mirror verifies grants.
     pub grant_key: String,
-    /// When it was encrypted, RFC 3339. The latest of a population counts.
+    /// Time of encryption, RFC 3339. The latest of a lineage counts.
     pub issued: String,
-    /// What is in the encrypted files: signed manifest and policy, themselves encrypted ([`crate::frame::Published`], JSON).
+    /// Index of the encrypted files: signed manifest and policy, themselves encrypted ([`crate::frame::Published`], JSON).
     pub index: SealedFile,
     /// The manifest's files, in its order.
     pub files: Vec<SealedFile>,
@@ -39,10 +41,10 @@ impl Document for Sealed {
 }
 
 impl Sealed {
-    /// Whether it is of a form that is known here.
+    /// Validates the document.
     ///
     /// # Errors
-    /// Which field is not.
+    /// Returns the name of the first bad field.
     pub fn check(&self) -> Result<(), &'static str> {
         if self.version != 1 {
             return Err("version");
@@ -56,12 +58,12 @@ impl Sealed {
         self.issued.parse::<jiff::Timestamp>().map(|_| ()).map_err(|_| "issued")
     }
 
-    /// When it was encrypted, in nanoseconds since 1970: which of two is later.
+    /// Returns the time of encryption, in nanoseconds since 1970, to order documents by.
     pub fn order(&self) -> i128 {
         self.issued.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_nanosecond).unwrap_or_default()
     }
 
-    /// Every file, the index first.
+    /// Iterates over every file, the index first.
     pub fn all(&self) -> impl Iterator<Item = &SealedFile> {
         std::iter::once(&self.index).chain(&self.files)
     }

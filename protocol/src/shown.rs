@@ -1,38 +1,42 @@
-//! Texts of others' as they may be shown: no character of theirs moves, hides or repaints what stands around it on a terminal or in a log.
+//! Safe display of texts from others: no character moves, hides or repaints its surroundings on a terminal or in a log.
 
 use std::borrow::Cow;
 
-/// What stands for a character that is not shown.
+/// Replacement for a hidden character.
 const HIDDEN: char = '\u{FFFD}';
 
-/// Whether a character does something to those around it: controls (Unicode's general category Cc: escapes and line breaks among them), line and paragraph
-/// separators, and marks of direction (Unicode Standard Annex 9).
+/// Returns whether a character affects those around it.
+///
+/// These are controls (Unicode's general category Cc, including escapes and line breaks), line and paragraph separators, and
+/// marks of direction (Unicode Standard Annex 9).
 pub fn repaints(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether all of a text may be shown as it is.
+/// Returns whether all of a text may be shown unchanged.
 pub fn is_plain(text: &str) -> bool {
     !text.chars().any(repaints)
 }
 
-/// A text on one line, with a mark in the place of each character that [`repaints`].
+/// Puts a text on a single line, with a mark in place of each character that [`repaints`].
 pub fn plain(text: &str) -> Cow<'_, str> {
     if is_plain(text) { text.into() } else { text.chars().map(|c| if repaints(c) { HIDDEN } else { c }).collect() }
 }
 
-/// Most characters of a line that are shown before what is pointed at, and from it on.
+/// Maximum number of characters of a line shown on each side of the caret's position.
 const BESIDE: usize = 60;
 
-/// A line of a text, and under it a caret at a column; both are counted from 1, columns in characters. `None` where the text has no such place.
+/// Renders a line of a text with a caret under a column.
+///
+/// Both are counted from 1, columns in characters. `None` if the text has no such place.
 pub fn pointed(text: &str, line: usize, column: usize) -> Option<String> {
     let shown = text.split('\n').nth(line.checked_sub(1)?)?;
     let chars: Vec<char> = shown.trim_end_matches('\r').chars().collect();
     let at = column.checked_sub(1).filter(|at| *at <= chars.len())?;
     let (from, to) = (at.saturating_sub(BESIDE), chars.len().min(at + BESIDE));
     let cut = |there: bool| if there { "…" } else { "" };
-    // What would move what stands after it is one mark; so is a tab.
+    // A repainting character would shift everything after it, so it becomes one mark; a tab becomes one space.
     let line_of: String = chars[from..to].iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
     let number = line.to_string();
     let (margin, before) = (" ".repeat(number.len()), cut(from > 0));
@@ -40,7 +44,7 @@ pub fn pointed(text: &str, line: usize, column: usize) -> Option<String> {
     Some(format!("{number} | {before}{}{}\n{margin} | {caret}^", plain(&line_of), cut(to < chars.len())))
 }
 
-/// Whether every text in a JSON value, keys among them, may be shown as it is.
+/// Returns whether every text in a JSON value, including keys, may be shown unchanged.
 pub(crate) fn is_plain_json(value: &serde_json::Value) -> bool {
     use serde_json::Value;
     match value {

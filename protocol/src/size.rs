@@ -1,32 +1,36 @@
-//! Sizes as outsiders may see them: padded by a secret part and rounded up to a public step, since an exact size is a number about the rows without noise.
+//! Public form of sizes: padded by a secret part and rounded up to a public step, since an exact size is a number about the rows
+//! without noise.
 
-/// Smallest size that a manifest names, in bytes.
+/// Minimum size named in a manifest, in bytes.
 pub const NAMED: u64 = 1 << 20;
-/// Smallest size that an encrypted file is padded to, in bytes: one of age's chunks.
+/// Minimum padded size of an encrypted file, in bytes: a chunk of age.
 pub const SEALED: u64 = 64 << 10;
 
-/// Steps between a power of two and the next.
+/// Number of steps between a power of two and the next.
 const STEPS: u64 = 8;
 
-/// The smallest step that is no less than `bytes`: `least`, or a power of two of it and as many eighths more as it takes.
+/// Rounds `bytes` up to the next step: `least`, or a power of two of `least` plus the smallest sufficient number of eighths.
 fn step(bytes: u64, least: u64) -> u64 {
     if bytes <= least {
         return least;
     }
-    // The greatest power of two times `least` below it, `least` being one itself.
+    // The greatest power of two below `bytes`; `least` is a power of two too.
     let power = 1 << (bytes - 1).ilog2();
     bytes.checked_next_multiple_of((power / STEPS).max(1)).unwrap_or(u64::MAX)
 }
 
-/// Whether [`public`] can have given this size.
+/// Returns whether [`public`] can have returned this size.
 pub fn is_public(bytes: u64, least: u64) -> bool {
     step(bytes, least) == bytes
 }
 
-/// A size that may be seen instead of `bytes`: no less than it, and at most about a quarter more, or `least` (a power of two) and an eighth of that.
+/// Returns a size to show instead of `bytes`.
 ///
-/// Up to an eighth of the size is added, as much as `secret`, drawn evenly from all numbers of 64 bits, says, before it is rounded up to a step: so there
-/// is no size at which one byte more is seen for certain. `d` bytes more are seen with a probability of no more than about 20·d/max(`bytes`, `least`).
+/// It is no less than `bytes`, and at most about a quarter more, or `least` (a power of two) and an eighth of that.
+///
+/// Before rounding up to a step, it adds up to an eighth of the size, as `secret` says, which is drawn uniformly from all 64-bit
+/// numbers. So there is no size at which one more byte is seen for certain. `d` more bytes are seen with a probability of no more
+/// than about 20·d/max(`bytes`, `least`).
 pub fn public(bytes: u64, least: u64, secret: u64) -> u64 {
     let most = bytes.max(least) / STEPS;
     let added = (u128::from(secret) * u128::from(most)) >> 64;

@@ -2,10 +2,10 @@
 
 use dashu::rational::RBig;
 
-/// An exact fraction of a finite float.
+/// Converts a finite float to an exact fraction.
 ///
 /// # Panics
-/// On NaN and infinities.
+/// Panics on NaN and infinities.
 #[expect(clippy::expect_used, reason = "a reference says at once what it was not made for")]
 pub fn exact(value: f64) -> RBig {
     RBig::try_from(value).expect("finite")

@@ -1,8 +1,9 @@
-//! A second account of the gate: slow, obvious and exact, and written without its code.
+//! Reference implementation of the gate: slow, obvious and exact, and written without its code.
 //!
-//! It says from the definitions what one unit adds to each integer that is noised ([`Measure::contribution`]), how far a unit or block can move them at worst
-//! ([`Measure::moves`], by trying every extreme), what noise of some scale then costs ([`Price`]), and what a result looks like ([`Measure::cells`]). All
-//! of it in integers and fractions without an end. `tests/compare.rs` holds the gate against it on plans, bounds, weights, prices and values at random.
+//! From the definitions it computes the contribution of one unit to each integer that is noised ([`Measure::contribution`]), how
+//! far a unit or block can move them at worst ([`Measure::moves`], by trying every extreme), the privacy cost of noise of some
+//! scale ([`Price`]), and the shape of a result ([`Measure::cells`]). It uses only integers and exact fractions.
+//! `tests/compare.rs` compares the gate with it on random plans, bounds, weights, prices and values.
 
 use dashu::{
     base::{Abs, UnsignedAbs},
@@ -18,7 +19,7 @@ pub use exact::exact;
 pub use moves::Moves;
 pub use price::Price;
 
-/// What is released in a column.
+/// Aggregate released in a column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
     /// Number of units.
@@ -27,33 +28,33 @@ pub enum Measure {
     Count,
     /// Sum of a value between two bounds.
     Sum(f64, f64),
-    /// Its mean.
+    /// Mean of such a value.
     Mean(f64, f64),
-    /// Its variance.
+    /// Variance of such a value.
     Variance(f64, f64),
-    /// Covariance of two values between bounds; with the sums that a correlation needs beside, where that is wanted.
+    /// Covariance of two values between bounds; if the flag is set, with the additional sums of a correlation.
     Covariance((f64, f64), (f64, f64), bool),
-    /// Counts of rows in so many bins; a row names its bin.
+    /// Counts of rows in this number of bins. A row names its bin.
     Bins(usize),
-    /// A tree of counts over so many leaves, of so many children a node; a row names its leaf.
+    /// Tree of counts: number of leaves, and number of children per node. A row names its leaf.
     Tree(usize, usize),
-    /// Sum of vectors of so many numbers, none longer than a norm.
+    /// Sum of vectors of this length, none with a larger norm than given.
     Vector(usize, f64),
 }
 
-/// What a unit is, and how much of it counts.
+/// Neighbouring relation, and how much of a unit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame {
-    /// A unit may come or go; at most so many of its rows count in one group.
+    /// A unit may be added or removed. At most this number of its rows count per group.
     Unit(u32),
-    /// One unit is in so many blocks, each of which may change to any other.
+    /// A unit is in this number of blocks, each of which may change to any other.
     Blocks(u32),
 }
 
-/// Integers that share a noise: what a row, a unit or all of them add to each.
+/// Integers with a common noise: the contributions of a row, of a unit or of all units.
 pub type Part = Vec<IBig>;
 
-/// Smallest power of two that is no less than `bound`, over 2^20.
+/// Returns the smallest power of two that is no less than `bound`, divided by 2^20.
 pub fn step(bound: &RBig) -> RBig {
     let (two, mut power) = (RBig::from(2), RBig::ONE);
     while &power < bound {
@@ -65,7 +66,7 @@ pub fn step(bound: &RBig) -> RBig {
     power / RBig::from(1 << 20)
 }
 
-/// The nearest integer, halves to even.
+/// Rounds to the nearest integer, halves to even.
 pub fn round(value: &RBig) -> IBig {
     let below = value.floor();
     let rest = value - RBig::from(below.clone());
@@ -74,7 +75,7 @@ pub fn round(value: &RBig) -> IBig {
     if rest > half || rest == half && odd { below + IBig::ONE } else { below }
 }
 
-/// A number between bounds, on a grid.
+/// Grid for a number between bounds.
 struct Lane {
     step: RBig,
     lo: IBig,
@@ -96,18 +97,19 @@ impl Lane {
     }
 }
 
-/// The middle of two bounds and half their distance, each to the nearest float: those are what a job's numbers are taken less, and between.
+/// Returns the middle of two bounds and half their distance, each rounded to the nearest float. A job subtracts the first and
+/// clips to the second.
 fn middle_and_half(lo: f64, hi: f64) -> (RBig, RBig) {
     let (lo, hi, two) = (exact(lo), exact(hi), RBig::from(2));
     (nearest(&((&lo + &hi) / &two)), nearest(&((hi - lo) / two)))
 }
 
-/// The nearest float.
+/// Rounds to the nearest float.
 fn nearest(value: &RBig) -> RBig {
     exact(value.to_f64().value())
 }
 
-/// A float between bounds, as a fraction.
+/// Clamps a float to bounds, as a fraction.
 fn clamped(value: f64, lo: f64, hi: f64) -> RBig {
     exact(if value < lo {
         lo
@@ -119,7 +121,7 @@ fn clamped(value: f64, lo: f64, hi: f64) -> RBig {
 }
 
 impl Measure {
-    /// Values of a row.
+    /// Returns the number of values in a row.
     pub fn values(&self) -> usize {
         match self {
             Self::Units | Self::Count => 0,
@@ -129,7 +131,7 @@ impl Measure {
         }
     }
 
-    /// Whether its bounds are taken.
+    /// Returns whether its bounds are accepted.
     pub fn accepts(&self, frame: Frame) -> bool {
         let taken = |lo: f64, hi: f64| {
             let largest = lo.abs().max(hi.abs());
@@ -139,7 +141,7 @@ impl Measure {
         let finite = |lo: f64, hi: f64| lo.is_finite() && hi.is_finite() && taken(lo, hi);
         match self {
             Self::Units | Self::Count => matches!(frame, Frame::Unit(_)),
-            // Between blocks a sum moves from one end to the other, which must not be the same integer.
+            // Between blocks a sum moves from one bound to the other, and the two must be different integers.
             Self::Sum(lo, hi) => {
                 finite(*lo, *hi) && (matches!(frame, Frame::Unit(_)) || self.lanes().iter().all(|lane| lane.lo < lane.hi))
             }
@@ -150,7 +152,7 @@ impl Measure {
         }
     }
 
-    /// The summed numbers before the count of rows, of measures that are made of such.
+    /// Returns the lanes of summed numbers before the count of rows, if the measure has any.
     fn lanes(&self) -> Vec<Lane> {
         let two = RBig::from(2);
         match self {
@@ -172,7 +174,7 @@ impl Measure {
         }
     }
 
-    /// Width of a step of each part, in the column's unit.
+    /// Returns the step width of each part, in the column's unit.
     pub fn steps(&self, frame: Frame) -> Vec<RBig> {
         let mut steps: Vec<RBig> = self.lanes().into_iter().map(|lane| lane.step).collect();
         match self {
@@ -185,7 +187,7 @@ impl Measure {
         steps
     }
 
-    /// What one row adds to each part, before any clip of a unit's rows together. A row with NaN adds nothing.
+    /// Returns the contribution of one row to each part, before a unit's rows are clipped together. A row with NaN adds nothing.
     fn row(&self, row: &[f64], frame: Frame) -> Vec<Part> {
         let counted = |mut parts: Vec<Part>| {
             if matches!(frame, Frame::Unit(_)) {
@@ -238,7 +240,7 @@ impl Measure {
         }
     }
 
-    /// Clip range of a part that is a sum.
+    /// Returns the clip range of a part, if summed.
     fn clip(&self, part: usize, frame: Frame) -> Option<(IBig, IBig)> {
         let (lo, hi) = match (self, self.lanes().get(part)) {
             (Self::Bins(_) | Self::Tree(..) | Self::Vector(..), _) => return None,
@@ -253,10 +255,10 @@ impl Measure {
         })
     }
 
-    /// What a unit, or block, with these rows adds to each part.
+    /// Returns the contribution of a unit or block with these rows to each part.
     pub fn contribution(&self, rows: &[Vec<f64>], frame: Frame) -> Vec<Part> {
         let most = if let Frame::Unit(most) = frame { most as usize } else { 1 };
-        // Of what is counted in bins the first rows count; sums are clipped as a whole.
+        // In bins only the first rows count; sums are clipped as a whole.
         let binned = matches!(self, Self::Bins(_) | Self::Tree(..));
         let counted = |row: &&Vec<f64>| !binned || !row[0].is_nan();
         let rows = rows.iter().filter(counted).take(if binned { most } else { usize::MAX });
@@ -267,12 +269,12 @@ impl Measure {
                 all.iter_mut().zip(one).for_each(|(all, one)| *all += one);
             }
         }
-        // Of a unit with more rows than count a mean is that of all its rows, and weighs as much as those that do.
+        // If a unit has more rows than count, its mean is over all its rows, with the weight of the rows that count.
         let per_row = matches!(self, Self::Mean(..) | Self::Variance(..) | Self::Covariance(..));
         if let (true, Frame::Unit(most), Some((rows, sums))) = (per_row, frame, parts.split_last_mut())
             && rows[0] > IBig::from(most)
         {
-            // Toward zero.
+            // Rounded toward zero.
             sums.iter_mut().flatten().for_each(|sum| *sum = sum.clone() * IBig::from(most) / &rows[0]);
         }
         for (i, part) in parts.iter_mut().enumerate() {
@@ -283,7 +285,7 @@ impl Measure {
         parts
     }
 
-    /// Rows at the ends and in the middle of what is allowed: what is convex in each value is largest at one of them.
+    /// Returns rows at the bounds and in the middle. A function that is convex in each value is largest at one of them.
     fn extremes(&self) -> Vec<Vec<f64>> {
         let points = |lo: f64, hi: f64| [lo, f64::midpoint(lo, hi), hi];
         match self {
@@ -297,11 +299,12 @@ impl Measure {
         }
     }
 
-    /// How far each part moves at worst: where a unit with any rows comes or goes, or each of its blocks changes to any other.
+    /// Returns how far each part moves at worst: when a unit with any rows is added or removed, or each of its blocks changes to
+    /// any other.
     pub fn moves(&self, frame: Frame) -> Vec<Moves> {
         let unit = |row: &Vec<f64>| {
             let rows = if let Frame::Unit(most) = frame { most } else { 1 };
-            // So many rows alike, without adding them up one by one.
+            // Multiplies one row instead of adding equal rows one by one.
             let one = self.contribution(std::slice::from_ref(row), Frame::Unit(1));
             let one = if matches!(frame, Frame::Unit(_)) { one } else { self.contribution(std::slice::from_ref(row), frame) };
             let times = IBig::from(if *self == Self::Units { 1 } else { rows });
@@ -313,7 +316,7 @@ impl Measure {
         let mut see = |i: usize, move_: Vec<IBig>| {
             let square: IBig = move_.iter().map(|m| m * m).sum();
             let taxicab: IBig = move_.iter().map(|m| m.clone().abs()).sum();
-            // No vector of that length has a longer way along its axes (Cauchy and Schwarz).
+            // No vector of that length has a larger taxicab length (Cauchy and Schwarz).
             let spread = if let Self::Vector(len, _) = self { ceil_root(&square * IBig::from(*len)) } else { taxicab };
             worst[i].square = worst[i].square.clone().max(square.unsigned_abs());
             worst[i].taxicab = worst[i].taxicab.clone().max(spread.unsigned_abs());
@@ -331,7 +334,7 @@ impl Measure {
         worst
     }
 
-    /// How many cells a row of the result has for it; `asked` is the number of quantiles, classes or bins of a score that were asked for.
+    /// Returns the number of cells in a result row. `asked` is the requested number of quantiles, classes or bins of a score.
     pub fn cells(&self, asked: usize) -> usize {
         match self {
             Self::Bins(bins) => *bins,
@@ -342,7 +345,7 @@ impl Measure {
     }
 }
 
-/// The least integer whose square is no less.
+/// Returns the smallest integer whose square is no less than `square`.
 fn ceil_root(square: IBig) -> IBig {
     let square = square.unsigned_abs();
     let root = dashu::base::SquareRoot::sqrt(&square);

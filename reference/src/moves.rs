@@ -1,12 +1,12 @@
-//! How far sums move between neighbouring datasets.
+//! Movement of sums between neighbouring datasets.
 
 use dashu::integer::UBig;
 
-/// How far a part moves between neighbours, at worst.
+/// Worst-case movement of a part between neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moves {
     /// Square of the Euclidean length.
     pub square: UBig,
-    /// All moves added up.
+    /// Sum of all moves.
     pub taxicab: UBig,
 }

@@ -1,10 +1,10 @@
-//! What noise costs, how far it strays and how often it goes far.
+//! Privacy cost of noise, its standard deviation and its tail probabilities.
 
 use dashu::rational::RBig;
 
 use crate::{Moves, exact};
 
-/// What a draw is paid in.
+/// Privacy-loss measure in which a draw is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Price {
     /// ρ of zero-concentrated differential privacy: Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6).
@@ -14,7 +14,7 @@ pub enum Price {
 }
 
 impl Price {
-    /// What noise of this scale, in steps, costs on a part that moves so far.
+    /// Returns the privacy cost of noise of this scale, in steps, on a part with these moves.
     pub fn of(self, moves: &Moves, scale: f64) -> RBig {
         let scale = exact(scale);
         match self {
@@ -23,7 +23,7 @@ impl Price {
         }
     }
 
-    /// The probability that noise of this scale is at least `m`, to about 1e-12 of itself: by adding it up.
+    /// Returns the probability that noise of this scale is at least `m`, by summation, with a relative error of about 1e-12.
     pub fn tail(self, scale: f64, m: i64) -> f64 {
         match self {
             // Σ_{k ≥ m} e^(−k/b) · (1 − e^(−1/b))/(1 + e^(−1/b)) is a geometric series.
@@ -37,7 +37,7 @@ impl Price {
         }
     }
 
-    /// The standard deviation of noise of this scale, in steps, to about 1e-12 of itself: by adding up.
+    /// Returns the standard deviation of noise of this scale, in steps, by summation, with a relative error of about 1e-12.
     pub fn deviation(self, scale: f64) -> f64 {
         let mass = |k: i64| match self {
             Self::Epsilon => (-(k as f64) / scale).exp(),

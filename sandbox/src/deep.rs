@@ -1,14 +1,16 @@
-//! Stacks for what recurses over an expression: planning, and evaluation.
+//! Stacks for recursion over expressions, in planning and evaluation.
 //!
-//! A query may have hundreds of operators, each within the last, and threads of a runtime have two mebibytes.
+//! A query may nest hundreds of operators, while a runtime's threads have two mebibytes of stack.
 
-/// Bytes of stack that planning has.
+/// Stack size for planning, in bytes.
 const PLANNING: usize = 64 << 20;
 
-/// Bytes of stack of a thread that evaluates expressions over rows, all of which count in a worker's memory. What is built without optimisation takes several times as much.
+/// Stack size, in bytes, of threads evaluating expressions over rows.
+///
+/// All of it counts towards a worker's memory. Unoptimised builds need several times as much.
 pub(crate) const EVALUATING: usize = if cfg!(debug_assertions) { 64 << 20 } else { 8 << 20 };
 
-/// Runs `work` on a stack that is long enough for any query.
+/// Runs `work` on a stack long enough for any query.
 pub fn deep<T>(work: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(PLANNING / 2, PLANNING, work)
 }

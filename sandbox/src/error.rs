@@ -1,19 +1,19 @@
-//! What a run hands on, and why one fails.
+//! Output sink and error of a run.
 
-/// Takes the sums of some groups; none comes twice. Its error ends the run.
+/// Receiver of the sums of groups, of which none comes twice. Its error ends the run.
 pub type Sink<'a> = dyn FnMut(Vec<tidegate_gate::GroupSums>) -> Result<(), RunError> + 'a;
 
-/// The run failed after admission. Details are for the owner's log alone.
+/// Error of a run after admission. Its details are for the owner's log only.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The data could not be read, or is not what was published.
+    /// The data could not be read, or differs from the published data.
     #[error("data: {0}")]
     Data(String),
-    /// The engine failed: a bug of ours, or a broken file.
+    /// The engine failed, because of a bug of ours or a broken file.
     #[error("engine: {0}")]
     Engine(String),
-    /// Rows of one unit were not neighbours: counting would be unbounded.
+    /// The rows of a unit were not contiguous, so counting would be unbounded.
     #[error("the rows are not ordered by unit")]
     Unordered,
 }

@@ -1,4 +1,4 @@
-//! The two steps of a job in the sandbox: admit and run.
+//! The two steps of a job in the sandbox: admission and run.
 
 use std::{collections::BTreeSet, fs::File, sync::Arc};
 
@@ -16,19 +16,19 @@ use tidegate_protocol::{
 
 use crate::{Extent, RunError, Sink, onnx, sql, units, wasm};
 
-/// What comes with the job.
+/// Attachment of a job: its program and optional data.
 #[derive(Debug, Clone)]
 pub struct Attachment {
     program: Sent,
     data: Arc<Vec<u8>>,
 }
 
-/// The program, as it comes.
+/// Program as sent.
 #[derive(Debug, Clone)]
 pub enum Sent {
-    /// The bytes that the job names by their hash: a component, a model, public tables.
+    /// Bytes named by hash in the job: a component, a model or public tables.
     Bytes(Arc<Vec<u8>>),
-    /// The code of the component that the job names by its hash.
+    /// Compiled code of the component named by hash in the job.
     Code(wasm::Code),
 }
 
@@ -51,23 +51,23 @@ impl From<Sent> for Attachment {
 }
 
 impl Attachment {
-    /// With bytes beside the program.
+    /// Adds data beside the program.
     #[must_use]
     pub fn with_data(self, data: Vec<u8>) -> Self {
         Self { data: Arc::new(data), ..self }
     }
 
-    /// The program.
+    /// Returns the program.
     pub fn program(&self) -> &Sent {
         &self.program
     }
 
-    /// The bytes beside it.
+    /// Returns the data beside the program.
     pub fn data(&self) -> &Arc<Vec<u8>> {
         &self.data
     }
 
-    /// The bytes that the job names; nothing where there is only code.
+    /// Returns the bytes named by the job, or nothing if only compiled code was sent.
     pub fn bytes(&self) -> &[u8] {
         match &self.program {
             Sent::Bytes(bytes) => bytes,
@@ -76,32 +76,32 @@ impl Attachment {
     }
 }
 
-/// What rehearsal on mock rows shows and production never does.
+/// Output of a rehearsal on mock rows, which production never shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Rehearsal {
-    /// The guest's log lines and traps, in order.
+    /// Log lines and traps of the guest, in order.
     pub lines: Vec<String>,
-    /// What its calls took of their fuel.
+    /// Fuel used by its calls.
     pub fuel: Option<Fuel>,
 }
 
-/// Fuel of some calls.
+/// Fuel use over some calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fuel {
-    /// What a call may take.
+    /// Fuel limit of a call.
     pub limit: u64,
-    /// How many calls there were.
+    /// Number of calls.
     pub calls: u64,
-    /// The least that one took.
+    /// Least fuel used by a call.
     pub least: u64,
-    /// The mean.
+    /// Mean fuel per call.
     pub mean: u64,
-    /// The most.
+    /// Most fuel used by a call.
     pub most: u64,
 }
 
 impl Rehearsal {
-    /// A call took so much of its fuel.
+    /// Records a call's use of `fuel` out of `limit`.
     pub(crate) fn took(&mut self, fuel: u64, limit: u64) {
         let seen = self.fuel.get_or_insert(Fuel { limit, calls: 0, least: u64::MAX, mean: 0, most: 0 });
         (seen.least, seen.most) = (seen.least.min(fuel), seen.most.max(fuel));
@@ -111,7 +111,7 @@ impl Rehearsal {
     }
 }
 
-/// An admitted job. Comes only out of [`admit()`].
+/// Admitted job, obtainable only from [`admit()`].
 #[derive(Debug)]
 pub struct Admitted {
     plan: Plan,
@@ -126,12 +126,12 @@ enum Engine {
 }
 
 impl Admitted {
-    /// What it releases, in public numbers.
+    /// Returns the release plan, in public numbers.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// What a runner has to load, where the program is a model or has one: its bytes, and what must be known of it beside them.
+    /// Returns the bytes and spec of the model to load, if the program is or has a model.
     pub fn loads(&self) -> Option<(&[u8], &onnx::Spec)> {
         match &self.engine {
             Engine::Sql(_) => None,
@@ -140,7 +140,7 @@ impl Admitted {
         }
     }
 
-    /// Names of the rows' columns that it reads, the unit's among them: of every row.
+    /// Returns the names of the columns read from every row, including the unit's.
     pub fn reads(&self) -> BTreeSet<String> {
         let selects = match &self.engine {
             Engine::Sql(query) => query.selects(),
@@ -150,12 +150,12 @@ impl Admitted {
         units::reads(&selects)
     }
 
-    /// The model, where the program is one.
+    /// Returns the model, if the program is a model.
     pub fn model(&self) -> Option<&onnx::Model> {
         if let Engine::Onnx(model) = &self.engine { Some(model) } else { None }
     }
 
-    /// What a query computes from released numbers, where that is more than naming them.
+    /// Returns the query's expressions over released numbers, if there are any beyond plain names.
     pub fn view(&self) -> Option<&sql::View> {
         match &self.engine {
             Engine::Sql(query) => query.view.as_ref(),
@@ -163,7 +163,7 @@ impl Admitted {
         }
     }
 
-    /// Declared keys in the columns' own types; empty for other key modes.
+    /// Returns the declared keys in the columns' own types; empty for other key modes.
     pub fn declared(&self) -> &[Vec<Key>] {
         match &self.engine {
             Engine::Sql(query) => query.declared.as_deref().unwrap_or_default(),
@@ -172,18 +172,18 @@ impl Admitted {
     }
 }
 
-/// Checks a job against schema and policy alone; no row is read.
+/// Checks a job against schema and policy alone, without reading rows.
 ///
 /// # Errors
-/// A [`Refusal`] naming the construct and the fix.
+/// Returns a [`Refusal`] naming the construct and the fix.
 pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<Attachment>) -> Result<Admitted, Refusal> {
     admit_at(job, policy, schema, attachment, Place::Cpu)
 }
 
-/// [`admit`] for where its model runs: on a GPU more rows go together.
+/// Acts as [`admit`] for the place where the model runs: on a GPU, more rows are batched together.
 ///
 /// # Errors
-/// As [`admit`].
+/// As for [`admit`].
 pub fn admit_at(
     job: &Job,
     policy: &Policy,
@@ -250,7 +250,7 @@ pub fn admit_at(
     Ok(Admitted { plan, engine })
 }
 
-/// Gives the columns the weights that the job names: by the names that they are released under, or by those that a query's output has for them.
+/// Sets the column weights given by the job, by released name or by a query's output alias.
 fn weigh(shape: &mut Shape, job: &Job, aliases: &[(String, usize)]) -> Result<(), Refusal> {
     let mut weighed = std::collections::BTreeSet::new();
     for (name, weight) in &job.weights {
@@ -276,7 +276,7 @@ fn weigh(shape: &mut Shape, job: &Job, aliases: &[(String, usize)]) -> Result<()
     Ok(())
 }
 
-/// The gate's shape for a contribution vector.
+/// Builds the gate's shape for a contribution vector.
 pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
     let columns = outputs
         .iter()
@@ -298,24 +298,25 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
     Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: split.blocks() }
 }
 
-/// What a run may use beside the data.
+/// Resources available to a run beside the data.
 #[derive(Default)]
 pub struct Help<'a> {
-    /// Runs the model of a job that has one.
+    /// Runner for the job's model, if any.
     pub inference: Option<Arc<dyn onnx::Inference>>,
-    /// Collects what the author may see, on mock rows only.
+    /// Collector for output shown to the author, on mock rows only.
     pub rehearsal: Option<&'a mut Rehearsal>,
-    /// Takes groups that do not fit in memory.
+    /// Storage for groups too large for memory.
     pub spill: Option<&'a sql::Spill>,
-    /// Groups of fewer units are of no use to the gate.
+    /// Minimum number of units in a group; smaller groups are of no use to the gate.
     pub least_units: i64,
 }
 
-/// Runs an admitted job over the dataset's files (Parquet, ordered by unit) and hands its sums to `sink`, some groups at a time. `prf` places units and
-/// chooses groups.
+/// Runs an admitted job over the dataset's files (Parquet, ordered by unit) and passes its sums to `sink`, some groups at a time.
+///
+/// `prf` places units and chooses groups.
 ///
 /// # Errors
-/// [`RunError`]: for the owner's log; the buyer gets noise over nothing.
+/// Returns a [`RunError`] for the owner's log; the buyer gets noise over no data.
 pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, sink: &mut Sink<'_>) -> Result<(), RunError> {
     match &job.engine {
         Engine::Sql(query) => {
@@ -326,11 +327,13 @@ pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, 
     }
 }
 
-/// [`run_into`] over a piece of the rows, or of the blocks. What `sink` is handed are the piece's sums: a group may come of other pieces too. Groups whose keys were not declared go to the
-/// file of `help` instead, and [`add_up`] hands them on once all pieces were run.
+/// Runs a job over a piece of the rows or blocks, as [`run_into`] does over all.
+///
+/// `sink` gets the sums of this piece only; other pieces may contribute to the same group. Groups whose keys were not declared go
+/// to the file of `help` instead, and [`add_up`] passes them on once all pieces have run.
 ///
 /// # Errors
-/// As [`run_into`]; then what is in the file beyond what was there before counts for nothing.
+/// As for [`run_into`]; whatever this call added to the file is then void.
 pub fn run_piece(
     job: &Admitted,
     extent: Extent<'_>,
@@ -345,10 +348,12 @@ pub fn run_piece(
     }
 }
 
-/// Reads the rows of a program as a run over blocks does, and does nothing with them: whoever's rows cannot even be read is found apart from blocks, all of which read them.
+/// Reads a program's rows as a run over blocks does, and discards them.
+///
+/// Since every block reads all rows, this is how units whose rows cannot even be read are found.
 ///
 /// # Errors
-/// As [`run_into`].
+/// As for [`run_into`].
 pub fn read_piece(job: &Admitted, extent: Extent<'_>) -> Result<(), RunError> {
     match &job.engine {
         Engine::Sql(_) => Err(RunError::Engine("a query is called for no blocks".into())),
@@ -357,10 +362,10 @@ pub fn read_piece(job: &Admitted, extent: Extent<'_>) -> Result<(), RunError> {
     }
 }
 
-/// Hands on the groups that pieces wrote down, each once.
+/// Passes on the groups written by pieces, each once.
 ///
 /// # Errors
-/// [`RunError`].
+/// Returns a [`RunError`] on failure.
 pub fn add_up(
     job: &Admitted,
     written: &[sql::Written],
@@ -385,10 +390,10 @@ fn run_program(job: &Admitted, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>
     }
 }
 
-/// [`run_into`] with all groups held in memory.
+/// Acts as [`run_into`], with all groups held in memory.
 ///
 /// # Errors
-/// As [`run_into`].
+/// As for [`run_into`].
 pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
     let mut sums = Sums::default();
     run_into(job, files, prf, help, &mut |groups| {

@@ -1,17 +1,17 @@
-//! Runs one job against one dataset and hands the gate what it contributed.
+//! Runs a job against a dataset and passes its contributions to the gate.
 //!
 //! # Goals
 //! - A job reaches its input rows and its contribution, nothing else.
-//! - Admission needs schema and policy alone; after it no row can cause an error.
-//! - One pass over rows ordered by unit, small state.
+//! - Admission needs only schema and policy; after it no row can cause an error.
+//! - One pass over rows ordered by privacy unit, with little state.
 //!
 //! # Non-goals
-//! - Deciding who may ask (`node`), what may leave (`gate`), or moving bytes (`exchange`). Process walls (`lockdown`).
+//! - Deciding who may ask (`node`), what may leave (`gate`), or moving bytes (`exchange`). Process confinement (`lockdown`).
 //!
 //! # Path
 //! [`admit()`] (schema and policy → [`Admitted`]) → [`run()`] (rows → [`tidegate_gate::Sums`]).
 
-// Compiled code is taken up in one place: wasm/code.rs.
+// Compiled code is loaded in one place: wasm/code.rs.
 #![deny(unsafe_code)]
 
 pub mod onnx;

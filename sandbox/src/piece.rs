@@ -1,52 +1,53 @@
-//! What a run is over: all of a dataset, or a piece.
+//! Extent of a run: a whole dataset or a piece.
 //!
-//! A piece is some units' rows, or some blocks, and all that a unit or block comes to is in one of them: sums of pieces add up to the sums of all. Who runs a job piece by piece
-//! finds which unit a worker dies of (`node/src/worker/pieces.rs`).
+//! A piece consists of some privacy units' rows or of some blocks. Everything that a unit or block contributes is in one piece,
+//! so the sums of the pieces add up to the sums of the whole. Running a job piece by piece finds the unit that a worker dies of
+//! (`node/src/worker/pieces.rs`).
 
 use std::{fs::File, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-/// A piece of a job.
+/// Piece of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Piece {
-    /// Units' rows, by their numbers in all files one after the other: from the first of a unit up to the first of another.
+    /// Rows of whole units, numbered across all files in order.
     Rows {
-        /// The first.
+        /// First row.
         from: u64,
-        /// The first that is not in it.
+        /// First row after the piece.
         to: u64,
     },
-    /// Blocks, by their numbers.
+    /// Blocks, by number.
     Blocks {
-        /// The first.
+        /// First block.
         from: u32,
-        /// The first that is not in it.
+        /// First block after the piece.
         to: u32,
     },
 }
 
-/// A dataset's files, ordered by unit, or a [`Piece`] of them.
+/// Files of a dataset, ordered by unit, or a [`Piece`] of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent<'a> {
     pub(crate) files: &'a [File],
     pub(crate) piece: Option<Piece>,
-    /// Rows that are passed over, in order.
+    /// Rows to skip, in order.
     pub(crate) without: &'a [Range<u64>],
 }
 
 impl<'a> Extent<'a> {
-    /// A piece of these files.
+    /// Returns a piece of these files, or all of them.
     pub fn of(files: &'a [File], piece: Option<Piece>) -> Self {
         Self { files, piece, without: &[] }
     }
 
-    /// All but these rows, which come in order.
+    /// Leaves out the given rows, which must be in order.
     pub fn without(self, rows: &'a [Range<u64>]) -> Self {
         Self { without: rows, ..self }
     }
 
-    /// Which of all files' rows.
+    /// Returns the range of rows among all files' rows.
     pub(crate) fn rows(&self) -> Range<u64> {
         match self.piece {
             Some(Piece::Rows { from, to }) => from..to,
@@ -54,7 +55,7 @@ impl<'a> Extent<'a> {
         }
     }
 
-    /// Which of so many blocks.
+    /// Returns the range of blocks, out of `all`.
     pub(crate) fn blocks(&self, all: u32) -> Range<u32> {
         match self.piece {
             Some(Piece::Blocks { from, to }) => from.min(all)..to.min(all),

@@ -1,44 +1,48 @@
-//! A keyed function of a unit alone: who sees what it says of some learns nothing of the others.
+//! Keyed function of a privacy unit alone: seeing its values for some units reveals nothing about the others.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
-/// Longest message in bytes that is hashed at one go.
+/// Maximum length, in bytes, of a message hashed in a single call.
 const SHORT: usize = 64;
 
-/// 2^64 over the golden ratio, made odd.
+/// 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SipHash-2-4 (Aumasson and Bernstein 2012), quick on what is short.
+/// SipHash-2-4 (Aumasson and Bernstein 2012), which is fast on short messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Prf {
     hasher: SipHasher24,
-    /// Where the line begins on which whole numbers are spread.
+    /// Offset of the sequence for spreading whole numbers.
     start: u64,
 }
 
 impl Prf {
-    /// For one use of the key, named by `what`.
+    /// Derives the function for a use of the key, named by `what`.
     pub(crate) fn new(key: &[u8; 32], what: &str) -> Self {
         let of_use = blake3::keyed_hash(key, what.as_bytes());
         let word = |i: usize| of_use.as_bytes()[8 * i..][..8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Self { hasher: SipHasher24::new_with_keys(word(0), word(1)), start: word(2) }
     }
 
-    /// A place for `unit`, below `of`: of many units nearly as many at each. Whole numbers go by multiples of the golden ratio (Knuth, TAOCP 3, 6.4: Fibonacci hashing), which
-    /// lays those that follow one another as evenly as can be; any other name is hashed.
+    /// Returns a place below `of` for `unit`.
+    ///
+    /// Many units spread nearly evenly over the places. Whole numbers are multiplied by the golden ratio (Knuth, TAOCP 3, 6.4:
+    /// Fibonacci hashing), which spaces consecutive ones as evenly as possible; any other name is hashed.
     pub(crate) fn place(&self, of: u32, unit: &[u8]) -> u32 {
         let Ok(number) = unit.try_into().map(u64::from_le_bytes) else { return self.below(of, unit, 0) };
         let on_line = number.wrapping_mul(GOLDEN).wrapping_add(self.start);
         ((u128::from(on_line) * u128::from(of)) >> 64) as u32
     }
 
-    /// A number for `unit` and `also`, below `of`: 64 bits against at most 2^20, so the bias is below 2^-44.
+    /// Returns a number below `of` for `unit` and `also`.
+    ///
+    /// It reduces 64 bits to at most 2^20, so the bias is below 2^-44.
     pub(crate) fn below(&self, of: u32, unit: &[u8], also: u32) -> u32 {
         let mut whole = [0; SHORT];
         let number = match whole.get_mut(..unit.len() + 4) {
-            // The same, with nothing kept between.
+            // Same result, without hasher state in between.
             Some(whole) => {
                 whole[..unit.len()].copy_from_slice(unit);
                 whole[unit.len()..].copy_from_slice(&also.to_le_bytes());

@@ -1,9 +1,9 @@
-//! A growing tree's root from its leaves, in memory that grows with the number of its levels.
+//! Root of a growing tree from its leaves, in memory proportional to the number of its levels.
 
 use serde::{Deserialize, Serialize};
 use tlog_tiles::{EMPTY_HASH, Hash, node_hash, record_hash};
 
-/// The roots of the perfect subtrees that a tree of `size` entries is made of (RFC 9162, section 2.1.1), largest first.
+/// Roots of the perfect subtrees of a tree of `size` entries (RFC 9162, section 2.1.1), largest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Frontier {
     size: u64,
@@ -12,7 +12,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// Entries so far.
+    /// Returns the number of entries so far.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -25,7 +25,7 @@ impl Frontier {
     /// Adds an entry by its leaf hash.
     pub fn push_hash(&mut self, leaf: Hash) {
         let mut hash = leaf;
-        // Two subtrees of one size are one of the next: as in adding one to a binary number.
+        // Two subtrees of equal size merge into one of the next size, like a carry in binary addition.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.subtrees.pop() {
                 hash = node_hash(left, hash);
@@ -35,14 +35,14 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// The RFC 6962 root.
+    /// Returns the RFC 6962 root.
     pub fn root(&self) -> Hash {
         let mut subtrees = self.subtrees.iter().rev();
         let Some(smallest) = subtrees.next() else { return EMPTY_HASH };
         subtrees.fold(*smallest, |right, left| node_hash(*left, right))
     }
 
-    /// Whether it has as many subtrees as a tree of its size has: one that was read from a file might not.
+    /// Returns whether the number of subtrees fits the size; a frontier read from a file might not fit.
     pub fn is_whole(&self) -> bool {
         self.subtrees.len() == self.size.count_ones() as usize
     }

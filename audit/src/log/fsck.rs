@@ -1,4 +1,4 @@
-//! Every file of a log looked at: entries, tiles of hashes at every level, the checkpoint, and what else lies beside them.
+//! Full check of a log's files: entries, tiles of hashes at every level, the checkpoint, and any other files beside them.
 
 use std::{
     cell::RefCell,
@@ -11,38 +11,39 @@ use tlog_tiles::{Hash, node_hash, record_hash};
 use super::{Fetch, Frontier, Reader, path, read::part_or_whole};
 use crate::note::{BadNote, Verifier};
 
-/// What was looked at, and what is wrong.
+/// Result of a full check.
 #[derive(Debug, Default, Serialize)]
 pub struct Fsck {
     /// Entries under the checkpoint.
     pub entries: u64,
-    /// Tiles of hashes that were compared.
+    /// Number of compared tiles of hashes.
     pub tiles: u64,
-    /// What is wrong; empty when the log is whole.
+    /// Problems found; empty if the log is intact.
     pub findings: Vec<String>,
-    /// Files that nothing under the checkpoint says anything of.
+    /// Files not covered by the checkpoint.
     pub not_looked_at: Vec<String>,
 }
 
-/// A tile that is being filled, at each level.
+/// Tile being filled, at each level.
 #[derive(Default)]
 struct Level {
     n: u64,
     hashes: Vec<Hash>,
 }
 
-/// Reads the whole log and holds each tile against the entries.
+/// Reads the whole log and compares each tile with the entries.
 ///
 /// # Errors
-/// [`BadNote`] where there is no checkpoint of `log` to go by.
+/// Returns [`BadNote`] if there is no checkpoint of `log` to go by.
 pub fn fsck(log: &Verifier, fetch: Fetch<'_>) -> Result<Fsck, BadNote> {
     fsck_of(log, BTreeSet::new(), fetch)
 }
 
-/// As [`fsck`], of a folder that has these files: those too that a log of this size could do without, such as the parts that a full tile took the place of.
+/// Checks like [`fsck`] a folder with these files, including files a log of this size could do without, such as parts replaced by
+/// a full tile.
 ///
 /// # Errors
-/// As [`fsck`].
+/// As for [`fsck`].
 pub fn fsck_of(log: &Verifier, files: BTreeSet<String>, fetch: Fetch<'_>) -> Result<Fsck, BadNote> {
     let reader = Reader::open(log, fetch)?;
     let (size, mut levels) = (reader.checkpoint.size, vec![Level::default()]);
@@ -77,23 +78,24 @@ pub fn fsck_of(log: &Verifier, files: BTreeSet<String>, fetch: Fetch<'_>) -> Res
     Ok(report)
 }
 
-/// An entry as a bundle has it: two bytes of length before it.
+/// Frames an entry as in a bundle: preceded by two bytes of length.
 fn framed(entry: &[u8]) -> Vec<u8> {
     let length = u16::try_from(entry.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes()[..], entry].concat()
 }
 
-/// Files that are looked at, one after another.
+/// State of checking the files, one after another.
 struct Looking<'a, 'b> {
-    /// Those that are there and were not looked at yet.
+    /// Existing files not checked yet.
     files: BTreeSet<String>,
     fetch: &'a RefCell<Fetch<'b>>,
     report: Fsck,
 }
 
 impl Looking<'_, '_> {
-    /// Holds a tile or bundle of these parts, and each that has the first of them alone, against what is there. One with all of them is `needed`, where nobody has
-    /// read it otherwise.
+    /// Compares a tile or bundle made of these parts, and each partial tile with only the first of them, with the stored files.
+    ///
+    /// With `needed`, the file with all parts must exist; otherwise somebody else has read it.
     fn hold(&mut self, name: impl Fn(u64) -> String, parts: &[&[u8]], needed: bool) {
         let (last, mut expected) = (name(parts.len() as u64), Vec::new());
         for (width, part) in (1u64..).zip(parts) {
@@ -136,7 +138,7 @@ fn push(levels: &mut Vec<Level>, height: usize, hash: Hash, full: &mut impl FnMu
     }
 }
 
-/// The root over a full tile.
+/// Computes the root over a full tile.
 fn root_of(hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {

@@ -1,7 +1,8 @@
-//! The receipt log as others see it: C2SP tlog-tiles on disk (<https://c2sp.org/tlog-tiles>), which any static web server can serve.
+//! The receipt log as others see it: C2SP tlog-tiles on disk (<https://c2sp.org/tlog-tiles>), which any static web server can
+//! serve.
 //!
-//! [`path`] says where what lies, [`read`](mod@read) verifies it entry by entry in bounded memory, [`fsck`] looks at every file,
-//! [`frontier`] hashes the tree, [`prefix`] holds two of its heads against each other.
+//! [`path`] names the files, [`read`](mod@read) verifies the log entry by entry in bounded memory, [`fsck`] checks every file,
+//! [`frontier`] hashes the tree, [`prefix`] compares two of its heads.
 
 pub mod frontier;
 pub mod fsck;

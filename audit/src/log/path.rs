@@ -1,13 +1,13 @@
 //! Names of files in a log's folder.
 
-/// C2SP tiles hold 2^8 hashes.
+/// Binary logarithm of the number of hashes in a C2SP tile: 2^8.
 pub const TILE_HEIGHT: u8 = 8;
-/// Hashes in a full tile, and entries in a full bundle.
+/// Number of hashes in a full tile, and of entries in a full bundle.
 pub const WIDTH: u64 = 1 << TILE_HEIGHT;
-/// Longest path of a tree of 2^63 entries, and then some.
+/// Maximum length of a path: enough for a tree of 2^63 entries.
 const PATH_BYTES: usize = 128;
 
-/// `n` as C2SP writes tile numbers: groups of three digits, all but the last with an `x`.
+/// Formats `n` as a C2SP tile number: groups of three digits, all but the last with an `x`.
 fn number(mut n: u64) -> String {
     let mut text = format!("{:03}", n % 1000);
     while n >= 1000 {
@@ -17,12 +17,12 @@ fn number(mut n: u64) -> String {
     text
 }
 
-/// Of a tile of hashes at `level`.
+/// Returns the path of a tile of hashes at `level`.
 pub fn tile(level: u8, n: u64, width: u64) -> String {
     named(&level.to_string(), n, width)
 }
 
-/// Of a bundle of entries.
+/// Returns the path of a bundle of entries.
 pub fn bundle(n: u64, width: u64) -> String {
     named("entries", n, width)
 }
@@ -32,24 +32,24 @@ fn named(level: &str, n: u64, width: u64) -> String {
     format!("tile/{level}/{}{partial}", number(n))
 }
 
-/// The full tile or bundle of which `path` is a part, which stands in once it is there: parts may be deleted then.
+/// Returns the path of the full tile or bundle if `path` is a part: the full file replaces its parts, which may then be deleted.
 pub fn whole(path: &str) -> Option<&str> {
     path.rsplit_once(".p/").map(|(whole, _)| whole)
 }
 
-/// Tiles of hashes of a log of `size` entries, level by level, without its bundles.
+/// Lists the tiles of hashes of a log of `size` entries, level by level, without its bundles.
 pub fn tiles(size: u64) -> impl Iterator<Item = String> {
     let hashes = move |level: u32| size.checked_shr(u32::from(TILE_HEIGHT) * level).unwrap_or(0);
     let levels = (0u8..).map(move |level| (level, hashes(level.into()))).take_while(|(_, hashes)| *hashes > 0);
     levels.flat_map(|(level, hashes)| (0..hashes.div_ceil(WIDTH)).map(move |n| tile(level, n, WIDTH.min(hashes - n * WIDTH))))
 }
 
-/// Bundles of the entries of a log of `size`.
+/// Lists the bundles of entries of a log of `size` entries.
 pub fn bundles(size: u64) -> impl Iterator<Item = String> {
     (0..size.div_ceil(WIDTH)).map(move |n| bundle(n, WIDTH.min(size - n * WIDTH)))
 }
 
-/// Whether `path` is one that a log can have: `checkpoint`, or a tile in C2SP's one spelling of it. Nothing else is ever opened.
+/// Returns whether `path` can be a file of a log: `checkpoint`, or a tile in C2SP's only spelling. Nothing else is ever opened.
 pub fn is_log_path(path: &str) -> bool {
     if path == "checkpoint" {
         return true;

@@ -1,4 +1,4 @@
-//! Two tree heads of one log held against each other: one goes on from the other, or the log was forked.
+//! Comparison of two tree heads of the same log: either the later extends the earlier, or the log was forked.
 
 use std::cell::RefCell;
 
@@ -7,19 +7,20 @@ use tlog_tiles::{Hash, Tile, TileHashReader, TileReader, TreeProof, check_tree};
 use super::{Fetch, path, read::part_or_whole};
 use crate::note::{BadNote, Checkpoint};
 
-/// How a later checkpoint stands to an earlier one.
+/// Relation of a later checkpoint to an earlier one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prefix {
-    /// The later one goes on from the earlier.
+    /// The later checkpoint extends the earlier.
     Holds,
-    /// The later one's first entries hash to this root, by the proof, which is another than the earlier one's: the log was forked.
+    /// The proof shows that the later checkpoint's first entries hash to this root, which differs from the earlier root: the log
+    /// was forked.
     Forked(Hash),
 }
 
-/// Checks that `new` goes on from `old` by an RFC 6962 consistency proof (section 2.1.2).
+/// Checks whether `new` extends `old` by an RFC 6962 consistency proof (section 2.1.2).
 ///
 /// # Errors
-/// [`BadNote`] where sizes or proof do not fit: which says nothing of the log, since a proof may come from anybody.
+/// Returns [`BadNote`] if sizes or proof do not fit. This says nothing about the log, since a proof may come from anybody.
 pub fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &TreeProof) -> Result<(), BadNote> {
     let fails =
         || BadNote(format!("the proof does not lead from the checkpoint of {} entries to that of {}", old.size, new.size));
@@ -32,19 +33,22 @@ pub fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &TreeProof) -> Resu
     check_tree(proof, new.size, new.root, old.size, old.root).map_err(|_| fails())
 }
 
-/// As [`consistent`], where it is known what the first `old.size` entries under `new` hash to: then a fork can be told from a proof that does not hold.
+/// Checks like [`consistent`], given the root of the first `old.size` entries under `new`.
+///
+/// With that root, a fork can be told from a proof that does not hold.
 ///
 /// # Errors
-/// [`BadNote`] where `prefix` is not the root of `new`'s first entries by this proof.
+/// Returns [`BadNote`] if `prefix` is not the root of `new`'s first entries by this proof.
 pub fn compare(old: &Checkpoint, new: &Checkpoint, prefix: Hash, proof: &TreeProof) -> Result<Prefix, BadNote> {
     consistent(&Checkpoint { root: prefix, ..old.clone() }, new, proof)?;
     Ok(if prefix == old.root || old.size == 0 { Prefix::Holds } else { Prefix::Forked(prefix) })
 }
 
-/// What the first `size` entries of the log under `head` hash to, and the proof of it, from the log's tiles: every tile is held against the head.
+/// Computes the root of the first `size` entries of the log under `head`, and its proof, from the log's tiles: every tile is
+/// checked against the head.
 ///
 /// # Errors
-/// [`BadNote`] where a tile is missing or does not fit.
+/// Returns [`BadNote`] if a tile is missing or does not fit.
 pub fn prefix(head: &Checkpoint, size: u64, fetch: Fetch<'_>) -> Result<(Hash, TreeProof), BadNote> {
     if size == 0 || size > head.size {
         return Err(BadNote(format!("a log of {} entries has no first {size}", head.size)));
@@ -58,7 +62,7 @@ pub fn prefix(head: &Checkpoint, size: u64, fetch: Fetch<'_>) -> Result<(Hash, T
     Ok((root, proof))
 }
 
-/// Tiles by C2SP's names.
+/// Tiles by their C2SP names.
 struct Tiles<'a>(RefCell<Fetch<'a>>);
 
 impl TileReader for Tiles<'_> {

@@ -1,4 +1,4 @@
-//! A log read and verified, a bundle at a time: whatever its length, memory holds one bundle.
+//! Reading and verifying a log, a bundle at a time: whatever the log's length, memory holds a single bundle.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use tlog_tiles::Hash;
 use super::{Frontier, path};
 use crate::note::{BadNote, Checkpoint, Note, Verifier, checkpoint};
 
-/// Gives the bytes at a path of the log.
+/// Callback to read the bytes at a path of the log.
 pub type Fetch<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, BadNote>;
 
-/// Most bytes of one file of a log: a full bundle of the longest entries.
+/// Maximum size in bytes of a log's file: a full bundle of the longest entries.
 pub const FILE_BYTES: usize = path::WIDTH as usize * (limits::ENTRY_BYTES + 2);
 
-/// A log that is being read, under one checkpoint.
+/// Reader of a log under a checkpoint.
 #[derive(Debug, Clone)]
 pub struct Reader {
     /// The signed tree head.
     pub checkpoint: Checkpoint,
-    /// Its note, for the cosignatures on it.
+    /// Note of the checkpoint, for the cosignatures on it.
     pub note: Note,
 }
 
@@ -27,19 +27,22 @@ impl Reader {
     /// Reads the checkpoint of `log`.
     ///
     /// # Errors
-    /// [`BadNote`] naming what is wrong with it.
+    /// Returns [`BadNote`] naming the problem with the checkpoint.
     pub fn open(log: &Verifier, fetch: Fetch<'_>) -> Result<Self, BadNote> {
         let text = String::from_utf8(fetch("checkpoint")?).map_err(|_| BadNote("the checkpoint is not UTF-8".into()))?;
         let note = Note::parse(&text)?;
         Ok(Self { checkpoint: checkpoint::open(&note, log)?, note })
     }
 
-    /// Hands the entries from the frontier's end to the checkpoint's size to `bundle`, in order: the first one's index, up to 256, and the frontier after them. At the end, they
-    /// and what the frontier had before hash to the checkpoint's root; what was handed out before an error is of no worth. On the way the log has the
-    /// root of each of `heads` when it has its size.
+    /// Hands the entries from the frontier's end to the checkpoint's size to `bundle`, in order.
+    ///
+    /// Each call gets the index of its first entry, up to 256 entries, and the frontier after them. At the end, these entries and
+    /// the frontier's earlier ones hash to the checkpoint's root; entries handed out before an error are worthless. On the way,
+    /// the log must have the root of each of `heads` at that head's size.
     ///
     /// # Errors
-    /// [`BadNote`] naming the file or entry that is wrong; also where the log is shorter than the frontier, or does not go on from it, or from a head.
+    /// Returns [`BadNote`] naming the bad file or entry; also if the log is shorter than the frontier, or does not extend it, or
+    /// a head.
     pub fn each(
         &self,
         frontier: &mut Frontier,
@@ -84,7 +87,7 @@ impl Reader {
 /// Reads all of `log`, entry by entry.
 ///
 /// # Errors
-/// [`BadNote`], also of `entry`'s own; what was handed out before is of no worth then.
+/// Returns [`BadNote`] if the log does not verify or `entry` fails; entries handed out before it are worthless.
 pub fn scan(
     log: &Verifier,
     fetch: Fetch<'_>,
@@ -97,10 +100,10 @@ pub fn scan(
     Ok(reader)
 }
 
-/// A file of the log, and its name: a part of a tile, or the whole one where the part was deleted since.
+/// Reads a file of the log and returns its name too: a part of a tile, or the whole tile if the part was deleted since.
 ///
 /// # Errors
-/// [`BadNote`] of the part, where neither is there.
+/// Returns [`BadNote`] for the part, if neither exists.
 pub fn part_or_whole(part: &str, fetch: Fetch<'_>) -> Result<(String, Vec<u8>), BadNote> {
     match (fetch(part), path::whole(part)) {
         (Err(e), Some(whole)) => Ok((whole.to_owned(), fetch(whole).map_err(|_| e)?)),
@@ -108,7 +111,8 @@ pub fn part_or_whole(part: &str, fetch: Fetch<'_>) -> Result<(String, Vec<u8>), 
     }
 }
 
-/// The first `width` entries of bundle `n`: of the partial bundle, or of the full one where the partial one was deleted since.
+/// Reads the first `width` entries of bundle `n` from the partial bundle, or from the full one if the partial one was deleted
+/// since.
 fn entries(n: u64, width: u64, fetch: Fetch<'_>) -> Result<Vec<Vec<u8>>, BadNote> {
     let part = path::bundle(n, width);
     let (path, bytes) = part_or_whole(&part, fetch)?;

@@ -6,10 +6,10 @@ use tlog_tiles::Hash;
 
 use super::{BadNote, Kind, Note, NoteSignature, Verifier, bad};
 
-/// A tree head that was signed by the log's key.
+/// Tree head signed by the log's key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// The log's name.
+    /// Name of the log.
     pub origin: String,
     /// Number of entries.
     pub size: u64,
@@ -18,10 +18,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a note's text. Whether anybody signed it is not looked at.
+    /// Parses a note's text, without checking any signature.
     ///
     /// # Errors
-    /// [`BadNote`].
+    /// Returns [`BadNote`] if the checkpoint is malformed.
     pub fn of_text(text: &str) -> Result<Self, BadNote> {
         let parsed = tlog_tiles::Checkpoint::from_bytes(text.as_bytes());
         let parsed = parsed.map_err(|_| BadNote("the checkpoint is malformed".into()))?;
@@ -37,18 +37,18 @@ pub fn sign_checkpoint(owner: &Identity, size: u64, root: &Hash) -> String {
     Note { text, signatures: vec![signature] }.to_text()
 }
 
-/// Checks that `note` is a checkpoint of `owner`'s log, signed by it. Signatures of others (cosignatures) are passed over.
+/// Checks whether `note` is a checkpoint of `owner`'s log, signed by it. Signatures of others (cosignatures) are skipped.
 ///
 /// # Errors
-/// [`BadNote`] naming the part that is wrong.
+/// Returns [`BadNote`] naming the bad part.
 pub fn open_checkpoint(note: &str, owner: &PeerId) -> Result<Checkpoint, BadNote> {
     open(&Note::parse(note)?, &Verifier::log(owner))
 }
 
-/// As [`open_checkpoint`], of any log.
+/// Opens a checkpoint like [`open_checkpoint`], for any log.
 ///
 /// # Errors
-/// [`BadNote`] naming the part that is wrong.
+/// Returns [`BadNote`] naming the bad part.
 pub fn open(note: &Note, log: &Verifier) -> Result<Checkpoint, BadNote> {
     let id = log.id();
     let is_theirs = |s: &&NoteSignature| log.kind == Kind::Log && s.name == log.name && s.id == id;

@@ -1,4 +1,4 @@
-//! Cosignatures of witnesses (<https://c2sp.org/tlog-cosignature>), and how many of whom a checkpoint needs.
+//! Cosignatures of witnesses (<https://c2sp.org/tlog-cosignature>), and the quorum needed for a checkpoint.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,10 +6,10 @@ use tidegate_protocol::{Identity, limits};
 
 use super::{BadNote, Kind, Note, NoteSignature, Verifier, bad};
 
-/// Bytes of a cosignature after its key id: seconds since 1970, big-endian, and the ed25519 signature.
+/// Length of a cosignature after its key id: seconds since 1970, big-endian, and the ed25519 signature.
 const BYTES: usize = 8 + 64;
 
-/// What is signed: the header, the time, and the whole text of the checkpoint.
+/// Builds the message to sign: the header, the time, and the whole text of the checkpoint.
 fn message(time: u64, text: &str) -> Vec<u8> {
     format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
 }
@@ -26,10 +26,10 @@ pub fn cosign(witness: &Verifier, key: &Identity, text: &str, time: SystemTime) 
     NoteSignature { name: witness.name.clone(), id: witness.id(), bytes }
 }
 
-/// Checks one signature line as `witness`'s cosignature of `text`: when it was made.
+/// Checks a signature line as `witness`'s cosignature of `text`, and returns its time.
 ///
 /// # Errors
-/// [`BadNote`] where the line is somebody else's or of another kind, or does not hold.
+/// Returns [`BadNote`] if the line is somebody else's or of another kind, or does not hold.
 pub fn check(witness: &Verifier, signature: &NoteSignature, text: &str) -> Result<SystemTime, BadNote> {
     if witness.kind != Kind::Cosigner {
         return bad(format!("the key of {} is not one that cosigns", witness.name));
@@ -49,29 +49,30 @@ pub fn check(witness: &Verifier, signature: &NoteSignature, text: &str) -> Resul
         .ok_or_else(|| BadNote(format!("the cosignature of {} is of no time that can be", witness.name)))
 }
 
-/// Whose cosignatures a checkpoint needs: `least` of `witnesses`.
+/// Quorum of cosignatures for a checkpoint: `least` of `witnesses`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quorum {
-    /// Those that count.
+    /// Accepted witnesses.
     pub witnesses: Vec<Verifier>,
-    /// How many are needed.
+    /// Number of required cosignatures.
     pub least: usize,
 }
 
-/// A cosignature that holds.
+/// Valid cosignature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cosigned {
-    /// The witness.
+    /// Name of the witness.
     pub name: String,
-    /// When it saw the checkpoint, by its own clock.
+    /// Time at which the witness saw the checkpoint, by its own clock.
     pub time: SystemTime,
 }
 
 impl Quorum {
-    /// A quorum that can be reached.
+    /// Builds a quorum and checks that it can be reached.
     ///
     /// # Errors
-    /// [`BadNote`] where it asks for more witnesses than it names, names one twice, one that cannot cosign, or gives one key two names.
+    /// Returns [`BadNote`] if it asks for more witnesses than it names, names one twice, names one that cannot cosign, or gives
+    /// one key two names.
     pub fn of(witnesses: Vec<Verifier>, least: usize) -> Result<Self, BadNote> {
         for (i, witness) in witnesses.iter().enumerate() {
             if witness.kind != Kind::Cosigner {
@@ -87,11 +88,11 @@ impl Quorum {
         Ok(Self { witnesses, least })
     }
 
-    /// The cosignatures on `note` that hold, one a witness, the earliest where there are several.
+    /// Returns the valid cosignatures on `note`, at most one per witness: the earliest if there are several.
     ///
     /// # Errors
-    /// [`BadNote`] where a line that bears a witness's name and key id does not hold or is of the future (`now` and the clocks' skew), or where they are
-    /// too few.
+    /// Returns [`BadNote`] if a line with a witness's name and key id does not hold or lies in the future (beyond `now` plus the
+    /// clocks' skew), or if there are too few.
     pub fn check(&self, note: &Note, now: SystemTime) -> Result<Vec<Cosigned>, BadNote> {
         let mut held = Vec::new();
         for witness in &self.witnesses {

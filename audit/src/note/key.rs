@@ -6,7 +6,7 @@ use tidegate_protocol::{Identity, PeerId};
 
 use super::{BadNote, bad, signed::is_name};
 
-/// What a key signs. The bytes are C2SP's signature types.
+/// Kind of signature made by a key. The values are C2SP's signature types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -16,27 +16,27 @@ pub enum Kind {
     Cosigner = 0x04,
 }
 
-/// Names that begin like messages which an ed25519 key signs elsewhere: a note of that origin could be taken for one.
+/// Forbidden name prefixes: they begin messages signed elsewhere by ed25519 keys, for which a note of this origin could be taken.
 const TAKEN: [&str; 3] = ["DSSEv1", "cosignature/v1", "subtree/v1"];
 
 /// A signer's name and public key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Verifier {
-    /// Its name; a log's is its origin.
+    /// Name of the signer; for a log, its origin.
     pub name: String,
-    /// What it signs.
+    /// Kind of signature.
     pub kind: Kind,
-    /// Its key.
+    /// Public key.
     pub key: PeerId,
 }
 
 impl Verifier {
-    /// The log of `owner`.
+    /// Returns the verifier of `owner`'s log.
     pub fn log(owner: &PeerId) -> Self {
         Self { name: origin(owner), kind: Kind::Log, key: *owner }
     }
 
-    /// First bytes of SHA-256 over name, type and key.
+    /// Returns the first bytes of SHA-256 over name, type and key.
     pub fn id(&self) -> [u8; 4] {
         let digest = Sha256::new()
             .chain_update(&self.name)
@@ -46,7 +46,7 @@ impl Verifier {
         [digest[0], digest[1], digest[2], digest[3]]
     }
 
-    /// C2SP's text form: `name+id+base64`.
+    /// Formats the verifier key in C2SP's text form: `name+id+base64`.
     pub fn vkey(&self) -> String {
         let id: String = self.id().iter().map(|b| format!("{b:02x}")).collect();
         let mut material = vec![self.kind as u8];
@@ -54,10 +54,10 @@ impl Verifier {
         format!("{}+{id}+{}", self.name, STANDARD.encode(material))
     }
 
-    /// Reads the text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// [`BadNote`] naming the part that is wrong.
+    /// Returns [`BadNote`] naming the bad part.
     pub fn parse(text: &str) -> Result<Self, BadNote> {
         let text = text.trim();
         let mut parts = text.splitn(3, '+');
@@ -81,26 +81,27 @@ impl Verifier {
     }
 }
 
-/// The origin of an owner's log: also the name of its note key.
+/// Returns the origin of an owner's log, which is also the name of its note key.
 pub fn origin(owner: &PeerId) -> String {
     format!("tidegate.dev/log/{}", owner.did())
 }
 
-/// The verifier key of an owner's log.
+/// Returns the verifier key of an owner's log.
 pub fn vkey(owner: &PeerId) -> String {
     Verifier::log(owner).vkey()
 }
 
-/// The owner whose log this verifier key is of.
+/// Returns the owner of the log with this verifier key.
 ///
 /// # Errors
-/// [`BadNote`] when it is not one of [`vkey`]'s.
+/// Returns [`BadNote`] if it is not a key made by [`vkey`].
 pub fn owner_of_vkey(text: &str) -> Result<PeerId, BadNote> {
     let verifier = Verifier::parse(text)?;
     if verifier == Verifier::log(&verifier.key) { Ok(verifier.key) } else { bad("not a verifier key of a tidegate log") }
 }
 
-/// The key with which a party cosigns others' checkpoints. It is not the one that signs its own log: C2SP asks that no key serves for both.
+/// Derives a party's key for cosigning others' checkpoints. A separate key signs the party's own log: C2SP requires that no key
+/// serves both.
 pub fn cosigner(party: &Identity) -> (Verifier, Identity) {
     let key = Identity::from_seed(party.derive("witness cosignature key"));
     (Verifier { name: format!("tidegate.dev/witness/{}", party.id().did()), kind: Kind::Cosigner, key: key.id() }, key)

@@ -1,6 +1,7 @@
 //! C2SP signed notes (<https://c2sp.org/signed-note>): a text, an empty line, and a line for each signature.
 //!
-//! [`key`] names signers, [`checkpoint`] is what a log signs, [`cosignature`] what its witnesses add, [`proof`] shows a single entry under both.
+//! [`key`] names signers, [`checkpoint`] is signed by a log, [`cosignature`] is added by its witnesses, [`proof`] shows a single
+//! entry under both.
 
 pub mod checkpoint;
 pub mod cosignature;

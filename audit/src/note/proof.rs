@@ -1,4 +1,4 @@
-//! A single entry's inclusion in a log (<https://c2sp.org/tlog-proof>).
+//! Inclusion of a single entry in a log (<https://c2sp.org/tlog-proof>).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_protocol::PeerId;
@@ -21,21 +21,21 @@ pub fn write_proof(index: u64, path: &RecordProof, checkpoint: &str) -> String {
     out
 }
 
-/// A proof that holds.
+/// Valid proof.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proven {
-    /// The entry's index.
+    /// Index of the entry.
     pub index: u64,
-    /// The tree head under which it was shown.
+    /// Tree head under which the entry was shown.
     pub checkpoint: Checkpoint,
-    /// Its note, for the cosignatures on it.
+    /// Note of the tree head, for the cosignatures on it.
     pub note: Note,
 }
 
 /// Checks a proof of `entry` in `owner`'s log.
 ///
 /// # Errors
-/// [`BadNote`] naming the part that is wrong.
+/// Returns [`BadNote`] naming the bad part.
 pub fn check_proof(proof: &str, entry: &[u8], owner: &PeerId) -> Result<Proven, BadNote> {
     let Some((head, note)) = proof.split_once("\n\n") else { return bad("the proof has no checkpoint") };
     let mut lines = head.split('\n');
@@ -58,15 +58,15 @@ pub fn check_proof(proof: &str, entry: &[u8], owner: &PeerId) -> Result<Proven, 
     Ok(Proven { index, checkpoint, note })
 }
 
-/// Encodes a hash as notes and proofs have it: in base64.
+/// Encodes a hash as in notes and proofs: in base64.
 pub fn encode(hash: &Hash) -> String {
     STANDARD.encode(hash.0)
 }
 
-/// Reads hashes in base64, one a line: at most 64, one for each level of the tree.
+/// Reads hashes in base64, line by line: at most 64, as many as a tree has levels.
 ///
 /// # Errors
-/// [`BadNote`] naming what is wrong.
+/// Returns [`BadNote`] naming the problem.
 pub fn read_hashes<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<Hash>, BadNote> {
     let mut path = Vec::new();
     for line in lines {

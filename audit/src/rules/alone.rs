@@ -1,8 +1,10 @@
-//! The rules that an entry meets by itself, whatever came before it in the log. The audit holds every entry against them, and the ledger writes none that
-//! breaks one: nothing that a request brings can make an honest owner's log fail an audit.
+//! Rules for an entry by itself, independent of earlier entries.
 //!
-//! Rules that depend on what came before are the audit's ([`super::jobs`], [`super::rights`], [`super::lease_entries`], [`super::answered`]); how the ledger holds them
-//! is in `docs/receipts.md`.
+//! The audit checks every entry against them, and the ledger writes no entry that breaks one: nothing in a request can make an
+//! honest owner's log fail an audit.
+//!
+//! Rules that depend on earlier entries belong to the audit ([`super::jobs`], [`super::rights`], [`super::lease_entries`],
+//! [`super::answered`]); how the ledger keeps them is in `docs/receipts.md`.
 
 use tidegate_protocol::{
     Countersignature, Lease, PeerId, Settlement, Sha256Digest,
@@ -12,37 +14,37 @@ use tidegate_protocol::{
 
 use super::{Broken, price, time::time};
 
-/// That an entry was held against [`check`]'s rules. The ledger appends nothing without.
+/// Proof of an entry's passing [`check`]'s rules. The ledger appends nothing without.
 #[derive(Debug, Clone, Copy)]
 pub struct Checked(());
 
 impl Checked {
-    /// Of what was published before: it stays in the log, whatever it says, and audits name it.
+    /// Accepts an entry published before: such an entry stays in the log, whatever it says, and audits report it.
     pub fn published() -> Self {
         Self(())
     }
 }
 
-/// Holds a statement of `owner`'s log against the rules of one entry.
+/// Checks a statement of `owner`'s log against the rules for a single entry.
 ///
 /// # Errors
-/// The rule that is broken and what was seen.
+/// Returns the broken rule and the observation.
 pub fn check(statement: &Statement, owner: &PeerId) -> Result<(), Broken> {
     checked(statement, owner).map(|_| ())
 }
 
-/// Refuses a copy that is said to be of encrypted files and of the files' key at once: mirrors get the former, holders the latter.
+/// Refuses a copy said to be of encrypted files and of the files' key at once: mirrors get the former, holders the latter.
 pub(super) fn copy_of_both() -> Broken {
     ("copy-form", "is of encrypted files and of a key at once".into())
 }
 
-/// As [`check`].
+/// Checks like [`check`], and returns the proof.
 pub fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken> {
     if !statement.is_formed() {
         let expected = statement.predicate.kind().uri();
         return Err(("statement-type", format!("predicate type {:?}, of which {expected:?} is known", statement.predicate_type)));
     }
-    // No kind is passed over: a new one is to be thought of here.
+    // Every kind is listed: a new kind must be considered here.
     match &statement.predicate {
         Predicate::Intent(facts) => return intent(facts),
         Predicate::Outcome { facts, mode, outcome: ending, commitment, intent: _ } => {
@@ -75,7 +77,7 @@ pub fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken>
         Predicate::Countersignature { buyer: Party::Open(buyer), outcome, signature, .. } => {
             countersigned(buyer, *outcome, statement.subject.first().map(|s| s.digest.sha256), signature)?;
         }
-        // Whose signature it is can be checked by those to whom the name was opened.
+        // Only parties to whom the name was opened can check the signer.
         Predicate::Countersignature { buyer: Party::Hidden(_), .. }
         | Predicate::LeaseEnd { settlement: None, .. }
         | Predicate::Refusal { .. }
@@ -87,7 +89,8 @@ pub fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken>
     Ok(Checked(()))
 }
 
-/// A job's charge is its own, its noise is worth its price, and its slot is one. Its place in the ledger is of no account.
+/// Checks whether a job's charge is its own, its noise is worth its price, and its slot is valid. The place in the ledger does
+/// not matter.
 pub fn intent(facts: &JobFacts) -> Result<Checked, Broken> {
     let link = &facts.ledger;
     if link.job != facts.job || link.buyer != facts.account() {
@@ -103,7 +106,7 @@ pub fn intent(facts: &JobFacts) -> Result<Checked, Broken> {
     Ok(Checked(()))
 }
 
-/// A job's end is of the kind that was paid for; a result commits to what it was made of, and where there is none there is nothing to commit to.
+/// Checks whether a job's end fits the payment, and whether a result, and nothing else, commits to its sums.
 pub fn outcome(facts: &JobFacts, mode: &str, ending: Ending, commitment: Option<Sha256Digest>) -> Result<Checked, Broken> {
     let cost = facts.ledger.cost;
     let (paid, noise) = match (cost.rho_micro.0, cost.epsilon_micro.0, cost.reviewed) {
@@ -121,7 +124,7 @@ pub fn outcome(facts: &JobFacts, mode: &str, ending: Ending, commitment: Option<
     Ok(Checked(()))
 }
 
-/// A lease is its owner's, and one; its id.
+/// Checks whether a lease is signed by its owner and well formed, and returns its id.
 fn signed(lease: &Lease, owner: &PeerId, signature: &str) -> Result<tidegate_protocol::ContentHash, Broken> {
     let id = lease.signed(owner, signature).map_err(|e| ("lease-signature", e.to_string()))?.id();
     lease.check().map_err(|field| ("lease-form", format!("its `{field}` cannot be")))?;

@@ -7,16 +7,16 @@ use tidegate_protocol::{ContentHash, Countersignature, PeerId, Sha256Digest, lim
 
 use super::Broken;
 
-/// A receipt whose buyer may countersign it.
+/// Receipt open to its buyer's countersignature.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Receipt {
     digest: Sha256Digest,
-    /// Buyer and job.
+    /// Buyer and job of the receipt.
     of: (Party, ContentHash),
     countersigned: bool,
 }
 
-/// The receipts among the last [`limits::COUNTERSIGN_WITHIN`] entries, by log index.
+/// Receipts among the last [`limits::COUNTERSIGN_WITHIN`] entries, by log index.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Answered(BTreeMap<u64, Receipt>);
 
@@ -28,7 +28,7 @@ impl Answered {
         }
     }
 
-    /// A countersignature is the buyer's, of that very receipt, in time, and the only one.
+    /// Checks whether a countersignature is the buyer's, of this very receipt, in time, and the first.
     pub(super) fn countersigned(
         &mut self,
         index: u64,
@@ -51,7 +51,8 @@ impl Answered {
         if std::mem::replace(&mut receipt.countersigned, true) {
             return wrong(format!("entry {outcome} was countersigned before"));
         }
-        // That of a party whom the log names was looked at; others' can be by those to whom the name was opened.
+        // Signatures of parties named in the log were checked before; the others' can be checked by those to whom the name was
+        // opened.
         let Some(buyer) = opened.get(&of.0) else { return Ok(()) };
         let word = Countersignature { version: 1, outcome, receipt: receipt.digest };
         word.check(buyer, signature).map_err(|e| ("countersignature", e.to_string()))

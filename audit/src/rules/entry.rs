@@ -1,4 +1,4 @@
-//! One entry by itself: its canonical form, its signature, the types it states.
+//! A single entry: its canonical form, its signature, the types in its statement.
 
 use tidegate_protocol::{
     Envelope, PeerId, Sha256Digest, Signed,
@@ -7,13 +7,13 @@ use tidegate_protocol::{
 
 use super::Broken;
 
-/// Fewer entries than this are opened on one thread.
+/// Minimum number of entries to open in several threads.
 const FEW: usize = 16;
 
-/// Opens one entry and checks its form and signature.
+/// Opens an entry and checks its form and signature.
 ///
 /// # Errors
-/// The rule that is broken and what was seen.
+/// Returns the broken rule and the observation.
 pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, Broken> {
     let envelope = Envelope::from_canonical_unchecked(entry).map_err(|e| ("entry-form", e.to_string()))?;
     let signed = Signed::<Statement>::open(envelope).map_err(|e| ("entry-signature", e.to_string()))?;
@@ -28,10 +28,10 @@ pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, Broken> {
     Ok(statement)
 }
 
-/// An entry that was opened.
+/// Opened entry.
 pub(super) struct Opened {
     pub(super) statement: Statement,
-    /// SHA-256 of a receipt, of which others may speak.
+    /// SHA-256 of a receipt, to which other entries may refer.
     pub(super) receipt: Option<Sha256Digest>,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn open_all(entries: &[Vec<u8>], owner: &PeerId) -> Vec<Result<Opened
             .collect();
         let opened = parts.into_iter().flat_map(|part| part.join().unwrap_or_default());
         let mut opened: Vec<_> = opened.collect();
-        // A thread that ended early has opened nothing: what it had is not passed over.
+        // A thread that ended early has opened nothing: its entries are not skipped.
         opened.resize_with(entries.len(), || Err(("entry-form", "it could not be looked at".into())));
         opened
     })

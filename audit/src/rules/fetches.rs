@@ -1,5 +1,6 @@
-//! Parts of files that are sent: each begins within the time that a copy or a replay before it gives, by a grant that is in force then. The ledger looks at the
-//! same before it says so ([`tidegate_ledger::store`]).
+//! Sent parts of files: each must begin within the time given by an earlier copy or replay, by a grant in force at the time.
+//!
+//! The ledger checks the same before it logs them ([`tidegate_ledger::store`]).
 
 use std::{
     collections::VecDeque,
@@ -15,14 +16,14 @@ use tidegate_protocol::{
 
 use super::{Broken, time::time};
 
-/// Most seconds that an owner's clock may be set back or forth between two entries.
+/// Maximum adjustment of an owner's clock between two entries, back or forth, in seconds.
 const SET: Duration = Duration::from_secs(60);
-/// Most copies that are remembered of a party, one for each grant or narrowing; the oldest go first.
+/// Maximum number of copies remembered per party, each for a grant or a narrowed grant; the oldest are dropped first.
 const GRANTS: usize = 64;
 /// Number of remembered parties from which parties with no live permission are forgotten.
 pub const PARTIES: usize = 1024;
 
-/// A party's permission to copy by one grant: from its first copy to its last, where each came while the one before was still good.
+/// Permission of a party to copy by a grant: from its first copy to its last, where each came while the previous was still valid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Copied {
     grant_ids: Vec<String>,
@@ -36,12 +37,12 @@ impl Copied {
     }
 }
 
-/// What a party may begin to fetch by.
+/// Permissions of a party to begin fetches.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Copies(VecDeque<Copied>);
 
 impl Copies {
-    /// Notes a copy or replay of the party, and forgets permissions that have ended.
+    /// Adds a copy or replay of the party, and forgets ended permissions.
     pub fn add(&mut self, grant_ids: &[String], at: SystemTime) {
         self.0.retain(|copied| at <= copied.last + limits::COPY_TIME + SET);
         let again = self.0.iter().position(|copied| copied.grant_ids == grant_ids && copied.lets_begin(at));
@@ -55,15 +56,17 @@ impl Copies {
         }
     }
 
-    /// Returns whether all permissions have ended by that time, however the owner's clock was set.
+    /// Returns whether all permissions have ended by `at`, however the owner's clock was set.
     pub fn are_over(&self, at: SystemTime) -> bool {
         self.0.iter().all(|copied| at > copied.last + limits::COPY_TIME + 2 * SET)
     }
 
-    /// Whether `party` may be sent a part of a file: `in_force` says whether a grant with these revocation ids is.
+    /// Checks whether `party` may be sent a part of a file: `in_force` checks whether a grant with these revocation ids is in
+    /// force.
     ///
     /// # Errors
-    /// What `in_force` says of the last grant, where none is in force by which a part could be begun at that time; the rule where there is no grant.
+    /// Returns the error of `in_force` for the last grant if no grant is in force by which a part could begin at that time; the
+    /// rule if there is no grant.
     pub fn let_begin<E: From<Broken>>(
         &self,
         party: &Party,
@@ -83,20 +86,21 @@ impl Copies {
     }
 }
 
-/// Whom an entry lets begin to fetch files, by a grant of which revocation ids, and when it says so. The key of files lets nobody.
+/// Returns the party whom an entry lets begin to fetch files, the revocation ids of the grant, and the stated time. The files'
+/// key permits nobody.
 pub fn copied(says: &Predicate) -> Option<(Party, &[String], Result<SystemTime, Broken>)> {
     match says {
         Predicate::Copy { peer, key: false, grant_ids, time: at, .. } => Some((*peer, grant_ids, time(at))),
-        // What came with the job is sent as a file.
+        // The inputs that came with the job are sent as a file.
         Predicate::Replay { auditor, grant_ids, time: at, .. } => Some((*auditor, grant_ids, time(at))),
         _ => None,
     }
 }
 
-/// Refuses what begins once a grant of this scope has ended.
+/// Refuses anything beginning after the end of a grant of this scope.
 ///
 /// # Errors
-/// The rule that is broken.
+/// Returns the broken rule.
 pub fn in_time(scope: &Scope, at: SystemTime) -> Result<(), Broken> {
     match scope.until() {
         Some(until) if until + SET > at => Ok(()),

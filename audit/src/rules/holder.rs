@@ -1,4 +1,4 @@
-//! A leaseholder's log beside its owner's.
+//! Comparison of a leaseholder's log with its owner's.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,10 @@ use super::{
     report::{Finding, Report},
 };
 
-/// What a leaseholder's log says that does not fit what its owner's does: by entry of the leaseholder's. Leases of other owners are not looked at.
+/// Lists contradictions between a leaseholder's log and its owner's, by entry of the leaseholder's log. Leases of other owners
+/// are ignored.
 ///
-/// One that the owner's log says is not back yet, or is lost, is no harm: all of it counts as spent.
+/// A lease that is not back yet, or is lost, in the owner's log is harmless: all of it counts as spent.
 pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
     let mut wrong = Vec::new();
     let mut finding = |entry, rule: &str, detail: String| wrong.push(Finding { entry, rule: rule.into(), detail });

@@ -1,4 +1,5 @@
-//! Jobs: each charge follows the one before it and stays within its caps, each intent has one outcome, of the same facts.
+//! Rules of jobs: each charge follows the previous and stays within its caps; each intent has a single outcome, with the same
+//! facts.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +14,10 @@ use super::{
     time::time,
 };
 
-/// How long after its slot a job may have no outcome: a node that was cut off finishes it when it runs again.
+/// Time after its slot during which a job may lack an outcome: an interrupted node finishes the job in its next run.
 const LATE: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether a job without an outcome may still be running at `now`.
+/// Checks whether a job without an outcome may still be running at `now`.
 pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken> {
     let end = time(&facts.slot_end)?;
     if end + LATE < now {
@@ -32,20 +33,20 @@ pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken
 impl Audit {
     pub(super) fn intent(&mut self, index: u64, facts: Box<JobFacts>, subject: Option<Sha256Digest>) -> Result<(), Broken> {
         self.report.intents += 1;
-        // What is charged is counted, whatever else is wrong with it; the first broken rule is told.
+        // Charges are counted, whatever else is wrong with them; the first broken rule is reported.
         let (version, newest) = match self.versions.job(&facts) {
             Ok(newest) => (Ok(()), newest.map(|newest| (newest.cap, newest.per_buyer))),
             Err(broken) => (Err(broken), None),
         };
         let charged = self.charge(&facts, newest.map(|(_, per_buyer)| per_buyer));
         let allowed = self.rights.job(&facts, newest.map(|(cap, _)| cap));
-        // What a version is not in force for need not fit it.
+        // If the version is not in force, the facts need not fit it.
         let allowed = version.and(allowed).and_then(|()| self.approval(&facts));
         self.intents.insert(index, Intent { facts, subject });
         charged.and(allowed)
     }
 
-    /// Where a newer version governs too, what one buyer may spend by that.
+    /// Charges a job. If a newer version governs too, `newest` is a buyer's limit by the newer version.
     fn charge(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let link = &facts.ledger;
         let linked = self.link(link);
@@ -62,7 +63,7 @@ impl Audit {
         }
     }
 
-    /// A charge follows the one before it, and all of them are within the cap.
+    /// Checks whether a charge follows the previous charge, and all charges are within the cap.
     pub(super) fn link(&mut self, link: &LedgerLink) -> Result<(), Broken> {
         let (sequence, previous) = match self.last.get(&link.population) {
             None => (0, Sha256Digest([0; 32])),

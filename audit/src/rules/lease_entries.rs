@@ -1,4 +1,5 @@
-//! Rules of leases: what was handed over was charged in full, each ends once, and a leaseholder charges nothing but the lease that is open.
+//! Rules of leases: the leased amount was charged in full, each lease ends once, and a leaseholder charges nothing but the open
+//! lease.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +25,7 @@ fn bad(rule: &'static str, detail: impl Into<String>) -> Broken {
 }
 
 impl Audit {
-    /// A lease that this log's owner gave.
+    /// Adds a lease given by this log's owner.
     pub(super) fn lease(&mut self, lease: Lease, signature: &str, link: &LedgerLink, ids: &[String]) -> Result<(), Broken> {
         let charged = self.link(link);
         let owner = self.owner;
@@ -38,7 +39,7 @@ impl Audit {
         charged.and(allowed)
     }
 
-    /// A lease that this log's owner took.
+    /// Adds a lease taken by this log's owner.
     pub(super) fn lease_taken(&mut self, lease: Lease, owner: PeerId, signature: &str) -> Result<(), Broken> {
         let signed = lease.signed(&owner, signature).map_err(|e| bad("lease-signature", e.to_string()))?;
         let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
@@ -50,13 +51,13 @@ impl Audit {
         let base = self.report.spent.get(&population.to_string()).copied().unwrap_or_default();
         let taken = Taken { id, lease, base, buyers: BTreeMap::new(), open: true };
         match self.leases.taken.insert(population, taken) {
-            // One that was lost is never closed: what was left of it is spent under no other.
+            // A lost lease is never closed: its remainder is not spent under another.
             Some(before) if before.id == id => Err(bad("lease-once", "it was taken before")),
             _ => Ok(()),
         }
     }
 
-    /// A job over a population that is held for another is charged to the lease that is open; others to none.
+    /// Checks whether a job over a dataset held for another owner is charged to the open lease, and other jobs to none.
     pub(super) fn leased(&mut self, facts: &JobFacts) -> Result<(), Broken> {
         let link = &facts.ledger;
         let refused = |why: &str| Err(bad("lease-in-force", why));
@@ -85,7 +86,7 @@ impl Audit {
         Ok(())
     }
 
-    /// A lease has ended: one that was given, or one that was taken.
+    /// Ends a lease, given or taken.
     pub(super) fn lease_end(
         &mut self,
         (id, population): (ContentHash, ContentHash),
@@ -116,7 +117,7 @@ impl Audit {
             return self.credit(&lease, &settlement);
         }
         let said = self.leases.taken.get(&population).map(|taken| &taken.buyers);
-        // An account that was charged nothing may be there or not.
+        // An account with no charge may be listed or not.
         let counted = |buyers: &BTreeMap<Party, Cost>| {
             buyers.iter().filter(|(_, c)| **c != Cost::default()).map(|(p, c)| (*p, *c)).collect::<BTreeMap<_, _>>()
         };
@@ -126,7 +127,7 @@ impl Audit {
         Ok(())
     }
 
-    /// What was not spent is this owner's again; what was is its buyers'.
+    /// Returns the unspent amount to this owner and charges the rest to its buyers.
     fn credit(&mut self, lease: &Lease, settlement: &Settlement) -> Result<(), Broken> {
         let overflows = || bad("ledger-cap", "the spent budget overflows");
         let spent = self.report.spent.entry(lease.population.to_string()).or_default();
@@ -146,7 +147,7 @@ impl Audit {
         }
     }
 
-    /// Leases that ran out by `now`, and of which nothing was heard again.
+    /// Returns the given leases that expired by `now` without being settled.
     pub(super) fn lost(&self, now: SystemTime) -> Vec<ContentHash> {
         let over = |lease: &Lease| lease.until().is_none_or(|until| until < now);
         self.leases.out.iter().filter(|(_, lease)| over(lease)).map(|(id, _)| *id).collect()

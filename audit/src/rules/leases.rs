@@ -1,37 +1,37 @@
-//! Leases, versions and grants as one log states them.
+//! Leases, versions and grants as stated in a log.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{ContentHash, Cost, Lease, PeerId, grant::Scope, receipt::Party};
 
-/// A lease as one log has it.
+/// A lease as stated in a log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// Index of the entry.
     pub entry: u64,
-    /// Whose budget it is of.
+    /// Owner of the budget.
     pub owner: PeerId,
-    /// Who has it, or had it.
+    /// Present or former holder of the lease.
     pub holder: PeerId,
-    /// Of which population.
+    /// Dataset lineage of the budget.
     pub population: ContentHash,
-    /// How much.
+    /// Leased amount.
     pub amount: Cost,
-    /// What the leaseholder says was spent, once it has ended so.
+    /// Amount spent according to the leaseholder, if the lease ended with a settlement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<Cost>,
-    /// Whether it is lost, and counts as spent.
+    /// Whether the lease is lost, and counts as spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub burnt: bool,
 }
 
-/// What leases there were, and which are open.
+/// All leases, with the open ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Leases {
-    /// Those that this log's owner gave and that have not ended.
+    /// Open leases given by this log's owner.
     pub(super) out: BTreeMap<ContentHash, Lease>,
-    /// By population, the one that it took.
+    /// The lease last taken, by `population` (dataset lineage).
     pub(super) taken: BTreeMap<ContentHash, Taken>,
 }
 
@@ -44,39 +44,39 @@ pub(super) struct Taken {
     pub(super) open: bool,
 }
 
-/// What a log states, to be held against another's.
+/// Statements of a log, for comparison with another log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stated {
-    /// Whose log it is.
+    /// Owner of the log.
     pub owner: Option<PeerId>,
     /// Versions by manifest.
     pub versions: BTreeMap<ContentHash, VersionSeen>,
-    /// Grants by their revocation ids.
+    /// Grants by revocation id.
     pub grants: BTreeMap<String, GrantSeen>,
 }
 
-/// A version that a log says was published.
+/// Published version, according to a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionSeen {
     /// Index of the entry.
     pub entry: u64,
-    /// The policy.
+    /// Hash of the policy.
     pub policy: ContentHash,
-    /// The population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// Whose it is, where it is held for another.
+    /// Owner of the dataset, if the version is held for another.
     pub owner: Option<PeerId>,
 }
 
-/// A grant that a log says was issued.
+/// Issued grant, according to a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantSeen {
     /// Index of the entry.
     pub entry: u64,
-    /// Who holds it.
+    /// Holder of the grant.
     pub holder: Party,
-    /// On which population.
+    /// Dataset lineage of the grant.
     pub population: ContentHash,
-    /// For what.
+    /// Scope of the grant.
     pub scope: Scope,
 }

@@ -1,8 +1,10 @@
-//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), leases ([`lease_entries`], and [`holder`] for two logs beside each other), the price of
-//! the noise ([`price`]), rights ([`rights`]), parts of files ([`fetches`]).
+//! Offline audit of a verified log.
 //!
-//! Memory grows with the jobs without an outcome, the grants in force, the datasets, and the populations with their buyers, not with the log. An [`Audit`] is
-//! written and read as JSON, and goes on at a later time from the entry at which it stopped.
+//! It checks each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), leases ([`lease_entries`], and [`holder`]
+//! for comparing two logs), the price of the noise ([`price`]), rights ([`rights`]), and parts of files ([`fetches`]).
+//!
+//! Memory grows with the jobs without an outcome, the grants in force, the datasets, and the dataset lineages with their buyers,
+//! not with the log. An [`Audit`] is saved and loaded as JSON, and later continues from the entry at which it stopped.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -33,11 +35,11 @@ pub use state::Audit;
 
 use entry::Opened;
 
-/// The most findings that a report lists; further findings are only counted.
+/// Maximum number of findings in a report; further findings are only counted.
 const TOLD: usize = 1000;
 
 impl Audit {
-    /// Begins the audit of `owner`'s log, of which no entry was read yet.
+    /// Begins the audit of `owner`'s log, with no entry read yet.
     pub fn new(owner: PeerId) -> Self {
         Self {
             owner,
@@ -61,17 +63,18 @@ impl Audit {
         self.opened = opened;
     }
 
-    /// The owner of the log.
+    /// Returns the owner of the log.
     pub fn owner(&self) -> PeerId {
         self.owner
     }
 
-    /// The number of entries that were checked.
+    /// Returns the number of checked entries.
     pub fn entries(&self) -> u64 {
         self.report.entries
     }
 
-    /// Checks the entries from `index` on, in order: signatures on as many threads as there are processors, other rules one entry after another.
+    /// Checks the entries from `index` on, in order: signatures on as many threads as there are processors, other rules entry by
+    /// entry.
     pub fn bundle(&mut self, index: u64, entries: &[Vec<u8>]) {
         for (index, opened) in (index..).zip(entry::open_all(entries, &self.owner)) {
             self.report.entries += 1;
@@ -89,7 +92,7 @@ impl Audit {
         }
     }
 
-    /// Reports what was seen until now, the time being `now`.
+    /// Reports the state so far, as of the time `now`.
     pub fn report(&self, now: SystemTime) -> Report {
         let mut audit = self.clone();
         audit.report.open = self.intents.keys().copied().collect();
@@ -107,12 +110,12 @@ impl Audit {
     fn entry(&mut self, index: u64, opened: Opened) -> Result<(), Broken> {
         let Opened { statement, receipt } = opened;
         let subject = statement.subject.first().map(|s| s.digest.sha256);
-        // What it changes is taken in, whatever is wrong with it; the first broken rule is told.
+        // Its effects are recorded, whatever is wrong with it; the first broken rule is reported.
         let alone = alone::check(&statement, &self.owner);
         alone.and(self.after_others(index, statement, subject, receipt))
     }
 
-    /// Widens the covered period by the times that an entry states.
+    /// Widens the covered period by the times stated in an entry.
     fn happened(&mut self, what: &Predicate) {
         let (first, last) = match what {
             Predicate::Intent(facts) => (&facts.slot_start, &facts.slot_start),
@@ -121,7 +124,7 @@ impl Audit {
             _ => return,
         };
         let at = |text: &str| text.parse::<jiff::Timestamp>().ok();
-        // A time that is none is another rule's to find.
+        // Invalid times are found by another rule.
         let (Some(begun), Some(ended)) = (at(first), at(last)) else { return };
         match &mut self.report.period {
             None => self.report.period = Some((first.clone(), last.clone())),
@@ -136,7 +139,7 @@ impl Audit {
         }
     }
 
-    /// Checks an entry against what earlier entries state, and adds to that what this one states.
+    /// Checks an entry against the state of earlier entries, and adds its own statement to the state.
     fn after_others(
         &mut self,
         index: u64,
@@ -147,7 +150,7 @@ impl Audit {
         self.happened(&statement.predicate);
         if let Some((party, ids, Ok(at))) = fetches::copied(&statement.predicate) {
             self.copies.entry(party).or_default().add(ids, at);
-            // Half of them at a time, so that looking through them is paid by those that came.
+            // Purged each time the number doubles, so that the additions pay for the scan.
             if self.copies.len() >= 2 * self.copying_at_most.max(fetches::PARTIES) {
                 self.copies.retain(|_, copies| !copies.are_over(at));
                 self.copying_at_most = self.copies.len();

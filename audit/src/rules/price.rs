@@ -1,8 +1,8 @@
-//! The price of the noise that a receipt states, computed from the receipt's bounds without any code of the gate.
+//! Price of the noise stated in a receipt, computed from the receipt's bounds without any code of the gate.
 //!
-//! Discrete Gaussian noise of scale σ on sums that one unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6), discrete Laplace noise of
-//! scale b costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at most, and prices add up. How far noise of a scale strays follows from the
-//! scale and the steps that it comes in.
+//! Discrete Gaussian noise of scale σ on sums that one privacy unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016,
+//! Proposition 1.6), discrete Laplace noise of scale b costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at
+//! most, and prices add up. The deviation of noise follows from its scale and the steps that it comes in.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 use tidegate_protocol::{
@@ -12,19 +12,20 @@ use tidegate_protocol::{
 
 use super::Broken;
 
-/// Prices are charged in millionths, and rounding in the last places of a float is nobody's fault.
+/// Relative tolerance: prices are charged in millionths, and rounding in the last places of a float is nobody's fault.
 const SLACK: f64 = 1e-9;
 
 /// Deviations of fewer steps count as zero: floats near their smallest value are too coarse to compare.
 const NOTHING: f64 = 1e-150;
 
-/// Bounds lie on a grid of 2^20 steps over the larger one: half a step may be lost at each end.
+/// Relative loss by the grid of 2^20 steps over the larger bound: half a step may be lost at each end.
 const GRID: f64 = 2e-6;
 
-/// Checks that the noise costs no more than the charge, that sums move no less than their bounds say, and that δ covers groups of few units that appear.
+/// Checks that the noise costs no more than the charge, that sums move no less than their bounds say, and that δ covers groups of
+/// few units that appear.
 ///
 /// # Errors
-/// The rule that is broken, and what was seen of it.
+/// Returns the broken rule and the observation.
 pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
     let (laplace, paid) = match (mechanism.noise.as_str(), cost.rho_micro.rho(), cost.epsilon_micro.epsilon()) {
         ("discrete-gaussian", rho, 0.0) => (false, rho),
@@ -48,12 +49,12 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
             let what = "its noise and moves are not of the same sums, or not positive";
             return Err(("price", format!("column {name:?}, of values from {lo:e} to {hi:e}: {what}")));
         }
-        // JSON has no other numbers: an entry with one could not be read again.
+        // JSON has no other numbers: an entry with one could not be read back.
         if !(column.lo.is_finite() && column.hi.is_finite()) {
             return Err(("sensitivity", format!("column {name:?}: its bounds are no numbers")));
         }
         for (i, least) in least(column, mechanism, laplace).into_iter().enumerate() {
-            // A bound that is no number lets nothing pass.
+            // A bound that is not a number lets nothing pass.
             if !moves.get(i).is_some_and(|moves| *moves >= least) {
                 return Err(("sensitivity", format!("column {name:?}: sum {i} moves by {least} at least, by its bounds")));
             }
@@ -80,7 +81,8 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
     threshold(mechanism, cost.delta_femto.delta(), laplace)
 }
 
-/// The standard deviation of noise in whole numbers: of a discrete Gaussian with a scale of 2 or more it equals the scale, to the last place of a float.
+/// Computes the standard deviation of noise in whole numbers: for a discrete Gaussian with a scale of 2 or more, the scale itself
+/// to the last place of a float.
 fn strays(scale: f64, laplace: bool) -> f64 {
     if laplace {
         // The variance is 2α/(1 − α)², α = e^(−1/b).
@@ -94,7 +96,8 @@ fn strays(scale: f64, laplace: bool) -> f64 {
     (squares / all).sqrt()
 }
 
-/// The least distance by which one unit can move each sum of a column, by the column's bounds; 0 for a sum that the bounds say nothing about.
+/// Returns the least distance by which a unit can move each sum of a column, by the column's bounds; 0 for a sum not covered by
+/// the bounds.
 fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> {
     let (lo, hi) = (column.lo, column.hi);
     let (half, largest) = ((hi - lo) / 2.0, lo.abs().max(hi.abs()));
@@ -110,21 +113,22 @@ fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> 
         "sum" => vec![if blocks { hi - lo } else { largest } - GRID * largest],
         "mean" => vec![around(half) - GRID * half],
         "variance" | "standard-deviation" => [half, half * half / 2.0].map(|half| around(half) - GRID * half).into(),
-        // Its bounds are those of products; the sums before them are of values.
+        // Its bounds are those of products; the preceding sums are of values.
         "covariance" | "correlation" => vec![0.0, 0.0, around(half) - GRID * half],
         "vector-sum" => vec![around(half) - GRID * half],
         "histogram" | "quantiles" | "confusion" | "scores" | "calibration" => vec![bins],
         _ => vec![],
     };
     least.iter_mut().for_each(|moves| *moves *= times);
-    // How many rows there are is noised too.
+    // The number of rows is noised too.
     if !blocks && matches!(column.reducer.as_str(), "mean" | "variance" | "standard-deviation") {
         least.push(times);
     }
     least
 }
 
-/// Checks that one unit makes a group appear with probability δ/κ at most: the noise must carry the fewest units that may appear up to the threshold.
+/// Checks whether a unit makes a group appear with probability δ/κ at most: the noise must carry the fewest units allowed to
+/// appear up to the threshold.
 fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Broken> {
     let (Some(tau), Some(least), Some(scale)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) else {
         return match (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) {

@@ -1,4 +1,4 @@
-//! What an audit tells.
+//! Result of an audit.
 
 use std::collections::BTreeMap;
 
@@ -7,75 +7,75 @@ use tidegate_protocol::{ContentHash, Cost};
 
 use super::leases;
 
-/// A broken rule, and what was seen of it.
+/// A broken rule, and the observation.
 pub type Broken = (&'static str, String);
 
-/// A broken rule at one entry of the log.
+/// A broken rule at an entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Index of the offending entry.
     pub entry: u64,
-    /// The rule that is broken.
+    /// Name of the broken rule.
     pub rule: String,
-    /// What was seen.
+    /// Observation.
     pub detail: String,
 }
 
-/// What an audit saw.
+/// Report of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Entries read.
+    /// Number of entries read.
     pub entries: u64,
-    /// Versions of datasets that were published.
+    /// Number of published versions of datasets.
     pub publications: u64,
-    /// Versions and datasets that were retired.
+    /// Number of retired versions and datasets.
     #[serde(default)]
     pub retirements: u64,
-    /// Jobs that were charged.
+    /// Number of charged jobs.
     pub intents: u64,
-    /// Charged jobs whose result was released.
+    /// Number of charged jobs with a released result.
     pub outcomes: u64,
-    /// Charged jobs that the owner closed without a result.
+    /// Number of charged jobs closed by the owner without a result.
     pub spent_not_released: u64,
-    /// Jobs that were turned away.
+    /// Number of refused jobs.
     pub refusals: u64,
-    /// Grants that were issued.
+    /// Number of issued grants.
     pub grants: u64,
-    /// Revocations.
+    /// Number of revocations.
     pub revocations: u64,
-    /// Jobs that the owner read, approved or not.
+    /// Number of jobs read by the owner, approved or not.
     pub approvals: u64,
-    /// Times that a peer was let copy a dataset.
+    /// Number of times a peer was allowed to copy a dataset.
     pub copies: u64,
-    /// Parts of files that were sent.
+    /// Number of sent parts of files.
     pub fetches: u64,
-    /// Receipts that their buyers countersigned.
+    /// Number of receipts countersigned by their buyers.
     #[serde(default)]
     pub countersigned: u64,
-    /// Replays by auditors.
+    /// Number of replays by auditors.
     pub replays: u64,
-    /// Leases that this log's owner gave or took, by their ids.
+    /// Leases given or taken by this log's owner, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leases: BTreeMap<ContentHash, leases::Seen>,
-    /// Leases that the owner gave, that ran out and that did not come back: their budget counts as spent.
+    /// Leases given by the owner, expired and not returned: their budget counts as spent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_leases: Vec<ContentHash>,
     /// Charged jobs without an outcome: running, or lost.
     pub open: Vec<u64>,
-    /// What was spent on each population.
+    /// Budget spent on each `population` (dataset lineage).
     pub spent: BTreeMap<String, Cost>,
-    /// What may be spent on each population, by the last charge.
+    /// Cap of each `population`, by its last charge.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub caps: BTreeMap<String, Cost>,
-    /// The first and the last time that an entry states, RFC 3339: slots of jobs, and when copies and replays were allowed.
+    /// First and last time stated by an entry, RFC 3339: slots of jobs, and times at which copies and replays were allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<(String, String)>,
-    /// What this log states of a leaseholder's jobs, to compare with the leaseholder's own log.
+    /// Statements of this log about a leaseholder's jobs, for comparison with the leaseholder's own log.
     #[serde(skip)]
     pub stated: leases::Stated,
-    /// Broken rules, the first of them; empty when all rules hold.
+    /// The first broken rules; empty if all rules hold.
     pub findings: Vec<Finding>,
-    /// The number of broken rules beyond those listed.
+    /// Number of broken rules beyond the listed ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub further_findings: u64,
 }

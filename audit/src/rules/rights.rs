@@ -1,4 +1,4 @@
-//! Who was allowed what, as the log itself says: datasets and policies in force, grants issued and revoked.
+//! Rights as stated in the log itself: datasets and policies in force, grants issued and revoked.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,7 +19,7 @@ use super::{
     time::time,
 };
 
-/// A published version.
+/// Published version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Version {
     #[serde(default)]
@@ -29,12 +29,12 @@ struct Version {
     previous: Option<ContentHash>,
     cap: Cost,
     per_buyer: Cost,
-    /// Whose it is, where it is held for another.
+    /// Owner of the dataset, if the version is held for another.
     #[serde(default)]
     owner: Option<PeerId>,
 }
 
-/// A grant as it was issued.
+/// Grant as issued.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Grant {
     #[serde(default)]
@@ -42,12 +42,12 @@ struct Grant {
     holder: Party,
     population: ContentHash,
     scope: Scope,
-    /// Where it bounds how often it is used: when the slots of the last jobs began, as many as may begin within an hour.
+    /// Start times of the last jobs' slots, if the scope limits the rate: as many as may begin within an hour.
     starts: VecDeque<SystemTime>,
 }
 
 impl Grant {
-    /// How many jobs began within the hour before `start`, as far as that bounds it.
+    /// Counts the jobs begun within the hour before `start`, as far as the limit needs.
     fn used(&self, start: SystemTime) -> u32 {
         grant::within_hour(self.starts.iter().rev().copied(), start)
     }
@@ -61,7 +61,7 @@ impl Grant {
     }
 }
 
-/// Ask is in force.
+/// Versions and grants, with the revocations.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Rights {
     versions: BTreeMap<ContentHash, Version>,
@@ -129,12 +129,12 @@ impl Rights {
         self.revoked.insert(grant);
     }
 
-    /// Ask one buyer may spend by the policy of this manifest.
+    /// Returns a buyer's limit by the policy of this manifest.
     pub(super) fn per_buyer(&self, manifest: &ContentHash) -> Option<Cost> {
         self.versions.get(manifest).map(|version| version.per_buyer)
     }
 
-    /// What is held against another log.
+    /// Returns the statements for comparison with another log.
     pub(super) fn stated(&self, owner: PeerId) -> Stated {
         let version = |v: &Version| VersionSeen { entry: v.entry, policy: v.policy, population: v.population, owner: v.owner };
         let grant = |g: &Grant| GrantSeen { entry: g.entry, holder: g.holder, population: g.population, scope: g.scope.clone() };
@@ -145,13 +145,13 @@ impl Rights {
         }
     }
 
-    /// For whom, and of which population, a version is held.
+    /// Returns the owner for whom a version is held, and its dataset lineage.
     pub(super) fn held_for(&self, manifest: &ContentHash) -> Option<(PeerId, ContentHash)> {
         let version = self.versions.get(manifest)?;
         Some((version.owner?, version.population))
     }
 
-    /// A lease is over a published version, under its cap, by a grant that covers it.
+    /// Checks whether a lease is over a published version, under its cap, by a grant that covers it.
     pub(super) fn lease(&self, lease: &Lease, cap: Cost, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
         let version = self.versions.get(&lease.manifest).filter(|version| version.population == lease.population);
         let Some(version) = version.filter(|version| version.owner.is_none()) else {
@@ -163,7 +163,9 @@ impl Rights {
         self.allows(lease.holder.into(), lease.population, ask, ids)
     }
 
-    /// A job is on a published version, under its policy and cap (and that of a newer version, where one governs), by a grant that covers it.
+    /// Checks whether a job is on a published version, under its policy and cap, by a grant that covers it.
+    ///
+    /// If a newer version governs, its cap applies too.
     pub(super) fn job(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let Some(version) = self.versions.get(&facts.dataset) else {
             return Err(("dataset-published", format!("the log has no manifest {} before it", facts.dataset.short())));
@@ -192,14 +194,14 @@ impl Rights {
         let id = facts.grant_ids.first();
         let used = id.and_then(|id| self.grants.get(id)).map_or(0, |grant| grant.used(start));
         let allowed = self.allows(facts.account(), population, &Ask { used, ..ask }, &facts.grant_ids);
-        // A job counts, whatever is wrong with it.
+        // A job counts toward the rate, whatever is wrong with it.
         if let Some(grant) = id.and_then(|id| self.grants.get_mut(id)) {
             grant.count(start);
         }
         allowed
     }
 
-    /// A copy is of a published version, by a grant that covers one of these actions.
+    /// Checks whether a copy is of a published version, by a grant covering any of these actions.
     pub(super) fn copy(
         &self,
         peer: Party,
@@ -217,12 +219,12 @@ impl Rights {
         if tried.any(|other| other.is_ok()) { Ok(()) } else { first }
     }
 
-    /// A replay is by a grant that covers it.
+    /// Checks whether a replay is by a grant that covers it.
     pub(super) fn replay(&self, peer: Party, population: ContentHash, ids: &[String], at: &str) -> Result<(), Broken> {
         self.allows(peer, population, &Ask::of(Action::Replay, time(at)?), ids)
     }
 
-    /// A grant with these revocation ids, as far as the log knows it, is in force at a time.
+    /// Checks whether a grant with these revocation ids, as far as the log knows it, is in force at a time.
     pub(super) fn in_force(&self, ids: &[String], at: SystemTime) -> Result<(), Broken> {
         self.not_revoked(ids)?;
         ids.first().and_then(|id| self.grants.get(id)).map_or(Ok(()), |grant| fetches::in_time(&grant.scope, at))

@@ -1,4 +1,4 @@
-//! How far an audit has come: what later entries are checked against.
+//! State of an audit, against which later entries are checked.
 
 use std::collections::BTreeMap;
 
@@ -10,38 +10,38 @@ use tidegate_protocol::{
 
 use super::{answered, fetches, leases, report::Report, rights, versions};
 
-/// A charged job that has no outcome yet.
+/// Charged job without an outcome so far.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Intent {
     pub(super) facts: Box<JobFacts>,
     pub(super) subject: Option<Sha256Digest>,
 }
 
-/// An audit of one owner's log, as far as it has come.
+/// Audit of an owner's log, up to some entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audit {
     pub(super) owner: PeerId,
     pub(super) report: Report,
     /// Charged jobs without an outcome, by log index.
     pub(super) intents: BTreeMap<u64, Intent>,
-    /// The last link of each population's chain.
+    /// Last link of each dataset lineage's chain.
     pub(super) last: BTreeMap<ContentHash, LedgerLink>,
-    /// What each buyer spent, by population and buyer.
+    /// Spending of each buyer, by `population` (dataset lineage) and buyer.
     pub(super) by_buyer: BTreeMap<String, Cost>,
     pub(super) rights: rights::Rights,
     pub(super) versions: versions::Versions,
-    /// Jobs that were approved, by their approvals' ids.
+    /// Approved jobs, with their approvals' ids.
     pub(super) approved: BTreeMap<ContentHash, ContentHash>,
-    /// The last receipts, which their buyers may countersign.
+    /// Recent receipts, which their buyers may countersign.
     pub(super) answered: answered::Answered,
-    /// Leases, given and taken.
+    /// Given and taken leases.
     #[serde(default)]
     pub(super) leases: leases::Leases,
-    /// What each party may begin to fetch files by.
+    /// Permissions of each party to begin fetching files.
     pub(super) copies: BTreeMap<Party, fetches::Copies>,
-    /// Number of these parties after the last time that some were forgotten.
+    /// Number of these parties after the last purge.
     pub(super) copying_at_most: usize,
-    /// Whose names were opened to this auditor.
+    /// Parties whose names were opened to this auditor.
     #[serde(skip)]
     pub(super) opened: BTreeMap<Party, PeerId>,
 }

@@ -1,4 +1,4 @@
-//! Times as entries state them.
+//! Times stated in entries.
 
 use std::time::SystemTime;
 
@@ -7,10 +7,10 @@ use super::report::Broken;
 /// Reads an RFC 3339 time.
 ///
 /// # Errors
-/// The rule `time`, for what is none, or is before 1970.
+/// Returns the rule `time` for text that is not a time, or a time before 1970.
 pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
     let time = text.parse::<jiff::Timestamp>().map(SystemTime::from);
-    // An auditor's memory has no earlier ones.
+    // An auditor's memory cannot represent earlier times.
     time.ok()
         .filter(|time| *time >= SystemTime::UNIX_EPOCH)
         .ok_or_else(|| ("time", format!("{text:?} is no RFC 3339 time from 1970 on")))

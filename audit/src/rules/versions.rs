@@ -1,4 +1,4 @@
-//! Versions: nothing is done by one that was retired, or that another has taken the place of and does not let answer.
+//! Rules of versions: a version may not be used if retired, or if superseded by a newer version without leave to answer.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tidegate_protocol::{
 use super::Broken;
 use crate::lineage::{Lineage, Newest, NotInForce};
 
-/// Every dataset's versions, by population.
+/// Versions of every dataset, by `population` (dataset lineage).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Versions(BTreeMap<ContentHash, Lineage>);
 
@@ -20,7 +20,7 @@ fn broken(why: &NotInForce) -> Broken {
 }
 
 impl Versions {
-    /// Takes in a publication or a retirement.
+    /// Records a publication or a retirement.
     pub(super) fn hear(&mut self, says: &Predicate) -> Result<(), Broken> {
         let Some(population) = Lineage::of(says) else { return Ok(()) };
         match Lineage::after(self.0.get(&population).cloned(), says) {
@@ -32,7 +32,8 @@ impl Versions {
         }
     }
 
-    /// A job's version answers; beside its own, under whose policy and caps. Of what was never published others speak.
+    /// Checks whether a job's version answers, and returns the version whose policy and caps apply besides its own. Other rules
+    /// cover unpublished versions.
     pub(super) fn job(&self, facts: &JobFacts) -> Result<Option<&Newest>, Broken> {
         let Some(lineage) = self.0.get(&facts.ledger.population) else { return Ok(None) };
         match lineage.governed_by(&facts.dataset, facts.policy_newest) {
@@ -41,7 +42,7 @@ impl Versions {
         }
     }
 
-    /// A version that is copied is in force.
+    /// Checks whether a copied version is in force.
     pub(super) fn copied(&self, population: &ContentHash, manifest: &ContentHash) -> Result<(), Broken> {
         match self.0.get(population).map(|lineage| lineage.governed(manifest)) {
             None | Some(Ok(_) | Err(NotInForce::Unknown)) => Ok(()),
@@ -49,7 +50,7 @@ impl Versions {
         }
     }
 
-    /// A lease is over the newest version.
+    /// Checks whether a lease is over the newest version.
     pub(super) fn leased(&self, lease: &Lease) -> Result<(), Broken> {
         match self.0.get(&lease.population).map(|lineage| lineage.governed_by(&lease.manifest, None)) {
             None | Some(Ok(_) | Err(NotInForce::Unknown)) => Ok(()),

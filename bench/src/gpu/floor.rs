@@ -1,4 +1,4 @@
-//! The floor: ONNX Runtime in one process, inputs bound from pinned memory, one stream for each of two threads.
+//! The floor: ONNX Runtime in a single process, inputs bound from pinned memory, a stream for each of two threads.
 
 use std::{path::Path, process::Command, sync::Mutex, time::Instant};
 
@@ -13,7 +13,7 @@ use tidegate_gpu_runner::library;
 
 use super::Case;
 
-/// Seconds of a case, in a process with the device's libraries.
+/// Measures a case in seconds, in a process with the device's libraries.
 pub(super) fn of(me: &Path, name: &str) -> anyhow::Result<f64> {
     let library = library::find_cuda().context("the runtime for GPUs")?;
     let output = Command::new(me)
@@ -25,7 +25,7 @@ pub(super) fn of(me: &Path, name: &str) -> anyhow::Result<f64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// A batch, as its tensor has it.
+/// Rows of a batch, in its tensor's type.
 enum Rows {
     Numbers(Vec<f32>),
     Words(Vec<i64>),
@@ -63,7 +63,7 @@ pub(super) fn run(case: Case) -> anyhow::Result<()> {
                 Rows::Words(rows) => input.try_extract_tensor_mut::<i64>()?.1.copy_from_slice(rows),
                 Rows::Numbers(rows) => input.try_extract_tensor_mut::<f32>()?.1.copy_from_slice(rows),
             }
-            // To bind is to copy; what is bound for the output takes one run.
+            // Binding copies; an output binding lasts for one run.
             binding.bind_input("x", &input)?;
             binding.synchronize_inputs()?;
             binding.clear_outputs();

@@ -1,9 +1,11 @@
-//! Models on a GPU: their numbers against the processor's, and their time, rows in this process's memory to numbers in it, against ONNX Runtime called here with IoBinding.
+//! Models on a GPU: their numbers against the processor's, and their time against ONNX Runtime called here with IoBinding.
 //!
-//! `bench/gpu.sh` runs it. Started with `runner LIBRARY` it is the runner itself: nothing else of the product is needed.
+//! The time is from rows in this process's memory to numbers in it.
+//!
+//! Run by `bench/gpu.sh`. Started with `runner LIBRARY`, the program is the runner itself: nothing else of the product is needed.
 
 mod floor;
-// Not all of them are for a GPU.
+// Not all models are for a GPU.
 #[allow(dead_code)]
 #[path = "../networks.rs"]
 mod networks;
@@ -22,7 +24,7 @@ use tidegate_node::worker::{Workers, runner_main, usable_gpus};
 /// Largest relative difference ‖a − b‖ / ‖b‖ from the processor's numbers, in float32 and with products in TensorFloat-32.
 const NEAR: f64 = 1e-4;
 const NEAR_TF32: f64 = 1e-2;
-/// Turns of each case, of which the best counts.
+/// Number of turns of each case; the best counts.
 const TURNS: usize = 3;
 
 pub(crate) struct Case {
@@ -31,7 +33,7 @@ pub(crate) struct Case {
     output: &'static str,
     input: Input,
     numbers: u32,
-    /// Rows of a run, and of all.
+    /// Number of rows per run, and in all.
     batch: usize,
     rows: usize,
 }
@@ -54,7 +56,7 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// What a runner is to load.
+    /// Returns the model for a runner to load.
     pub(crate) fn model(&self, cuda: Option<Cuda>, threads: u32) -> anyhow::Result<Model> {
         Ok(Model {
             bytes: tidegate_sandbox::onnx::rewrite(&self.onnx, self.output, Some(self.batch as u32))?,
@@ -68,12 +70,12 @@ impl Case {
             working: 1 << 30,
             threads,
             cuda,
-            // What stands is printed, once.
+            // The confinement in force is printed once.
             unwalled: true,
         })
     }
 
-    /// Rows as they lie in memory: a batch of them, again and again.
+    /// Returns a batch of rows in memory layout, to be used again and again.
     pub(crate) fn batch(&self) -> Vec<u8> {
         let values = weights(self.batch * self.input.width(), 7, 1.0);
         let word = |v: &f32| ((v.abs() * 2999.0) as i64).min(2999).to_le_bytes();
@@ -83,7 +85,7 @@ impl Case {
         }
     }
 
-    /// All rows through a runner: seconds, and what came of the first batch.
+    /// Sends all rows through a runner; returns the seconds, and the numbers of the first batch.
     fn through(&self, workers: &Workers, model: &Model) -> anyhow::Result<(f64, Vec<f32>)> {
         let (_runner, client) = workers.infer(model)?;
         static WALLS: Once = Once::new();
@@ -97,12 +99,12 @@ impl Case {
             });
         };
         let mut first = vec![];
-        // Once for everything to be where it will be.
+        // One run first, so that everything is in place.
         fill(0);
         client.submit(0, &[self.batch as u32])?;
         client.read(client.wait()?, &mut first);
         let all = self.rows / self.batch;
-        // What is free, what is still to send, what is still to come back.
+        // Free slots, batches still to send, batches still to come back.
         let state = Mutex::new(((0..client.slots().min(8)).collect::<Vec<_>>(), all, all));
         let work = || -> anyhow::Result<()> {
             let mut numbers = vec![];
@@ -128,7 +130,7 @@ impl Case {
                 }
                 let slot = client.wait()?;
                 client.read(slot, &mut numbers);
-                // The same rows again: the same numbers, to the last bit.
+                // The same rows must give the same numbers, to the last bit.
                 anyhow::ensure!(numbers == first, "{}: other numbers of the same rows", self.name);
                 state.lock().map_err(|_| anyhow::anyhow!("a thread died"))?.0.push(slot);
             }
@@ -142,7 +144,7 @@ impl Case {
     }
 }
 
-/// ‖a − b‖ / ‖b‖.
+/// Computes ‖a − b‖ / ‖b‖.
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     let square = |it: &mut dyn Iterator<Item = f64>| it.map(|v| v * v).sum::<f64>();
     let apart = square(&mut a.iter().zip(b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
@@ -177,7 +179,7 @@ fn main() -> anyhow::Result<()> {
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut wrong = vec![];
     for case in cases().iter().filter(|case| case.name.contains(&only)) {
-        // The processor takes a small part of them.
+        // The processor takes only a small part of the rows.
         let few = Case { rows: (case.rows / 16).max(case.batch), onnx: case.onnx.clone(), input: case.input.clone(), ..*case };
         let threads = processors.min(8) as u32;
         let (seconds, wanted) = few.through(&Workers::of(me.clone()), &case.model(None, threads)?)?;
@@ -186,7 +188,7 @@ fn main() -> anyhow::Result<()> {
         if !gpus.is_empty() {
             let turn =
                 |tf32: bool| case.through(&Workers::of(me.clone()), &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
-            // The best of some turns: the first run on a machine finds nothing ready.
+            // The best of several turns: the first run on a machine finds nothing ready.
             let on = |tf32: bool| -> anyhow::Result<_> {
                 let (mut best, numbers) = turn(tf32)?;
                 for _ in 1..TURNS {
@@ -211,7 +213,7 @@ fn main() -> anyhow::Result<()> {
                 }
                 (Err(e), _) | (_, Err(e)) => {
                     line += &format!(" not there: {} |", e.to_string().replace('\n', " "));
-                    // Trees have no kernel there.
+                    // There is no kernel for trees.
                     if !case.name.contains("trees") {
                         wrong.push(case.name);
                     }

@@ -1,4 +1,4 @@
-//! How many values lie beyond the policy's bounds, and where most of them lie: exact numbers, for the owner alone.
+//! Statistics of values beyond the policy's bounds, and of bounds holding most values: exact numbers, for the owner alone.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,32 @@ use arrow::{
 };
 use serde::Serialize;
 
-/// Other bounds are suggested beyond which one in so many of the values lies.
+/// Suggested bounds leave at most one value in this many outside.
 const ONE_IN: u64 = 100;
-/// Low bits of a float that are dropped when values are counted together: the sign, the exponent and 12 bits of the fraction stay, so an error is at most 2^-12
-/// of the value.
+/// Number of low bits of a float dropped when values are counted together: the sign, the exponent and 12 bits of the fraction
+/// stay, so an error is at most 2^-12 of the value.
 const DROPPED: u32 = 64 - 12 - 12;
 
-/// What a column's bounds do to its values.
+/// Effect of a column's bounds on its values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bounded {
-    /// The column.
+    /// Name of the column.
     pub column: String,
     /// The policy's lower bound.
     pub lo: f64,
     /// The policy's upper bound.
     pub hi: f64,
-    /// Number of the column's values that are neither NULL nor NaN, in rows that have a unit.
+    /// Number of the column's values, except NULL and NaN, in rows with a unit.
     pub values: u64,
     /// Share of the values below `lo`, which count as `lo`.
     pub below: f64,
     /// Share of the values above `hi`, which count as `hi`.
     pub above: f64,
-    /// Bounds that would hold 99 % of the values, where the policy's do not; each is too wide by at most 2^-12 of itself.
+    /// Bounds holding 99 % of the values, if the policy's do not; each is too wide by at most 2^-12 of itself.
     pub most: Option<(f64, f64)>,
 }
 
-/// Values that differ in their dropped bits alone.
+/// Values with equal leading bits.
 #[derive(Debug, Clone, Copy)]
 struct Alike {
     count: u64,
@@ -42,7 +42,7 @@ struct Alike {
     greatest: f64,
 }
 
-/// A column with bounds, as far as it is read.
+/// A column with bounds, as far as read.
 #[derive(Debug)]
 pub(super) struct Values {
     lo: f64,
@@ -50,11 +50,11 @@ pub(super) struct Values {
     count: u64,
     below: u64,
     above: u64,
-    /// The counts by the bits that stay, in the order of numbers.
+    /// Counts by the leading bits, in numerical order.
     alike: BTreeMap<u64, Alike>,
 }
 
-/// Maps a float to bits whose order is the order of the floats.
+/// Maps a float to bits in an order-preserving way.
 fn ordered(value: f64) -> u64 {
     let bits = value.to_bits();
     if value.is_sign_negative() { !bits } else { bits | 1 << 63 }
@@ -65,7 +65,7 @@ impl Values {
         Self { lo, hi, count: 0, below: 0, above: 0, alike: BTreeMap::new() }
     }
 
-    /// Counts one value of a row that has a unit.
+    /// Counts a value of a row with a unit.
     pub(super) fn see(&mut self, value: f64) {
         if value.is_nan() {
             return;
@@ -79,7 +79,7 @@ impl Values {
         alike.greatest = alike.greatest.max(value);
     }
 
-    /// The first of the values, from one end on, that are not among so many at that end.
+    /// Returns the edge value, from one end on, after skipping at most `beyond` values at this end.
     fn end<'a>(beyond: u64, values: impl Iterator<Item = &'a Alike>, edge: fn(&Alike) -> f64) -> Option<f64> {
         let mut passed = 0;
         let mut values = values.skip_while(|alike| {
@@ -92,7 +92,7 @@ impl Values {
     pub(super) fn ended(self, column: String) -> Bounded {
         let share = |part: u64| part as f64 / self.count.max(1) as f64;
         let (below, above) = (share(self.below), share(self.above));
-        // Where few are beyond one bound, that one stays, and what is left of the hundredth is beyond the other.
+        // If few values are beyond one bound, that bound stays, and the rest of the hundredth is beyond the other.
         let beyond = self.count / ONE_IN;
         let half = beyond / 2;
         let (under, over) = if self.below <= half {
@@ -111,7 +111,7 @@ impl Values {
     }
 }
 
-/// A column's values as jobs clamp them.
+/// Converts a column's values to floats, as jobs clamp them.
 pub(super) fn numbers(column: &dyn Array) -> Option<arrow::array::PrimitiveArray<Float64Type>> {
     Some(cast(column, &DataType::Float64).ok()?.as_primitive_opt::<Float64Type>()?.clone())
 }

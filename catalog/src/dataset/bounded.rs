@@ -1,7 +1,7 @@
-//! What jobs can read as it lies: pages and values of bounded size, so that what a worker takes for them follows from public numbers.
+//! Bounds on jobs' input: pages and values of bounded size, so that a worker's memory for them follows from public numbers.
 //!
-//! A file that has larger ones is copied, and texts are cut on the way ([`cut`]). Names of units cannot be cut, or two people would become one: longer ones
-//! are refused ([`named`]).
+//! A file with larger ones is copied, and texts are cut on the way ([`cut`]). Names of units cannot be cut, or two people would
+//! become one: longer names are refused ([`named`]).
 
 use std::{
     fs::File,
@@ -35,20 +35,20 @@ use tidegate_protocol::limits;
 
 use super::{DataError, broken};
 
-/// The most bytes that a text of [`limits::TEXT_CHARS`] characters has.
+/// Maximum number of bytes of a text of [`limits::TEXT_CHARS`] characters.
 const TEXT_BYTES: usize = 4 * limits::TEXT_CHARS;
 
-/// Whether no page of the columns `read` of a Parquet file has more than [`limits::PAGE_BYTES`]. Reads the pages' headers alone.
+/// Returns whether no page of the columns `read` of a Parquet file exceeds [`limits::PAGE_BYTES`]. Reads only the pages' headers.
 ///
 /// # Errors
-/// [`DataError::File`].
+/// Returns [`DataError::File`] if the file cannot be read.
 pub(super) fn pages(path: &Path, read: &SchemaRef) -> Result<bool, DataError> {
     let file = File::open(path).map_err(|e| broken(path, e))?;
     let headers = Headers::of(file).map_err(|e| broken(path, e))?;
     headers.within(read, limits::PAGE_BYTES).map_err(|e| broken(path, e))
 }
 
-/// Whether no text or bytes of a column are longer than jobs see.
+/// Returns whether no text or byte string of a column is longer than jobs see.
 pub(super) fn short(column: &dyn Array) -> bool {
     let fits = |bytes: usize| bytes <= TEXT_BYTES;
     match column.data_type() {
@@ -57,9 +57,10 @@ pub(super) fn short(column: &dyn Array) -> bool {
     }
 }
 
-/// The column with its texts no longer than [`limits::TEXT_CHARS`], and its bytes no longer than such a text may be. Its type stays.
+/// Cuts a column's texts to [`limits::TEXT_CHARS`] characters, and its byte strings to the size of such a text at most. Its type
+/// stays.
 pub(super) fn cut(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    // No text of fewer bytes has more characters.
+    // A text of fewer bytes cannot have more characters.
     if lengths(column).is_some_and(|mut lengths| lengths.all(|bytes| bytes <= limits::TEXT_CHARS)) {
         return Ok(column.clone());
     }
@@ -78,10 +79,10 @@ pub(super) fn cut(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     })
 }
 
-/// Whether values of a type can be cut, where they are longer than jobs see.
+/// Checks whether values of a type can be cut if longer than jobs see.
 ///
 /// # Errors
-/// The problem, and how to mend it.
+/// Returns the problem and its fix.
 pub(super) fn can_be_cut(field: &Field) -> Result<(), String> {
     match field.data_type() {
         DataType::FixedSizeBinary(bytes) if usize::try_from(*bytes).is_ok_and(|bytes| bytes > TEXT_BYTES) => {
@@ -91,10 +92,10 @@ pub(super) fn can_be_cut(field: &Field) -> Result<(), String> {
     }
 }
 
-/// Checks that no unit's name is too long, in the rows that follow the first `before` of a file.
+/// Checks whether no unit's name is too long, in the rows after the first `before` of a file.
 ///
 /// # Errors
-/// The first row whose unit has a name of more than [`limits::UNIT_NAME_BYTES`], and how to mend it.
+/// Returns a description of the first row whose unit has a name of more than [`limits::UNIT_NAME_BYTES`], and the fix.
 pub(super) fn named(unit: &dyn Array, before: u64) -> Result<(), String> {
     let long = lengths(unit).and_then(|lengths| (before + 1..).zip(lengths).find(|(_, bytes)| *bytes > limits::UNIT_NAME_BYTES));
     let Some((row, bytes)) = long else { return Ok(()) };
@@ -104,7 +105,7 @@ pub(super) fn named(unit: &dyn Array, before: u64) -> Result<(), String> {
     ))
 }
 
-/// How many bytes each value takes, where they are of different lengths.
+/// Returns the number of bytes of each value, for types of variable length.
 pub(super) fn lengths(column: &dyn Array) -> Option<Box<dyn Iterator<Item = usize> + '_>> {
     fn between<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Box<dyn Iterator<Item = usize> + '_> {
         Box::new(offsets.windows(2).map(|ends| (ends[1] - ends[0]).as_usize()))
@@ -120,10 +121,12 @@ pub(super) fn lengths(column: &dyn Array) -> Option<Box<dyn Iterator<Item = usiz
     })
 }
 
-/// Bytes at the start of a page's header that hold its type and its size.
+/// Number of bytes at the start of a page's header, enough for its type and size.
 const BEGIN: usize = 12;
 
-/// A Parquet file of which the pages' headers are read, and how they begin noted: the reader keeps to itself how large a page says it is.
+/// A Parquet file whose page headers are read, noting their first bytes.
+///
+/// The reader itself does not reveal the page size stated in a header.
 #[derive(Clone)]
 struct Headers {
     file: Arc<File>,
@@ -131,7 +134,7 @@ struct Headers {
     begin: Arc<Mutex<Vec<u8>>>,
 }
 
-/// A reader of a file from one offset on, which keeps the first bytes that it reads.
+/// Reader of a file from an offset on, noting the first bytes read.
 struct Noting {
     from: Headers,
     at: u64,
@@ -153,7 +156,7 @@ impl Headers {
             let rows = usize::try_from(group.num_rows()).unwrap_or_default();
             for (leaf, column) in group.columns().iter().enumerate() {
                 let root = fields.get(footer.parquet_schema().get_column_root_idx(leaf));
-                // No job reads lists and structures.
+                // No job reads lists or structures.
                 if root.is_none_or(|field| field.data_type().is_nested() || read.column_with_name(field.name()).is_none()) {
                     continue;
                 }
@@ -170,12 +173,13 @@ impl Headers {
     }
 }
 
-/// Returns the unpacked size that a page's header states, in Thrift's compact protocol: the second field, after the type. `None` where that begins otherwise, as
-/// no writer's does.
+/// Returns the unpacked size stated in a page's header, in Thrift's compact protocol: the second field, after the type.
+///
+/// Returns `None` if the header begins otherwise, as no writer's does.
 fn said(header: &[u8]) -> Option<u64> {
     let mut rest = header;
     let mut field = || {
-        // The next field, an integer of 32 bits.
+        // Reads the next field, an integer of 32 bits.
         let (0x15, mut after) = rest.split_first().map(|(first, after)| (*first, after))? else { return None };
         let (mut value, mut shift) = (0u64, 0);
         loop {
@@ -189,7 +193,7 @@ fn said(header: &[u8]) -> Option<u64> {
         }
     };
     let (_, size) = (field()?, field()?);
-    // Zigzag: odd ones are negative.
+    // Zigzag: odd numbers are negative.
     (size % 2 == 0).then_some(size / 2)
 }
 

@@ -1,5 +1,6 @@
-//! The copy that jobs read where the published files are not Parquet ordered by unit, with pages and texts of bounded size: the visible columns, sorted once, in
-//! bounded memory.
+//! The ordered copy for jobs, made if the published files are not Parquet ordered by unit with bounded pages and texts.
+//!
+//! It holds the visible columns, sorted once, in bounded memory.
 
 use std::{
     fs::File,
@@ -34,28 +35,33 @@ use super::{
     unit::unit_column,
 };
 
-/// The most sorts at a time, each with its share of the memory.
+/// Maximum number of parallel sorts, each with its share of the memory.
 const MOST_THREADS: usize = 4;
-/// The metadata key of a hash of the published files, by BLAKE3's key derivation (BLAKE3 paper, section 2.3), which no hash in the manifest reveals. A reader who
-/// cannot reproduce the published files, because a hidden column is random, cannot test a guess against the copy's hash either.
+/// Metadata key of a hash of the published files, by BLAKE3's key derivation (BLAKE3 paper, section 2.3), which no hash in the
+/// manifest reveals.
+///
+/// A reader who cannot reproduce the published files, because a hidden column is random, cannot test a guess against the copy's
+/// hash either.
 const SOURCE: &str = "tidegate.source";
 const CONTEXT: &str = "tidegate 2026-11-27 the published files that an ordered copy is of";
-/// The column with a row's number in the published files, which keeps a unit's rows in file order.
+/// Column with a row's number in the published files, which keeps a unit's rows in file order.
 const ROW: &str = "\u{0}row";
 
-/// A function that receives each written batch, and the number of rows written so far.
+/// Callback for each written batch, with the number of rows written so far.
 type Each<'a> = &'a mut dyn FnMut(&RecordBatch, u64) -> Result<(), DataError>;
 
-/// The memory that all sorts may use.
+/// Memory for all sorts together.
 struct Means {
-    /// Bytes of all threads together; rows beyond are spilled to files beside the copy.
+    /// Number of bytes for all threads together; further rows are spilled to files beside the copy.
     memory: usize,
-    /// Bytes that each thread reserves for merging spilled rows.
+    /// Number of bytes reserved by each thread for merging spilled rows.
     merge_memory: usize,
     threads: usize,
 }
 
-/// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order. All rows are counted in `count`.
+/// Writes a Parquet file with the visible columns of rows with a unit, ordered by unit, rows of a unit in file order.
+///
+/// All rows are counted in `count`.
 pub(super) fn cluster(
     tables: &[TableFiles],
     learnt: Vec<Table>,
@@ -120,7 +126,7 @@ fn cluster_within(
     })
 }
 
-/// The error behind an engine's error: where a file's rows are at fault, the words of the reader of that file.
+/// Extracts the error behind an engine's error: if a file's rows are at fault, the message of the file's reader.
 fn said(target: &Path, e: DataFusionError) -> DataError {
     match e {
         DataFusionError::External(own) => match own.downcast::<DataError>() {
@@ -141,19 +147,19 @@ fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
     Ok(KeyValue::new(SOURCE.to_owned(), hasher.finalize().to_hex().to_string()))
 }
 
-/// Columns of the copy, and the row's number.
+/// Returns the columns of the copy, plus the row number.
 fn numbered(kept: &SchemaRef) -> SchemaRef {
     let fields = kept.fields().iter().map(|f| f.as_ref().clone());
     Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()))
 }
 
-/// The published files' rows that have a unit, numbered, as DataFusion reads them.
+/// Rows of the published files with a unit, numbered, as a DataFusion stream.
 #[derive(Debug)]
 struct Rows {
     tables: Arc<Vec<Table>>,
     policy: Policy,
     schema: SchemaRef,
-    /// Counts all rows, with a unit or without.
+    /// Counter of all rows, with a unit or without.
     count: Count,
 }
 
@@ -180,10 +186,10 @@ impl PartitionStream for Rows {
 }
 
 struct Batches {
-    /// Each file's table, and its number.
+    /// Table and number of each file.
     files: std::vec::IntoIter<(usize, usize)>,
     tables: Arc<Vec<Table>>,
-    /// The file being read, and its table's place in the policy where there are several tables.
+    /// File being read, with its table's position in the policy if there are several tables.
     reader: Option<(PathBuf, Option<usize>, table::rows::Rows)>,
     policy: Policy,
     schema: SchemaRef,
@@ -216,7 +222,9 @@ impl Batches {
         Ok((of.path(file).to_owned(), place, of.open(file)?))
     }
 
-    /// Makes one column of the copy, of bounded size; where there are several tables, NULL in rows of other tables, or the number of the row's table.
+    /// Makes a column of the copy, of bounded size.
+    ///
+    /// With several tables, the column is NULL in rows of other tables, or holds the number of the row's table.
     fn column(&self, field: &Field, table: Option<usize>, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
         let name = field.name().as_str();
         let own = match table {

@@ -1,50 +1,50 @@
-//! Why a dataset cannot be published.
+//! Errors of publishing a dataset.
 
 use std::path::Path;
 
-/// What an owner is told to do, before the very words.
+/// Phrase before a policy line for the owner to add.
 pub(super) const ADD: &str = "add to the policy, under [read]: ";
 
-/// A dataset cannot be published, and why.
+/// Reason why a dataset cannot be published.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file is unreadable or damaged.
     #[error("{file}: {problem}")]
     File {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// A column the policy names is missing or unsuitable.
+    /// A column named by the policy is missing or unsuitable.
     #[error("column `{column}`: {problem}")]
     Column {
-        /// The column.
+        /// Name of the column.
         column: String,
-        /// What is wrong and how to mend it.
+        /// Description of the problem and its fix.
         problem: String,
     },
-    /// Several columns are: each by itself.
+    /// Several columns are missing or unsuitable, each by itself.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Columns(Vec<DataError>),
-    /// A file is not what was published.
+    /// A file differs from the published version.
     #[error(
         "{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was"
     )]
     Changed {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// Manifest id of the version it belongs to.
+        /// Manifest id of the file's version.
         version: String,
     },
-    /// A record of the dataset cannot be kept or read.
+    /// A record of the dataset cannot be stored or read.
     #[error("the dataset record: {0}")]
     Record(String),
 }
 
 impl DataError {
-    /// The error of a file that is read by no policy's rules: what it says to add goes to `place` instead.
+    /// Rewrites the error for a file read without a policy: lines to add go to `place` instead.
     pub fn said_of(self, place: &str) -> Self {
         let said = |problem: String| problem.replace(ADD, &format!("add {place} "));
         match self {
@@ -56,7 +56,7 @@ impl DataError {
     }
 }
 
-/// Collects what was found of each column, or every column's problem where there is one.
+/// Collects the results for all columns, or the problems of all bad columns.
 pub(super) fn of_columns<T>(found: impl Iterator<Item = Result<T, DataError>>) -> Result<Vec<T>, DataError> {
     let (mut good, mut wrong) = (Vec::new(), Vec::new());
     for one in found {

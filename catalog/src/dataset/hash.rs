@@ -1,5 +1,7 @@
-//! BLAKE3 of a file, by all processors: each reads parts of it into a buffer that stays in its cache, and makes the subtree's value of it (BLAKE3 paper,
-//! section 2.1); the values are joined as the tree has them.
+//! BLAKE3 hash of a file, computed by all processors.
+//!
+//! Each reads parts of the file into a buffer that stays in its cache, and computes the subtree's value (BLAKE3 paper, section
+//! 2.1); the values are joined along the tree.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
@@ -10,15 +12,15 @@ use blake3::{
 use rayon::prelude::*;
 use tidegate_protocol::ContentHash;
 
-/// Bytes of a subtree: a power of two of chunks, that fit a processor's own cache.
+/// Number of bytes of a subtree: a power of two of chunks, small enough for a processor's own cache.
 const PART: u64 = 1 << 20;
-/// Subtrees between two reports of progress. Few in the tests, so that a small file has several.
+/// Number of subtrees between two reports of progress. Small in tests, so that a small file has several.
 const TOGETHER: u64 = if cfg!(test) { 8 } else { 256 };
 
-/// Hash and size of the file at `path`; `progress` is told the bytes that are hashed.
+/// Returns the hash and size of the file at `path`; `progress` is told the bytes hashed.
 ///
 /// # Errors
-/// What opening or reading it fails with; [`io::ErrorKind::UnexpectedEof`] where it became shorter meanwhile.
+/// Returns the error of opening or reading, or [`io::ErrorKind::UnexpectedEof`] if the file has shrunk meanwhile.
 pub fn hash(path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
     let file = tidegate_files::open_given(path)?;
     let size = file.metadata()?.len();
@@ -42,7 +44,7 @@ pub fn hash(path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHa
     Ok((ContentHash(*merge_subtrees_root(&merged(left), &merged(right), Mode::Hash).as_bytes()), size))
 }
 
-/// The value of the subtree that begins at byte `start`.
+/// Computes the value of the subtree beginning at byte `start`.
 fn value(file: &File, start: u64, size: u64, buffer: &mut Vec<u8>) -> io::Result<ChainingValue> {
     buffer.resize((size - start).min(PART) as usize, 0);
     file.read_exact_at(buffer, start)?;
@@ -51,7 +53,7 @@ fn value(file: &File, start: u64, size: u64, buffer: &mut Vec<u8>) -> io::Result
     Ok(hasher.finalize_non_root())
 }
 
-/// Left are as many as make the largest whole tree that leaves some on the right.
+/// Splits for a tree: the left half is the largest complete tree with something left on the right.
 fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }

@@ -1,4 +1,4 @@
-//! The types of the published files' columns and the order of their rows, which publication finds without releasing any value.
+//! Column types and row order of the published files, found at publication without releasing any value.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,24 +29,25 @@ use super::{
     unit::unit_column,
 };
 
-/// The types and the layout of the published files, without any value of theirs.
+/// Types and layout of the published files, without any of their values.
 #[derive(Debug)]
 pub struct Profile {
     /// The unit column and the policy's columns.
     pub schema: Vec<ColumnType>,
-    /// How rows lie in `compute`.
+    /// Order of the rows in `compute`.
     pub layout: Layout,
-    /// The Parquet files that jobs read, ordered by unit.
+    /// Parquet files for jobs, ordered by unit.
     pub compute: Vec<PathBuf>,
-    /// The people whose rows the files hold, for the owner alone.
+    /// Sketch of the people in the files, for the owner alone.
     pub people: People,
-    /// Number of rows of each table that the copy lacks, as they have no unit: for the owner alone. None where jobs read the files as they lie.
+    /// Number of rows of each table missing from the copy because they have no unit: for the owner alone. Empty if jobs read the
+    /// published files.
     pub dropped: Vec<u64>,
-    /// Notes for the owner: which formats the files were read as, and what was assumed of them.
+    /// Notes for the owner: formats of the files, and assumptions about them.
     pub notes: Vec<String>,
 }
 
-/// The phase that [`profile`] is in.
+/// Phase of [`profile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Reading the rows and their order.
@@ -55,13 +56,17 @@ pub enum Phase {
     Ordering,
 }
 
-/// Reads the tables' files, checks them against `policy`, and writes an ordered Parquet copy into `derived` where jobs cannot read the files as they lie. Jobs
-/// read Parquet of one table ordered by unit, with the dataset's column types and bounded pages and texts. Mock rows take the types of the real columns (`like`).
+/// Reads the tables' files, checks them against `policy`, and writes an ordered Parquet copy into `derived` if jobs cannot read
+/// the files directly.
 ///
-/// Rows without a unit are kept in the published files and never counted: how many there are is told to the owner. `progress` is told the rows done in each phase.
+/// Jobs read Parquet of one table ordered by unit, with the dataset's column types and bounded pages and texts. Mock rows take
+/// the types of the real columns (`like`).
+///
+/// Rows without a unit stay in the published files and are never counted: the owner is told their number. `progress` is told the
+/// rows done in each phase.
 ///
 /// # Errors
-/// [`DataError`].
+/// Returns [`DataError`] if a file or column is unsuitable.
 pub fn profile(
     tables: &[TableFiles],
     policy: &Policy,
@@ -82,7 +87,7 @@ pub fn profile(
         .map(|f| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() })
         .collect::<Vec<_>>();
     let count = Count::new(policy);
-    // Of several tables there is always a copy.
+    // With several tables there is always a copy.
     if let ([only], true) = (learnt.as_slice(), policy.tables.is_empty())
         && fit_a_manifest(tables)
         && let Some(order) = as_published(only, &visible, policy, &count, progress)?
@@ -92,9 +97,9 @@ pub fn profile(
         let (people, layout) = (order.people, Layout::AsPublished);
         return Ok(Profile { schema, layout, compute: files, people, dropped: vec![], notes });
     }
-    // What was read until the order was found wrong is read again.
+    // Rows read until the order was found wrong are read again.
     let count = Count::new(policy);
-    // Units are counted as they are written, in order: before, one may have been seen twice.
+    // Units are counted in order, as they are written: before sorting, one may have been seen twice.
     let mut order = OrderCheck::default();
     cluster(tables, learnt, &visible, policy, &count, derived, &mut |batch, rows| {
         progress(Phase::Ordering, rows);
@@ -109,7 +114,7 @@ pub fn profile(
     Ok(Profile { schema, layout: Layout::Clustered, compute, people: order.people, dropped, notes })
 }
 
-/// The order of a table's units, where jobs can read its files as they lie.
+/// Checks the order of a table's units, if jobs can read its files directly; `None` if they cannot.
 fn as_published(
     table: &Table,
     visible: &SchemaRef,
@@ -150,7 +155,7 @@ fn as_published(
 /// Converts the columns of mock rows to the types of the real columns, `like`.
 ///
 /// # Errors
-/// [`DataError::Column`] naming a column whose values do not fit the real type.
+/// Returns [`DataError::Column`] naming a column whose values do not fit the real type.
 fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result<(), DataError> {
     for table in tables {
         for field in table.schema.clone().fields() {
@@ -170,7 +175,7 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
     Ok(())
 }
 
-/// Checks that the policy's public bound on units holds: a unit's share of fuel and of blocks follows from that bound.
+/// Checks the policy's public bound on units: a unit's share of fuel and of blocks follows from this bound.
 fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     if units == 0 {
         return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
@@ -182,7 +187,7 @@ fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Checks that the policy's public bound on rows that have a unit holds, as [`within_bound`] does for units: a query's worst case follows from that bound.
+/// Checks the policy's public bound on rows with a unit: a query's worst case follows from this bound.
 fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     match policy.sql.rows {
         Some(most) if rows > most => {
@@ -193,11 +198,13 @@ fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     }
 }
 
-/// The columns that jobs read: the unit's, the table of a row where there are several, and the policy's in its order. Types come from the files' own schemas;
-/// files without one are read whole.
+/// Returns the columns visible to jobs: the unit's, the table of a row if there are several, and the policy's columns in its
+/// order.
+///
+/// Types come from the files' own schemas; files without a schema are read completely.
 ///
 /// # Errors
-/// [`DataError::Column`] for what the policy names and the files do not have, or not so.
+/// Returns [`DataError::Column`] for a column named by the policy that the files lack or have in an unsuitable form.
 pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
     visible(&table::learn(tables, policy, false, &mut |_| {})?, policy)
 }
@@ -225,7 +232,7 @@ fn visible(tables: &[Table], policy: &Policy) -> Result<SchemaRef, DataError> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Checks over a stream of unit columns that units ascend and that equal units are neighbours; NULL units are skipped.
+/// Checker of a stream of unit columns: units must ascend and equal units be adjacent; NULL units are skipped.
 #[derive(Default)]
 pub struct OrderCheck {
     converter: Option<RowConverter>,
@@ -236,10 +243,10 @@ pub struct OrderCheck {
 }
 
 impl OrderCheck {
-    /// Sees the next rows.
+    /// Adds the next rows.
     ///
     /// # Errors
-    /// [`ArrowError`] for a type that cannot be compared.
+    /// Returns [`ArrowError`] for a type that cannot be compared.
     pub fn see(&mut self, unit: &dyn Array) -> Result<(), ArrowError> {
         if self.converter.is_none() {
             self.converter = Some(RowConverter::new(vec![SortField::new(unit.data_type().clone())])?);

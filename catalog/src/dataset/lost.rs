@@ -1,4 +1,4 @@
-//! Rows that count for nobody, or not for whom they seem to: counted where they are read, and told to the owner alone.
+//! Rows counting for nobody, or not for the apparent unit: counted by the readers, and reported to the owner alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,19 +7,19 @@ use tidegate_protocol::{policy::Policy, shown::plain};
 
 use super::bounded;
 
-/// Rows of one table.
+/// Row counts of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Number of all.
+    /// Number of all rows.
     pub(super) rows: u64,
-    /// Number of those without a unit.
+    /// Number of rows without a unit.
     pub(super) without_unit: u64,
-    /// Number of those whose unit is an empty text.
+    /// Number of rows whose unit is an empty text.
     empty: u64,
 }
 
 impl Seen {
-    /// Sees the units of the next rows.
+    /// Adds the units of the next rows.
     pub(super) fn see(&mut self, unit: &dyn Array) {
         self.rows += unit.len() as u64;
         self.without_unit += unit.null_count() as u64;
@@ -28,7 +28,7 @@ impl Seen {
         }
     }
 
-    /// What its owner is told of a table.
+    /// Formats the notes for the owner about a table.
     fn words(&self, policy: &Policy, table: Option<&String>) -> Vec<String> {
         let column = plain(&policy.unit.column);
         let of = table.map(|table| format!("table {}: ", plain(table))).unwrap_or_default();
@@ -49,7 +49,7 @@ impl Seen {
     }
 }
 
-/// Rows of each table, in the policy's order, counted by whoever reads them.
+/// Row counts of each table, in the policy's order, filled by the readers.
 #[derive(Debug, Clone)]
 pub(super) struct Count(Arc<Mutex<Vec<Seen>>>);
 
@@ -65,12 +65,12 @@ impl Count {
         }
     }
 
-    /// Number of rows without a unit, of each table.
+    /// Returns the number of rows without a unit, by table.
     pub(super) fn without_unit(&self) -> Vec<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|seen| seen.without_unit).collect()
     }
 
-    /// What the owner is told.
+    /// Formats the notes for the owner.
     pub(super) fn words(&self, policy: &Policy) -> Vec<String> {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tables.iter().enumerate().flat_map(|(at, seen)| seen.words(policy, policy.tables.get(at))).collect()

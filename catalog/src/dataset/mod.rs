@@ -1,7 +1,9 @@
-//! Dataset versions on the owner's machine: reading the files, checking the unit, laying rows out by unit, remembering where they lie.
+//! Dataset versions on the owner's machine: reading the files, checking the unit, ordering rows by unit, recording the files'
+//! places.
 //!
 //! # Path
-//! [`tables`] (what was named → files) → [`profile`] (one schema of all files, their order, and a copy ordered by unit where the files are not) → [`save`].
+//! [`tables`] (command-line arguments → files) → [`profile`] (one schema of all files, their order, and a copy ordered by unit if
+//! the files are not) → [`save`].
 
 mod beyond;
 mod bounded;

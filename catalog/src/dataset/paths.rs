@@ -1,4 +1,4 @@
-//! The files behind the paths that an owner names on the command line, and the names under which these files are published.
+//! Files behind the paths named by an owner on the command line, and the files' published names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,39 +9,40 @@ use tidegate_protocol::{limits, policy::Policy};
 
 use super::{DataError, broken, read::is_beside};
 
-/// The files of one table.
+/// Files of a table.
 #[derive(Debug, Clone, Default)]
 pub struct TableFiles {
-    /// The table's name, where the dataset has several tables.
+    /// Name of the table, if the dataset has several tables.
     pub table: Option<String>,
-    /// The paths of the files; at least one.
+    /// Paths of the files (nonempty).
     pub files: Vec<PathBuf>,
-    /// The name of each file in the manifest: its path below the folder that the owner named, with `/` between folders. All names differ.
+    /// Name of each file in the manifest: its path below the folder named by the owner, with `/` between folders. All names
+    /// differ.
     pub names: Vec<String>,
-    /// Files in the named folders that hold no data.
+    /// Files without data in the named folders.
     pub left_out: Vec<PathBuf>,
 }
 
-/// The most folders that may be nested.
+/// Maximum depth of nested folders.
 const DEEP: usize = 16;
 
-/// Whether a file was left beside the data by file managers or Spark: its name begins with a dot or an underscore.
+/// Returns whether a file was left beside the data by file managers or Spark: its name begins with a dot or an underscore.
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_"))
 }
 
-/// The column and the value in a folder's name, as Hive and Spark write them: `year=2021`.
+/// Parses the column and the value in a folder's name, as Hive and Spark write them: `year=2021`.
 fn partition(name: &str) -> Option<(&str, &str)> {
     name.split_once('=').filter(|(column, value)| !column.is_empty() && !value.is_empty() && !column.contains('.'))
 }
 
-/// The columns, and their values, that the folders in a file's name state.
+/// Returns the columns and values stated by the folders in a file's name.
 pub(crate) fn partitions(name: &str) -> BTreeMap<String, String> {
     let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
     folders.split('/').filter_map(partition).map(|(column, value)| (unescaped(column), unescaped(value))).collect()
 }
 
-/// Decodes percent signs in a name: Hive encodes characters in this way that file systems do not allow.
+/// Decodes percent signs in a name: Hive encodes characters not allowed by file systems in this way.
 fn unescaped(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((byte, after)) = rest.split_first() {
@@ -61,18 +62,20 @@ fn unescaped(text: &str) -> String {
 }
 
 impl TableFiles {
-    /// Files of a dataset of one table, by their own names.
+    /// Lists the files of a dataset with a single table, under their own names.
     pub fn of(files: &[PathBuf]) -> Self {
         let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self { files: files.to_vec(), names: files.iter().map(name).collect(), ..Self::default() }
     }
 
-    /// The files behind `paths`: a folder stands for those in it and in its folders, by name; hidden ones, and those that are no data, are left out.
+    /// Lists the files behind `paths`; a folder stands for all files below, by name.
+    ///
+    /// Hidden files, and files that are not data, are left out.
     fn expand(table: Option<String>, paths: &[PathBuf]) -> Result<Self, DataError> {
         let mut found = Self { table, ..Self::default() };
         for path in paths {
             let path = path.canonicalize().map_err(|e| broken(path, e))?;
-            // Folders above that say a column's value are part of the name, however much of the path was given.
+            // Parent folders that state a column's value are part of the name, however much of the path was given.
             let says = |folder: &&Path| folder.file_name().and_then(|name| partition(name.to_str()?)).is_some();
             let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
             let top = folder.ancestors().find(|folder| !says(folder)).unwrap_or(folder).to_owned();
@@ -117,19 +120,19 @@ impl TableFiles {
         Ok(())
     }
 
-    /// Whether all names differ, and none is the name of a folder in another.
+    /// Returns whether all names differ, and no name is a folder in another.
     fn are_apart(&self) -> bool {
         let names: BTreeSet<&str> = self.names.iter().map(String::as_str).collect();
         let folders = |name: &&str| name.match_indices('/').any(|(at, _)| names.contains(&name[..at]));
         names.len() == self.names.len() && !names.iter().any(folders)
     }
 
-    /// Names files by their paths below the folder that all of them are in.
+    /// Names files by their paths below their common folder.
     fn name_below_common_folder(&mut self) -> Result<(), DataError> {
         let mut common = self.files.first().and_then(|first| first.parent()).unwrap_or(Path::new("/")).to_owned();
         while !self.files.iter().all(|file| file.starts_with(&common)) && common.pop() {}
         self.names = self.files.iter().map(|file| below(&common, file)).collect::<Result<_, _>>()?;
-        // Folders that say no column's value need not be there again where the files are fetched.
+        // Folders that state no column's value are not needed where the files are fetched.
         let whole = std::mem::take(&mut self.names);
         let flat = |name: &String| if partitions(name).is_empty() { name.replace('/', "_") } else { name.clone() };
         self.names = whole.iter().map(flat).collect();
@@ -152,10 +155,11 @@ fn below(top: &Path, path: &Path) -> Result<String, DataError> {
     names.map(|names| names.join("/")).ok_or_else(|| broken(path, "has a name that is not UTF-8, or has a backslash in it"))
 }
 
-/// The files behind what an owner names: paths; or, where the policy has tables, `TABLE=PATH`, at least one of each.
+/// Lists the files named by an owner: paths; or, if the policy has tables, `TABLE=PATH`, at least one of each.
 ///
 /// # Errors
-/// [`DataError::File`] when there are none, too many, or one is missing or given twice; and naming a table that is not there or has no files.
+/// Returns [`DataError::File`] if there are none, too many, or one is missing or given twice; also naming a table that does not
+/// exist or has no files.
 pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, DataError> {
     let mut all = Vec::new();
     if policy.tables.is_empty() {
@@ -179,7 +183,7 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
         }
     }
     let files: usize = all.iter().map(|t| t.files.len()).sum();
-    // Of one table they can be made one file.
+    // Files of a single table can be merged into one file.
     let most = if policy.tables.is_empty() { limits::GIVEN } else { limits::FILES };
     if all.iter().any(|t| t.files.is_empty()) || files > most {
         let problem = format!("{files} files: a version has 1 to {most}");
@@ -188,12 +192,13 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
     Ok(all)
 }
 
-/// Bytes that a manifest takes to name a file, beside the name's own.
+/// Number of bytes in a manifest per file, besides the file's name.
 const NAMING: usize = 120;
-/// Bytes that a manifest takes for everything but its files.
+/// Number of bytes in a manifest for everything but its files.
 const OTHER: usize = 8 << 10;
 
-/// Whether a manifest has room for the names of all files. If not, the files are published as one, whatever their rows.
+/// Returns whether a manifest has room for the names of all files. If not, the files are published as a single file, whatever
+/// their rows.
 pub fn fit_a_manifest(tables: &[TableFiles]) -> bool {
     let names = || tables.iter().flat_map(|table| &table.names);
     names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER

@@ -1,6 +1,8 @@
-//! A sketch of whose rows a dataset has, for its owner alone: by it the same people are noticed when they are published again in other files.
+//! Sketch of the people in a dataset, for its owner alone: used to notice when the same people are published again in other
+//! files.
 //!
-//! The least hashes of a set stand for it (bottom-k: Cohen and Kaplan, PODC 2007): of two sets they say how much they have in common.
+//! The least hashes of a set represent it (bottom-k: Cohen and Kaplan, PODC 2007): those of two sets tell how much they have in
+//! common.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +13,11 @@ use arrow::{
 };
 use serde::{Deserialize, Serialize};
 
-/// So many hashes are kept: what is said of larger sets is good to some percent.
+/// Number of hashes kept: statements about larger sets are accurate to some percent.
 const KEPT: usize = 512;
 const CONTEXT: &str = "tidegate 2026-11-29 a unit in the sketch of its dataset";
 
-/// The least hashes of a dataset's units, and how many units it has.
+/// Least hashes of a dataset's units, with the number of units.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     units: u64,
@@ -23,7 +25,7 @@ pub struct People {
 }
 
 impl People {
-    /// Sees units, each once. Equal names are equal whatever their types: 7 is `7`.
+    /// Adds units, each once. Equal names are equal whatever their types: 7 equals `7`.
     pub(super) fn see(&mut self, units: &ArrayRef) {
         let bytes = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
         let names: Vec<Option<Vec<u8>>> = match units.data_type() {
@@ -47,7 +49,7 @@ impl People {
         }
     }
 
-    /// About which share of the smaller one's units the other has too, in percent.
+    /// Estimates the share of the smaller dataset's units found in the other too, in percent.
     pub fn in_common(&self, other: &Self) -> u64 {
         let all: BTreeSet<u64> = self.least.union(&other.least).copied().take(KEPT).collect();
         let both = all.iter().filter(|hash| self.least.contains(hash) && other.least.contains(hash)).count() as f64;

@@ -1,5 +1,6 @@
-//! Files cut into pieces where their content says so (FastCDC; Xia et al., USENIX ATC 2016, section 4), so that two versions are seen to have most of them
-//! in common, wherever they lie.
+//! Content-defined chunking of files (FastCDC; Xia et al., USENIX ATC 2016, section 4).
+//!
+//! It shows that two versions have most pieces in common, wherever these lie.
 
 use std::{
     collections::HashMap,
@@ -9,13 +10,13 @@ use std::{
 use fastcdc::v2020::StreamCDC;
 use tidegate_protocol::{ContentHash, frame::Piece, limits};
 
-/// Smallest, usual and largest piece in bytes.
+/// Smallest, usual and largest size of a piece in bytes.
 const SIZES: (u32, u32, u32) = (64 << 10, 256 << 10, 1 << 20);
 
-/// The pieces of what is read, one after the other; `None` where there are too many of them.
+/// Cuts the input into pieces, in order; `None` if there are too many.
 ///
 /// # Errors
-/// What reading fails with.
+/// Returns the error of reading.
 pub fn pieces(from: impl Read) -> io::Result<Option<Vec<Piece>>> {
     let mut found = Vec::new();
     for piece in StreamCDC::new(from, SIZES.0 as _, SIZES.1 as _, SIZES.2 as _) {
@@ -28,26 +29,27 @@ pub fn pieces(from: impl Read) -> io::Result<Option<Vec<Piece>>> {
     Ok(Some(found))
 }
 
-/// Where a new version's bytes are.
+/// Sources of a new version's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Apart {
-    /// In the old version: from where there, to where in the new one, how many.
+    /// Parts found in the old version: offset there, offset in the new version, length.
     pub here: Vec<(u64, u64, u64)>,
-    /// Nowhere here: from byte to byte of the new one.
+    /// Parts not found, as byte ranges of the new version.
     pub lacking: Vec<(u64, u64)>,
 }
 
 impl Apart {
-    /// How many bytes are lacking.
+    /// Returns the number of missing bytes.
     pub fn bytes(&self) -> u64 {
         self.lacking.iter().map(|(from, to)| to - from).sum()
     }
 }
 
-/// Of which parts of `old` a file of the pieces `new`, of so many bytes in all, can be made, and what is lacking.
+/// Determines the parts of `old` from which a file with the pieces `new`, of `bytes` bytes in all, can be made, and the missing
+/// parts.
 ///
 /// # Errors
-/// Where the pieces are not those of a file of that size.
+/// Fails if the pieces are not those of a file of that size.
 pub fn apart(old: &[Piece], new: &[Piece], bytes: u64) -> Result<Apart, &'static str> {
     let mut places = HashMap::new();
     let mut at = 0;

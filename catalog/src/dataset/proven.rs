@@ -1,4 +1,6 @@
-//! Whether the files that jobs read are what was published: by content, as often as that is cheap, and by what the file system says of them in between.
+//! Verification of the files read by jobs against the published version.
+//!
+//! The content is checked as often as this is cheap, and the file system's metadata in between.
 
 use std::{
     collections::HashMap,
@@ -11,30 +13,31 @@ use tidegate_protocol::ContentHash;
 
 use super::{DataError, Dataset, Stamp, describe};
 
-/// What takes no longer is read before a job, once it was not read for [`SHARE`] times as long.
+/// Maximum reading time of files read before a job, once they were not read for [`SHARE`] times as long.
 const CHEAP: Duration = Duration::from_millis(250);
-/// Reading files takes no more than one part in so many of a node's time.
+/// Reading files takes at most one part in this many of a node's time.
 const SHARE: u32 = 10;
-/// A file of no more bytes is cheap to read, before that is known.
+/// Maximum size in bytes of a file considered cheap to read before its reading time is known.
 const SMALL: u64 = 64 << 20;
 
-/// What files were found to hold.
+/// Verified content of files.
 #[derive(Debug, Default)]
 pub struct Proven {
     found: Mutex<HashMap<PathBuf, Found>>,
-    /// Held by who reads suspected files: whoever waits for it finds them read.
+    /// Lock held while reading suspected files: after a wait for the lock, the files have been read.
     suspected: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Found {
-    /// What the file system said of it before it was read.
+    /// Metadata before reading.
     stamp: Stamp,
     hash: ContentHash,
     at: Instant,
     took: Duration,
-    /// When it was last read for another reason than that a job made it suspect. Which jobs do follows from rows, and whether the next one waits for it to be read
-    /// must not.
+    /// Time of the last reading other than for a job's suspicion.
+    ///
+    /// Which jobs do so follows from rows, and whether the next job waits for the file to be read must not.
     regular: Instant,
 }
 
@@ -44,45 +47,48 @@ impl Found {
     }
 }
 
-/// Which files are read.
+/// Choice of files to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// Those that it is time for.
+    /// Files due for reading.
     Due,
-    /// All.
+    /// All files.
     All,
-    /// All, because a job made them suspect.
+    /// All files, because a job made them suspect.
     Suspected,
 }
 
 impl Proven {
-    /// Checks that jobs would read what was published: by content where the file system says something else than when the file was last read, or where it is cheap.
+    /// Checks whether jobs would read the published content.
+    ///
+    /// The content is read if the file system's metadata has changed since the last reading, or if reading is cheap.
     ///
     /// # Errors
-    /// [`DataError::Changed`] naming the file.
+    /// Returns [`DataError::Changed`] naming the file.
     pub fn check(&self, dataset: &Dataset) -> Result<(), DataError> {
         self.each(dataset, Look::Due)
     }
 
-    /// As [`Proven::check`], by content whatever it takes.
+    /// Checks like [`Proven::check`], by content whatever the cost.
     ///
     /// # Errors
-    /// [`DataError::Changed`] naming the file.
+    /// Returns [`DataError::Changed`] naming the file.
     pub fn check_content(&self, dataset: &Dataset) -> Result<(), DataError> {
         self.each(dataset, Look::All)
     }
 
-    /// As [`Proven::check`], by content of what was not read since `since`.
+    /// Checks like [`Proven::check`], by content for files not read since `since`.
     ///
     /// # Errors
-    /// [`DataError::Changed`] naming the file.
+    /// Returns [`DataError::Changed`] naming the file.
     pub fn check_since(&self, dataset: &Dataset, since: Instant) -> Result<(), DataError> {
         let _held = self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
         self.each(dataset, if self.is_read(dataset, since) { Look::Due } else { Look::Suspected })
     }
 
-    /// How long to wait before [`Proven::check_since`]: zero where it reads nothing, else so long that reading suspected files takes one part in [`SHARE`] of the
-    /// time, whatever jobs do.
+    /// Returns the time to wait before [`Proven::check_since`]: zero if nothing will be read.
+    ///
+    /// Otherwise long enough that reading suspected files takes one part in [`SHARE`] of the time, whatever jobs do.
     pub fn rest(&self, dataset: &Dataset, since: Instant) -> Duration {
         if self.is_read(dataset, since) {
             return Duration::ZERO;
@@ -118,7 +124,7 @@ impl Proven {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
     }
 
-    /// Reads a file; `suspected`, as it was found before, where that is for a job's sake.
+    /// Reads a file; `suspected` is its previous state, if a job is the reason.
     fn read(&self, path: &Path, stamp: Stamp, suspected: Option<Found>) -> Result<ContentHash, DataError> {
         let at = Instant::now();
         let hash = describe(path, |_| {})?.hash;

@@ -1,4 +1,4 @@
-//! A published version as the owner's machine remembers it.
+//! Record of a published version on the owner's machine.
 
 use std::{
     fs::{File, OpenOptions},
@@ -16,26 +16,26 @@ use tidegate_protocol::{
 
 use super::{DataError, People, broken};
 
-/// What the file system says of a file: cheap to compare before each job.
+/// File system metadata of a file: cheap to compare before each job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Size in bytes.
     pub bytes: u64,
-    /// Last change of the content: seconds and nanoseconds since 1970. Whoever writes can set it to what it was.
+    /// Last change of the content: seconds and nanoseconds since 1970. Any writer can reset the time.
     pub modified: (i64, i64),
-    /// Last change of content, name or rights, which no program sets.
+    /// Last change of content, name or rights, which no program can set.
     #[serde(default)]
     pub changed: (i64, i64),
-    /// Which file of its file system it is.
+    /// Inode number in the file system.
     #[serde(default)]
     pub inode: u64,
 }
 
 impl Stamp {
-    /// The stamp of the file at `path`.
+    /// Reads the stamp of the file at `path`.
     ///
     /// # Errors
-    /// [`DataError::File`].
+    /// Returns [`DataError::File`] if there is no such file.
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let meta = std::fs::metadata(path).map_err(|e| broken(path, e))?;
         Ok(Self {
@@ -47,52 +47,54 @@ impl Stamp {
     }
 }
 
-/// Where a published version lies on this machine.
+/// Places of a published version on this machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatasetRecord {
     /// The signed manifest.
     pub manifest: Envelope,
     /// The signed policy.
     pub policy: Envelope,
-    /// Hashes and sizes of the files: nobody is told them of a dataset that nobody may copy.
+    /// Hashes and sizes of the files: told to nobody if nobody may copy the dataset.
     pub content: Content,
-    /// What the manifest names them with, where nobody may copy them. Once it is lost, what lies here cannot be shown to be what was published, and a version
-    /// is to be published anew.
+    /// Key with which the manifest names the files, if nobody may copy them.
+    ///
+    /// Once it is lost, the local files cannot be shown to be the published ones, and a version has to be published anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_key: Option<FileKey>,
-    /// The published files, in manifest order; none where no more is here than columns.
+    /// Published files, in manifest order; empty if only columns are stored here.
     pub files: Vec<PathBuf>,
-    /// The files jobs read.
+    /// Files for jobs.
     pub compute: Vec<PathBuf>,
-    /// Stamps of `compute`, in its order, from the time of publication.
+    /// Stamps of `compute`, in the same order, from the time of publication.
     #[serde(default)]
     pub stamps: Vec<Stamp>,
     /// Mock rows.
     pub mock: Option<PathBuf>,
-    /// Whose rows they are, as far as is needed to notice the same people in other files.
+    /// Sketch of the people, as far as needed to notice the same people in other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<People>,
-    /// Number of rows of each table that `compute` lacks, as they have no unit: for the owner alone.
+    /// Number of rows of each table missing from `compute` because they have no unit: for the owner alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<u64>,
 }
 
-/// A published version, opened: its documents are checked.
+/// Opened published version: its documents are checked.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The manifest.
     pub manifest: Signed<Manifest>,
     /// The policy.
     pub policy: Signed<Policy>,
-    /// Where the files are.
+    /// Places of the files.
     pub record: DatasetRecord,
 }
 
 impl Dataset {
-    /// Opens a record's documents.
+    /// Opens and checks a record's documents.
     ///
     /// # Errors
-    /// [`DataError::Record`] when a signature fails, the documents do not belong together, or the files' hashes are not those that the manifest names.
+    /// Returns [`DataError::Record`] if a signature fails, the documents do not belong together, or the files' hashes do not
+    /// match the manifest.
     pub fn open(record: DatasetRecord) -> Result<Self, DataError> {
         let opened = manifest::open(record.manifest.clone(), record.policy.clone());
         let (manifest, policy) = opened.map_err(|e| DataError::Record(e.to_string()))?;
@@ -106,7 +108,7 @@ impl Dataset {
     }
 }
 
-/// A record with its paths changed, which are of the home that `folder` is in.
+/// Copies a record with all paths changed, relative to the home folder around `folder`.
 fn placed(record: &DatasetRecord, folder: &Path, change: fn(&Path, &Path) -> PathBuf) -> DatasetRecord {
     let home = std::path::absolute(folder.parent().unwrap_or(folder)).unwrap_or_else(|_| folder.to_owned());
     let all = |paths: &[PathBuf]| paths.iter().map(|path| change(&home, path)).collect();
@@ -114,21 +116,21 @@ fn placed(record: &DatasetRecord, folder: &Path, change: fn(&Path, &Path) -> Pat
     DatasetRecord { files, compute, mock, ..record.clone() }
 }
 
-/// A path as it is kept: from the home on where it lies in it, so that the home can be moved; from the root on otherwise.
+/// Makes a path relative to the home if inside, which lets the home be moved; absolute otherwise.
 fn kept(home: &Path, path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.strip_prefix(home).map(Path::to_owned).unwrap_or(path)
 }
 
-/// The path of what is kept as [`kept`] has it.
+/// Returns the path for a path stored by [`kept`].
 fn found_again(home: &Path, path: &Path) -> PathBuf {
     home.join(path)
 }
 
-/// Keeps `record` in `folder`, whole or not at all, for this user alone.
+/// Stores `record` in `folder`, whole or not at all, for this user alone.
 ///
 /// # Errors
-/// [`DataError::Record`].
+/// Returns [`DataError::Record`] if writing fails.
 pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
     let bytes = serde_json::to_vec_pretty(&placed(record, folder, kept)).map_err(|e| DataError::Record(e.to_string()))?;
     let target = folder.join(format!("{id}.json"));
@@ -136,7 +138,7 @@ pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<()
     let write = || -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
         drop(std::fs::remove_file(&new));
-        // It has the hashes of files that nobody may copy, and their key: for no other user's eyes from the first moment.
+        // It has the hashes of files that nobody may copy, and their key: no other user may see it at any moment.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
@@ -146,10 +148,10 @@ pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<()
     write().map_err(|e| DataError::Record(e.to_string()))
 }
 
-/// All datasets kept in `folder`, oldest first.
+/// Loads all datasets stored in `folder`, oldest first.
 ///
 /// # Errors
-/// [`DataError::Record`].
+/// Returns [`DataError`] if a record cannot be read.
 pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
@@ -158,7 +160,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
         let record = serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?;
         found.push(Dataset::open(placed(&record, folder, found_again))?);
     }
-    // Not as texts: `00Z` is before `00.5Z`.
+    // Not compared as texts: `00Z` sorts before `00.5Z`.
     found.sort_by_key(|dataset| dataset.manifest.body().published.parse::<jiff::Timestamp>().ok());
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! How much of a dataset a policy's bounds let count: exact numbers, for its owner's eyes alone.
+//! Survey of how much of a dataset a policy's bounds let count: exact numbers, for its owner alone.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,70 +15,72 @@ use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
 use super::{Bounded, DataError, beyond, broken, open, unit::unit_column};
 
-/// A column of more values than this is none to group by.
+/// Maximum number of values of a column considered for grouping.
 const MOST_GROUPS: usize = 1000;
-/// Shares of units that other bounds are suggested for.
+/// Shares of units for which other bounds are suggested.
 const SHARES: [f64; 3] = [0.9, 0.99, 1.0];
 
-/// What `unit.max_rows` and `unit.max_groups` let count of one table.
+/// Rows of a table counted under `unit.max_rows` and `unit.max_groups`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
-    /// Its name, where the dataset has several.
+    /// Name of the table, if the dataset has several.
     pub table: Option<String>,
-    /// Number of units that have a row.
+    /// Number of units with a row.
     pub units: u64,
-    /// Number of rows that have a unit.
+    /// Number of rows with a unit.
     pub rows: u64,
-    /// Number of rows without one, which count for nobody.
+    /// Number of rows without a unit, which count for nobody.
     pub without_unit: u64,
-    /// Rows a unit, against `unit.max_rows`.
+    /// Rows per unit, against `unit.max_rows`.
     pub max_rows: Bound,
-    /// Groups a unit is in, against `unit.max_groups`: of each column that one could group by.
+    /// Groups per unit, against `unit.max_groups`: for each column usable for grouping.
     pub max_groups: Vec<Grouped>,
-    /// Values against their bounds: of each column that has some.
+    /// Values against their bounds: for each column with bounds.
     pub bounds: Vec<Bounded>,
 }
 
 /// A column to group by.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Grouped {
-    /// The column.
+    /// Name of the column.
     pub column: String,
     /// Number of its values, NULL included.
     pub groups: usize,
-    /// Its values a unit, against `unit.max_groups`.
+    /// Values per unit, against `unit.max_groups`.
     pub bound: Bound,
 }
 
-/// What one bound lets count.
+/// Effect of a bound.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bound {
-    /// As the policy has it.
+    /// Value in the policy.
     pub allows: u64,
-    /// Number of units that have more.
+    /// Number of units with more.
     pub units_over: u64,
-    /// Share of the rows that count; of groups the expected share, as chance chooses which count.
+    /// Share of counted rows; for groups the expected share, since the counted groups are chosen at random.
     pub rows_counted: f64,
-    /// What larger bounds would let count, in their order.
+    /// Effects of larger bounds, in ascending order.
     pub others: Vec<Setting>,
 }
 
 /// Another value of a bound.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Setting {
-    /// The value.
+    /// Value of the bound.
     pub allows: u64,
-    /// Share of the rows that would count.
+    /// Share of the rows counted with this value.
     pub rows_counted: f64,
-    /// How many times as wide the noise at the same price would be: in proportion to `max_rows`, and to the root of `max_groups` (Gaussian noise).
+    /// Factor by which noise at the same price would be wider: in proportion to `max_rows`, and to the square root of
+    /// `max_groups` (Gaussian noise).
     pub noise: f64,
 }
 
-/// Reads `files`, which are ordered by unit, and says what `policy` lets count, for each of its tables. `dropped` are each table's rows without a unit that
-/// they lack. `progress` is told the rows done.
+/// Reads `files`, which are ordered by unit, and reports how much `policy` lets count, for each of its tables.
+///
+/// `dropped` are the numbers of rows without a unit missing from each table. `progress` is told the rows done.
 ///
 /// # Errors
-/// [`DataError`].
+/// Returns [`DataError`] if a file cannot be read.
 pub fn survey(
     files: &[PathBuf],
     policy: &Policy,
@@ -138,14 +140,14 @@ pub fn survey(
     Ok(surveys)
 }
 
-/// The columns that one could group by, with their names in the policy.
+/// Returns the columns usable for grouping, with their names in the policy.
 fn keys(batch: &RecordBatch, policy: &Policy) -> Vec<(String, std::sync::Arc<dyn Array>)> {
     let named = policy.columns.keys().filter(|name| **name != policy.unit.column);
     let held = named.filter_map(|name| Some((name.clone(), batch.column_by_name(name)?.clone())));
     held.filter(|(_, column)| can_be_key(column.data_type())).collect()
 }
 
-/// Whether a column is one of a table, by its name in the policy.
+/// Returns whether a column belongs to a table, by its name in the policy.
 fn is_of(name: &str, table: &str) -> bool {
     name.split_once('.').is_some_and(|(of, _)| of == table)
 }
@@ -157,18 +159,18 @@ fn can_be_key(kind: &DataType) -> bool {
     }
 }
 
-/// One table, as far as it is read.
+/// Statistics of a table, as far as read.
 #[derive(Default)]
 struct Table {
     unit: Option<u64>,
     without_unit: u64,
-    /// Rows of the unit at hand.
+    /// Rows of the current unit.
     of_unit: u64,
     rows: Spread,
     keys: BTreeMap<String, Key>,
 }
 
-/// One column to group by, as far as it is read.
+/// Statistics of a column for grouping, as far as read.
 #[derive(Default)]
 struct Key {
     all: HashSet<u64>,
@@ -229,7 +231,7 @@ impl Table {
     }
 }
 
-/// Units by how much of something they have: how many units, and how many rows are theirs.
+/// Distribution of an amount per unit: for each amount the number of units, and of their rows.
 #[derive(Default)]
 struct Spread(BTreeMap<u64, (u64, u64)>);
 
@@ -248,7 +250,7 @@ impl Spread {
         self.0.values().map(|(_, rows)| rows).sum()
     }
 
-    /// The least amount that so many of the units have no more of.
+    /// Returns the least amount not exceeded by the given share of units.
     fn quantile(&self, share: f64) -> u64 {
         let wanted = share * self.units() as f64;
         let mut seen = 0;
@@ -259,8 +261,10 @@ impl Spread {
         at.or(self.0.last_key_value()).map_or(0, |(amount, _)| *amount)
     }
 
-    /// `counted` says which share of a unit's rows counts, of what is allowed and what it has; `noise` how many times as wide it is, of how many times as much is
-    /// allowed.
+    /// Computes the effect of a bound.
+    ///
+    /// `counted` returns the share of a unit's rows that counts, given the allowed and the actual amount; `noise` returns the
+    /// factor by which noise is wider, given the factor by which more is allowed.
     fn bound(&self, allows: u64, counted: impl Fn(u64, u64) -> f64, noise: impl Fn(f64) -> f64) -> Bound {
         let rows_counted = |allows: u64| {
             let counted: f64 = self.0.iter().map(|(has, (_, rows))| *rows as f64 * counted(allows, *has)).sum();

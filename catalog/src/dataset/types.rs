@@ -1,4 +1,4 @@
-//! One type for what several files, or tables, have under one name.
+//! Common types for columns of several files, or tables, under the same name.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use arrow::{
 
 use super::read::{plain, spelled};
 
-/// Whole numbers up to here are floats of 64 bits, each its own.
+/// Whole numbers below this are exact floats of 64 bits.
 const EXACT: f64 = (1u64 << 53) as f64;
 
-/// Up to which power of two whole numbers are floats of this type, each its own.
+/// Returns the power of two below which whole numbers are exact floats of this type.
 fn exact_power(kind: &DataType) -> u32 {
     match kind {
         DataType::Float16 => 11,
@@ -30,7 +30,7 @@ fn is_bytes(kind: &DataType) -> bool {
     kind.is_binary() || matches!(kind, DataType::FixedSizeBinary(_))
 }
 
-/// Digits before and after the point.
+/// Returns the number of digits before and after the point.
 fn digits(kind: &DataType) -> Option<(u8, u8)> {
     Some(match kind {
         DataType::Int8 | DataType::UInt8 => (3, 0),
@@ -50,7 +50,7 @@ fn bits(kind: &DataType) -> Option<usize> {
     kind.is_integer().then(|| kind.primitive_width()).flatten()
 }
 
-/// The type that holds the values of both, or none.
+/// Returns a type for the values of both, if any.
 pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::*;
     let (a, b) = (plain(a), plain(b));
@@ -83,10 +83,10 @@ pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     })
 }
 
-/// The type by which units are named whose values have this one in the files, so that equal ones are equal whatever wrote them.
+/// Returns the type of units' names for values of this type in the files, so that equal units are equal whatever wrote them.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the problem of the type.
 pub(super) fn unit(kind: &DataType) -> Result<DataType, String> {
     Ok(match kind {
         kind if kind.is_integer() || is_text(kind) => kind.clone(),
@@ -103,15 +103,15 @@ pub(super) fn unit(kind: &DataType) -> Result<DataType, String> {
     })
 }
 
-/// The type that names units of both, as [`common`], where numbers with fractions are no names.
+/// Returns a type for units' names of both types, like [`common`], except that numbers with fractions are not names.
 pub(super) fn common_unit(a: &DataType, b: &DataType) -> Option<DataType> {
     common(a, b).filter(|kind| !kind.is_floating())
 }
 
-/// What jobs can read of a column, by its type.
+/// Checks whether jobs can read a column of this type.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the problem of the type.
 pub(super) fn readable(kind: &DataType) -> Result<(), String> {
     let kind = plain(kind);
     if kind.is_nested() || matches!(kind, DataType::Interval(_)) {
@@ -122,10 +122,10 @@ pub(super) fn readable(kind: &DataType) -> Result<(), String> {
     Ok(())
 }
 
-/// A column's values, spelled out, as another type that holds all of them.
+/// Converts a column's decoded values to another type able to hold all of them.
 ///
 /// # Errors
-/// A value that it does not hold.
+/// Returns a description of a value that the type does not hold.
 pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Result<ArrayRef, String> {
     let said = |e: arrow::error::ArrowError| e.to_string();
     let column = spelled(column).map_err(said)?;
@@ -141,7 +141,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
     if is_unit && from.is_floating() {
         let floats = cast(&column, &DataType::Float64)?;
         let floats = floats.as_primitive::<Float64Type>();
-        // NaN is what pandas writes for a missing number.
+        // NaN is pandas' notation for a missing number.
         let power = exact_power(&from);
         let most = (1u64 << power) as f64;
         let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= most));
@@ -156,7 +156,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
         return cast(&(Arc::new(whole) as ArrayRef), kind);
     }
     if is_unit && from.is_decimal() && is_text(kind) {
-        // As other files write it: without a point.
+        // As other files write it: without a decimal point.
         let whole = convert(&column, &DataType::Decimal128(38, 0), true)?;
         return cast(&whole, kind);
     }

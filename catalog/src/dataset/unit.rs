@@ -1,4 +1,4 @@
-//! The column that names units.
+//! The unit column.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tidegate_protocol::policy::Policy;
 
 use super::error::DataError;
 
-/// Finds the column of a batch that names units.
+/// Finds the unit column of a batch.
 ///
 /// # Errors
-/// [`DataError::Column`] where there is none.
+/// Returns [`DataError::Column`] if there is none.
 pub(super) fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dyn Array>, DataError> {
     batch
         .column_by_name(&policy.unit.column)

@@ -1,15 +1,17 @@
-//! Listings as other tools read them: MLCommons Croissant 1.0 (<https://docs.mlcommons.org/croissant/docs/croissant-spec.html>), JSON-LD. What Croissant has no
-//! words for is said in `tidegate:` terms, and the signed listing itself is inside, so that what was exported can be taken in again and is checked then.
+//! Listings for other tools: MLCommons Croissant 1.0 (<https://docs.mlcommons.org/croissant/docs/croissant-spec.html>), JSON-LD.
+//!
+//! Facts for which Croissant has no terms use `tidegate:` terms, and the signed listing itself is included, so that an exported
+//! file can be imported, and is checked then.
 
 use serde_json::{Value, json};
 use tidegate_protocol::{Envelope, listing::About};
 
 use super::{CatalogueError, Kept};
 
-/// The record set that a dataset of one table has.
+/// Record set of a dataset with a single table.
 const ROWS: &str = "dataset";
 
-/// Croissant's own context of version 1.0, and ours.
+/// Returns Croissant's own context of version 1.0, plus ours.
 fn context() -> Value {
     json!({
         "@language": "en",
@@ -52,7 +54,7 @@ fn context() -> Value {
     })
 }
 
-/// Croissant's type for an Arrow type.
+/// Returns Croissant's type for an Arrow type.
 fn data_type(arrow: &str) -> &'static str {
     match arrow {
         "Boolean" => "sc:Boolean",
@@ -63,10 +65,11 @@ fn data_type(arrow: &str) -> &'static str {
     }
 }
 
-/// A dataset as Croissant describes it. Nothing of it can be downloaded without a grant: its files are those of a live dataset, without sums.
+/// Describes a dataset in Croissant. Nothing can be downloaded without a grant: its files belong to a live dataset, without
+/// checksums.
 ///
 /// # Errors
-/// [`CatalogueError`] where the signed listing cannot be written.
+/// Returns [`CatalogueError`] if the signed listing cannot be written.
 pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
     let listing = &one.listing;
     let mut fields = Vec::new();
@@ -132,10 +135,10 @@ pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
     Ok(exported)
 }
 
-/// The signed listing inside of what was exported. It is not checked here.
+/// Extracts the signed listing from an exported file, unchecked.
 ///
 /// # Errors
-/// [`CatalogueError::Query`] where there is none.
+/// Returns [`CatalogueError::Query`] if there is none.
 pub fn import(croissant: &Value) -> Result<Envelope, CatalogueError> {
     let none = || {
         CatalogueError::Query("no `tidegate:listing` inside: only what was exported from a catalogue can be taken in; to publish your own rows with this description use `publish --croissant`".into())
@@ -144,8 +147,9 @@ pub fn import(croissant: &Value) -> Result<Envelope, CatalogueError> {
         .map_err(|e| CatalogueError::Query(format!("`tidegate:listing`: {e}")))
 }
 
-/// What any Croissant file says in words, for a dataset that is to be published. Terms may be written as JSON-LD has them: with a prefix or in full, in a
-/// graph, as a value of a language.
+/// Reads the descriptive texts of any Croissant file, for a dataset to be published.
+///
+/// Terms may be written in any JSON-LD form: with a prefix or in full, in a graph, as a value of a language.
 pub fn about(croissant: &Value) -> About {
     let graph = croissant["@graph"].as_array().and_then(|nodes| nodes.iter().find(|node| is_dataset(node)));
     let dataset = graph.unwrap_or(croissant);
@@ -156,7 +160,7 @@ pub fn about(croissant: &Value) -> About {
     About { description: text(term(dataset, "description")), keywords, license: text(term(dataset, "license")) }
 }
 
-/// Whether a node of a graph is the dataset.
+/// Returns whether a node of a graph is the dataset.
 fn is_dataset(node: &Value) -> bool {
     let named = |kind: &Value| kind.as_str().is_some_and(|kind| kind.rsplit([':', '/']).next() == Some("Dataset"));
     match &node["@type"] {
@@ -165,7 +169,7 @@ fn is_dataset(node: &Value) -> bool {
     }
 }
 
-/// What a term of schema.org stands for, as it may be written.
+/// Returns the value of a schema.org term, in any spelling.
 fn term<'a>(node: &'a Value, name: &str) -> &'a Value {
     ["", "sc:", "schema:", "https://schema.org/", "http://schema.org/"]
         .iter()
@@ -174,7 +178,8 @@ fn term<'a>(node: &'a Value, name: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// A text, or the first of several; of a thing its name, or where it is; of a value in several languages the English one.
+/// Returns a text, or the first of several; for an object its name, or its location; for a value in several languages the English
+/// text.
 fn text(value: &Value) -> String {
     let known = |thing: &Value| {
         let words = ["@value", "en", "@id", "url", "name"].iter().find_map(|key| thing[*key].as_str());

@@ -1,4 +1,4 @@
-//! A listing that is kept, whose are, and why one is not.
+//! Stored listings, whose listings are stored, and errors of the catalogue.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,76 +10,76 @@ use tidegate_protocol::{
     listing::{BadListing, Listing},
 };
 
-/// The ids of all listings, and when they were read.
+/// Ids of all listings, with the time of reading.
 pub(super) type Ids = (Arc<NegentropyStorageVector>, Instant);
 
-/// A listing was not taken, or the catalogue failed.
+/// Error of the catalogue, or the reason for refusing a listing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogueError {
-    /// Its signature or form.
+    /// The signature or form is bad.
     #[error(transparent)]
     Document(#[from] BadDocument),
-    /// A field.
+    /// A field is bad.
     #[error(transparent)]
     Listing(#[from] BadListing),
-    /// Its owner has as many as one may have.
+    /// The owner has the maximum number of listings.
     #[error("{0} has as many listings here as one owner may have")]
     Quota(PeerId),
-    /// Owners that are not on the list of those who are heard.
+    /// The owner is not on the list of accepted owners.
     #[error("{0} is not among the owners whose listings are kept here")]
     NotHeard(PeerId),
-    /// There are as many as are kept.
+    /// The maximum number of listings is stored.
     #[error("the catalogue is full")]
     Full,
-    /// Not found.
+    /// No such listing was found.
     #[error("no listing {0:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
     None(String),
-    /// Several owners have one of that name.
+    /// Several owners have a dataset of this name.
     #[error("several owners have a dataset {word:?}: {owners}. Say which by how its id or its manifest's begins")]
     Several {
-        /// The name.
+        /// Name searched for.
         word: String,
         /// Manifests and owners.
         owners: String,
     },
-    /// The file.
+    /// The file failed.
     #[error("the catalogue's file: {0}")]
     File(#[from] rusqlite::Error),
-    /// A message of another's reconciliation.
+    /// A message of a reconciliation is bad.
     #[error("the reconciliation: {0}")]
     Reconciliation(String),
-    /// Arrow or a query.
+    /// Arrow or a query failed.
     #[error("{0}")]
     Query(String),
 }
 
-/// A listing that is kept: its signature was checked when it came.
+/// Stored listing, whose signature was checked on arrival.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// Whose dataset it is.
+    /// Owner of the dataset.
     pub owner: PeerId,
-    /// Its id.
+    /// Id of the listing.
     pub id: ContentHash,
-    /// What it says.
+    /// Content of the listing.
     pub listing: Listing,
-    /// As it was signed.
+    /// Listing as signed.
     pub envelope: Envelope,
 }
 
-/// Whose listings are kept.
+/// Owners whose listings are stored.
 #[derive(Debug, Clone)]
 pub struct Heard {
-    /// Owners that this party knows: a catalogue that others have filled makes room for theirs.
+    /// Owners known to this party: a catalogue filled by others makes room for theirs.
     pub known: Vec<PeerId>,
-    /// Only theirs.
+    /// Whether only their listings are stored.
     pub only_known: bool,
-    /// How many are kept at most.
+    /// Maximum number of stored listings.
     pub most: usize,
 }
 
 impl Heard {
-    /// Everybody's, and room for these.
+    /// Accepts everybody's listings, and makes room for these owners'.
     pub fn everybody(known: Vec<PeerId>) -> Self {
         Self { known, only_known: false, most: limits::LISTINGS }
     }

@@ -1,8 +1,9 @@
-//! The catalogue: others' listings, as many as were heard and are still good, so that data is found without a server.
+//! The catalogue: others' listings, as many as were heard and are still valid, to find data without a server.
 //!
-//! One SQLite file, which a running node and its owner's commands share. Every listing that goes in is signed by the owner that it names and checked
-//! ([`tidegate_protocol::Listing::check`]); of one owner and population the latest counts, one owner has a bounded number, and so has the whole.
-//! [`reconcile`] brings two catalogues together, [`croissant`] writes and reads listings as other tools do, [`query`] is SQL over them.
+//! One SQLite file, shared by a running node and its owner's commands. Every listing stored is signed by the owner that it names
+//! and checked ([`tidegate_protocol::Listing::check`]); for each owner and dataset lineage (`population`) the latest counts, each
+//! owner has a bounded number, and so has the whole. [`reconcile`] brings two catalogues together, [`croissant`] writes and reads
+//! listings for other tools, [`query`] is SQL over them.
 
 pub mod croissant;
 mod kept;
@@ -30,19 +31,19 @@ pub use kept::{CatalogueError, Heard, Kept};
 use kept::Ids;
 use rows::{expire, kept, nanoseconds, put, row};
 
-/// Most listings of one name that are looked at.
+/// Maximum number of listings examined per name.
 const NAMED: i64 = 20;
 
-/// Memory for the file's pages.
+/// Memory for the file's pages in KiB.
 const CACHE_KIB: i64 = 32 << 10;
 
-/// Form of the file. A file of another form is begun anew: what is lost is heard again.
+/// Version of the file's format. A file of another version is recreated: lost listings are heard again.
 const FORM: i64 = 3;
 
-/// The listings that this party has heard.
+/// Listings heard by this party.
 pub struct Catalogue {
     db: Mutex<Connection>,
-    /// What is answered to those who reconcile, made anew now and then.
+    /// Ids for answering reconciliations, refreshed now and then.
     ids: Mutex<Option<Ids>>,
     heard: Heard,
 }
@@ -74,10 +75,10 @@ const TABLES: &str = "
 ";
 
 impl Catalogue {
-    /// Opens (or makes) the file at `path`; a damaged one is begun anew, since what was in it is heard again.
+    /// Opens (or creates) the file at `path`; a damaged file is recreated, since its listings are heard again.
     ///
     /// # Errors
-    /// [`CatalogueError::File`].
+    /// Returns [`CatalogueError::File`] if the file cannot be used.
     pub fn open(path: &Path, heard: Heard) -> Result<Self, CatalogueError> {
         match Self::open_whole(path, heard.clone()) {
             Err(CatalogueError::File(rusqlite::Error::SqliteFailure(e, _)))
@@ -97,7 +98,7 @@ impl Catalogue {
     fn open_whole(path: &Path, heard: Heard) -> Result<Self, CatalogueError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(10))?;
-        // What a crash loses is heard again: it need not be durable, only whole.
+        // Anything lost in a crash is heard again: the file need not be durable, only consistent.
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "OFF")?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -115,10 +116,10 @@ impl Catalogue {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks a listing, as it was heard at `now`.
+    /// Checks a listing heard at `now`.
     ///
     /// # Errors
-    /// [`CatalogueError`].
+    /// Returns [`CatalogueError`] if the listing is bad or its owner not accepted.
     pub fn check(&self, envelope: Envelope, now: SystemTime) -> Result<Signed<Listing>, CatalogueError> {
         if envelope.payload.len() > limits::LISTING_BYTES * 3 / 2 {
             return Err(BadListing { field: "listing", why: "is too long" }.into());
@@ -131,10 +132,10 @@ impl Catalogue {
         Ok(listing)
     }
 
-    /// Takes checked listings, all at once; says how many were new, and why the first of those that were not taken was not.
+    /// Stores checked listings, all at once; returns the number of new ones, and the reason for the first refusal.
     ///
     /// # Errors
-    /// [`CatalogueError::File`]; nothing was taken then.
+    /// Returns [`CatalogueError::File`] if the file cannot be used; nothing was stored then.
     pub fn take(&self, listings: &[Signed<Listing>], now: SystemTime) -> Result<(u64, Option<CatalogueError>), CatalogueError> {
         let mut db = self.db();
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -153,34 +154,34 @@ impl Catalogue {
         Ok((new, refused))
     }
 
-    /// Forgets what is over.
+    /// Removes expired listings.
     ///
     /// # Errors
-    /// [`CatalogueError::File`].
+    /// Returns [`CatalogueError::File`] if the file cannot be used.
     pub fn expire(&self, now: SystemTime) -> Result<(), CatalogueError> {
         expire(&self.db(), now)
     }
 
-    /// How many there are.
+    /// Returns the number of listings.
     ///
     /// # Errors
-    /// [`CatalogueError::File`].
+    /// Returns [`CatalogueError::File`] if the file cannot be used.
     pub fn len(&self) -> Result<u64, CatalogueError> {
         Ok(self.db().query_row("SELECT count(*) FROM listings", [], |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no listings.
     ///
     /// # Errors
-    /// [`CatalogueError::File`].
+    /// Returns [`CatalogueError::File`] if the file cannot be used.
     pub fn is_empty(&self) -> Result<bool, CatalogueError> {
         Ok(self.len()? == 0)
     }
 
-    /// Those that are still good at `now`, by their ids, in no order, as they were signed (canonical form); others are left out.
+    /// Returns the listings with these ids still valid at `now`, in no order, as signed (canonical form); others are left out.
     ///
     /// # Errors
-    /// [`CatalogueError::File`].
+    /// Returns [`CatalogueError::File`] if the file cannot be used.
     pub fn of(&self, ids: &[ContentHash], now: SystemTime) -> Result<Vec<String>, CatalogueError> {
         let db = self.db();
         let mut found = db.prepare_cached("SELECT envelope FROM listings WHERE id = ?1 AND expires > ?2")?;
@@ -192,10 +193,10 @@ impl Catalogue {
         Ok(envelopes)
     }
 
-    /// Each that is still good at `now`.
+    /// Calls `each` for every listing still valid at `now`.
     ///
     /// # Errors
-    /// [`CatalogueError`], or what `each` returns.
+    /// Returns [`CatalogueError`] if the file cannot be used, or the error of `each`.
     pub fn each(&self, now: SystemTime, mut each: impl FnMut(Kept) -> Result<(), CatalogueError>) -> Result<(), CatalogueError> {
         let db = self.db();
         let mut all = db.prepare("SELECT owner, id, envelope FROM listings WHERE expires > ?1 ORDER BY issued DESC, id")?;
@@ -203,10 +204,12 @@ impl Catalogue {
         rows.into_iter().try_for_each(|row| each(kept(row?)?))
     }
 
-    /// The one of this name, or of whose id, manifest's or population's this is the beginning; of several of one owner the latest.
+    /// Finds the listing with this name, or with an id, manifest or `population` beginning with this; of several by the same
+    /// owner the latest.
     ///
     /// # Errors
-    /// [`CatalogueError::None`]; [`CatalogueError::Several`] where several owners have one: anybody may call a dataset anything.
+    /// Returns [`CatalogueError::None`] if there is none, [`CatalogueError::Several`] if several owners have one: anybody may
+    /// call a dataset anything.
     pub fn find(&self, word: &str, now: SystemTime) -> Result<Kept, CatalogueError> {
         let mut found = self.named(word, now)?.into_iter();
         let word: String = word.chars().take(80).collect();
@@ -219,12 +222,12 @@ impl Catalogue {
         Err(CatalogueError::Several { word, owners: all.collect::<Vec<_>>().join(", ") })
     }
 
-    /// Those of this name, or of whose id, manifest's or population's this is the beginning, the latest first.
+    /// Lists the listings with this name, or with an id, manifest or `population` beginning with this, the latest first.
     ///
     /// # Errors
-    /// [`CatalogueError`].
+    /// Returns [`CatalogueError`] if the file cannot be used.
     pub fn named(&self, word: &str, now: SystemTime) -> Result<Vec<Kept>, CatalogueError> {
-        // A few characters begin too many of them.
+        // A few characters would match too many of them.
         let is_id = word.len() >= 6 && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
         let beginning = if is_id { format!("{word}%") } else { String::new() };
         let db = self.db();

@@ -1,4 +1,4 @@
-//! SQL over listings: a row a column of a dataset, so that data is found by what it has and costs.
+//! SQL over listings: a row per column of a dataset, to find data by its content and price.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -33,7 +33,7 @@ const TEXTS: [&str; 16] = [
 const NUMBERS: [&str; 5] = ["lo", "hi", "rho", "rho_per_buyer", "epsilon_per_buyer"];
 const COUNTS: [&str; 3] = ["max_units", "max_rows", "bytes"];
 
-/// The table's columns.
+/// Returns the table's columns.
 pub fn schema() -> SchemaRef {
     let texts = TEXTS.iter().map(|name| Field::new(*name, DataType::Utf8, true));
     let numbers = NUMBERS.iter().map(|name| Field::new(*name, DataType::Float64, true));
@@ -94,10 +94,10 @@ impl Rows {
     }
 }
 
-/// All listings that are good at `now`, a row a column of each.
+/// Builds the table of all listings valid at `now`, with a row for each column.
 ///
 /// # Errors
-/// [`CatalogueError`].
+/// Returns [`CatalogueError`] if the file cannot be used or the table not be built.
 pub fn table(catalogue: &Catalogue, now: SystemTime) -> Result<RecordBatch, CatalogueError> {
     let mut rows = Rows::default();
     catalogue.each(now, |one| {

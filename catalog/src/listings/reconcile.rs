@@ -1,5 +1,6 @@
-//! Which listings two parties have and lack: range-based set reconciliation (A. Meyer, 2023; negentropy's protocol 1). A message is of bounded size, and what
-//! is sent grows with the difference, not with what both have.
+//! Set reconciliation of two parties' listings: range-based (A. Meyer, 2023; negentropy's protocol 1).
+//!
+//! A message is of bounded size, and the amount sent grows with the difference, not with the number of listings in common.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -12,13 +13,13 @@ use tidegate_protocol::ContentHash;
 
 use super::{Catalogue, CatalogueError, rows::nanoseconds};
 
-/// Longest message in bytes.
+/// Maximum message length in bytes.
 pub const MESSAGE_BYTES: usize = 64 << 10;
-/// Most messages of one reconciliation: more are a peer's that leads this one on.
+/// Maximum number of messages of a reconciliation: a peer needing more leads this party on.
 pub const ROUNDS: usize = 400;
-/// How long many ids that were read are answered from: to read them takes its time.
+/// Time for which a large set of ids is cached, as reading the ids takes a while.
 const FRESH: Duration = Duration::from_secs(2);
-/// So many are many.
+/// Minimum size of a cached set of ids.
 const MANY: usize = 4096;
 
 fn failed(e: impl std::fmt::Display) -> CatalogueError {
@@ -39,10 +40,10 @@ impl Catalogue {
         Ok(ids)
     }
 
-    /// Answers a message of one who reconciles with this party.
+    /// Answers a message of a peer reconciling with this party.
     ///
     /// # Errors
-    /// [`CatalogueError::Reconciliation`] for what is no such message.
+    /// Returns [`CatalogueError::Reconciliation`] if it is not such a message.
     pub fn answer(&self, message: &[u8], now: SystemTime) -> Result<Vec<u8>, CatalogueError> {
         if message.len() > 2 * MESSAGE_BYTES {
             return Err(failed("the message is too long"));
@@ -60,10 +61,10 @@ impl Catalogue {
         Negentropy::borrowed(&*ids, MESSAGE_BYTES as u64).map_err(failed)?.reconcile(message).map_err(failed)
     }
 
-    /// Begins a reconciliation with another: the first message to it.
+    /// Begins a reconciliation with a peer; returns the first message.
     ///
     /// # Errors
-    /// [`CatalogueError`].
+    /// Returns [`CatalogueError`] if the ids cannot be read.
     pub fn reconcile(&self, now: SystemTime) -> Result<(Reconciliation, Vec<u8>), CatalogueError> {
         let mut ours = Negentropy::owned(self.read_ids(now)?, MESSAGE_BYTES as u64).map_err(failed)?;
         let first = ours.initiate().map_err(failed)?;
@@ -71,7 +72,7 @@ impl Catalogue {
     }
 }
 
-/// A reconciliation that this party began.
+/// Reconciliation begun by this party.
 pub struct Reconciliation {
     ours: Negentropy<'static, NegentropyStorageVector>,
     rounds: usize,
@@ -84,10 +85,10 @@ impl std::fmt::Debug for Reconciliation {
 }
 
 impl Reconciliation {
-    /// Reads the other's reply: ids that are lacking here, and the next message, where there is one.
+    /// Reads the peer's reply; returns the ids missing here, and the next message, if any.
     ///
     /// # Errors
-    /// [`CatalogueError::Reconciliation`].
+    /// Returns [`CatalogueError::Reconciliation`] if the reply is bad or the peer does not end.
     pub fn read(&mut self, reply: &[u8]) -> Result<(Vec<ContentHash>, Option<Vec<u8>>), CatalogueError> {
         self.rounds += 1;
         if self.rounds > ROUNDS || reply.len() > 2 * MESSAGE_BYTES {

@@ -1,4 +1,4 @@
-//! Rows of the catalogue's file: how a listing goes in, takes another's place, and is let go.
+//! Rows of the catalogue's file: inserting, replacing and removing listings.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use tidegate_protocol::{ContentHash, Envelope, PeerId, Signed, dsse::BadDocument
 
 use super::{CatalogueError, Heard, Kept};
 
-/// Owner, id and envelope.
+/// Owner, id and envelope of a listing.
 pub(super) type Row = (PeerId, ContentHash, String);
 
 pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -17,7 +17,7 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok((owner, ContentHash(row.get(1)?), row.get(2)?))
 }
 
-/// A listing that lies in the file: it was checked when it came, and whoever can write there can do worse.
+/// Decodes a listing from the file: listings were checked on arrival, and anybody able to write to the file can do worse.
 pub(super) fn kept((owner, id, text): Row) -> Result<Kept, CatalogueError> {
     let form = |e: &dyn std::fmt::Display| BadDocument::Form(e.to_string());
     let envelope: Envelope = serde_json::from_str(&text).map_err(|e| form(&e))?;
@@ -44,7 +44,7 @@ pub(super) fn expire(db: &Connection, now: SystemTime) -> Result<(), CatalogueEr
     over.into_iter().try_for_each(|row| remove(db, row))
 }
 
-/// Forgets the one that ends first of owners who are not known.
+/// Removes the first listing to expire among unknown owners'.
 fn make_room(db: &Connection, heard: &Heard) -> Result<(), CatalogueError> {
     let mut all = db.prepare_cached("SELECT row, owner FROM listings ORDER BY expires")?;
     let mut rows = all.query([])?;
@@ -57,7 +57,7 @@ fn make_room(db: &Connection, heard: &Heard) -> Result<(), CatalogueError> {
     Err(CatalogueError::Full)
 }
 
-/// Puts a listing in, where there are `all`: how many more there are then; nothing where it is no news.
+/// Stores a listing, with `all` stored before; returns the change of their number, or `None` if the listing is not news.
 pub(super) fn put(db: &Connection, listing: &Signed<Listing>, all: i64, heard: &Heard) -> Result<Option<i64>, CatalogueError> {
     let (owner, body) = (listing.signer(), listing.body());
     let before: Option<(i64, i64)> = db

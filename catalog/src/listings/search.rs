@@ -1,4 +1,4 @@
-//! Words: listings that have all of them, the best match first (BM25, as SQLite's FTS5 has it; a name counts most, then keywords).
+//! Word search: listings with all of the words, the best match first (BM25 of SQLite's FTS5; a name counts most, then keywords).
 
 use std::time::SystemTime;
 
@@ -9,28 +9,29 @@ use super::{
     rows::{kept, nanoseconds, row},
 };
 
-/// Most words of a search.
+/// Maximum number of words of a search.
 const WORDS: usize = 16;
 
-/// Letters that a beginning of a word has at least.
+/// Minimum number of letters for a prefix search.
 const LETTERS: usize = 3;
-/// Most listings of an answer.
+/// Maximum number of listings of an answer.
 const MOST: usize = 10_000;
 
-/// A text of words as FTS5 takes it: each word quoted, so that none is an operator, and taken as the beginning of one.
+/// Formats words for FTS5: each word is quoted, as none must be an operator, and searched as a prefix.
 fn expression(words: &str) -> String {
     let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(WORDS);
-    // Very many words begin with one or two letters: such a word is taken as it is.
+    // Very many words begin with the same one or two letters: such a short word is searched as a whole word.
     let begin = |word: &str| if word.chars().count() < LETTERS { "" } else { "*" };
     words.map(|word| format!("\"{word}\"{}", begin(word))).collect::<Vec<_>>().join(" ")
 }
 
 impl Catalogue {
-    /// The listings, good at `now`, that have all of these words or words that begin like them; the best first, `most` at most. Where no word is
-    /// given, the latest.
+    /// Lists the listings, valid at `now`, with all of these words or words beginning with them; the best first, at most `most`.
+    ///
+    /// Without a word, the latest.
     ///
     /// # Errors
-    /// [`CatalogueError`].
+    /// Returns [`CatalogueError`] if the file cannot be used.
     pub fn search(&self, words: &str, now: SystemTime, most: usize) -> Result<Vec<Kept>, CatalogueError> {
         let (expression, most) = (expression(words), i64::try_from(most.min(MOST)).unwrap_or(i64::MAX));
         let db = self.db();
@@ -40,7 +41,7 @@ impl Catalogue {
             )?;
             all.query_map(params![nanoseconds(now), most], row)?.collect::<Result<_, _>>()?
         } else {
-            // The best are chosen before their texts are read; some room for those that are over and not forgotten yet.
+            // The best are chosen before their texts are read; some extra for expired ones not removed yet.
             let mut found = db.prepare_cached(
                 "SELECT owner, id, envelope FROM (SELECT rowid, rank FROM words WHERE words MATCH ?1 ORDER BY rank LIMIT ?3 + 50) AS best
                  JOIN listings ON listings.row = best.rowid WHERE expires > ?2 ORDER BY best.rank, id LIMIT ?3",

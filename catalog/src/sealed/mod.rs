@@ -1,13 +1,13 @@
-//! Datasets as mirrors hold them: encrypted files, and the keys that open them.
+//! Datasets as held by mirrors: encrypted files, and the keys to open them.
 //!
-//! A population has an age key pair (<https://age-encryption.org/v1>, X25519). Its files are encrypted to it, in chunks of 64 KiB of which each is
-//! authenticated, and are named by the hash of what is encrypted. Whoever is granted a copy gets the secret half, encrypted to the key that is the party:
-//! an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
+//! A dataset lineage (`population`) has an age key pair (<https://age-encryption.org/v1>, X25519). Its files are encrypted to it,
+//! in chunks of 64 KiB, each of them authenticated, and are named by the hash of the encrypted file. A party that is granted a
+//! copy gets the secret half, encrypted to the party's own key: an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
 //!
-//! What is encrypted is followed by zeros, so that a mirror sees of its size what [`size::public`] lets it.
+//! The plaintext is padded with zeros, so that a mirror sees only as much of its size as [`size::public`] allows.
 //!
 //! # Path
-//! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of what [`Keys::wrap`] made → [`open`].
+//! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of the output of [`Keys::wrap`] → [`open`].
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -15,27 +15,27 @@ use age::{Decryptor, Encryptor, secrecy::ExposeSecret as _, x25519};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_protocol::{ContentHash, Identity, PeerId, sealed::SealedFile, size};
 
-/// Most keys that one population's files were encrypted to, one after the other.
+/// Maximum number of successive keys of a dataset lineage's files.
 const KEYS: usize = 16;
-/// Bytes that are read at a time.
+/// Number of bytes read at a time.
 const BUFFER: usize = 1 << 20;
 
-/// Nothing was encrypted or opened.
+/// Error of encryption or decryption.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// Not a file of keys.
+    /// The text does not hold keys.
     #[error("these are no keys: {0}")]
     Keys(&'static str),
-    /// Encrypted to others, or changed since.
+    /// The data is encrypted to others, or was changed since.
     #[error("it cannot be opened: {0}")]
     Open(String),
-    /// The files themselves.
+    /// A file failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// The keys that a population's files are encrypted to, the one in use first. `Debug` shows how many there are.
+/// Keys to which a dataset lineage's files are encrypted, the current key first. `Debug` shows only their number.
 #[derive(Clone)]
 pub struct Keys(Vec<x25519::Identity>);
 
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// age's text form of raw X25519 keys: Bech32 (BIP 173).
+/// Formats a raw X25519 key in age's text form: Bech32 (BIP 173).
 fn bech32(kind: &str, key: &[u8; 32]) -> Option<String> {
     bech32::encode::<bech32::Bech32>(bech32::Hrp::parse(kind).ok()?, key).ok()
 }
@@ -59,32 +59,32 @@ fn identity(of: &Identity) -> Option<x25519::Identity> {
 }
 
 impl Keys {
-    /// A fresh one.
+    /// Generates a fresh key.
     pub fn generate() -> Self {
         Self(vec![x25519::Identity::generate()])
     }
 
-    /// A fresh one before those there are, of which the oldest is forgotten where there are too many.
+    /// Prepends a fresh key, dropping the oldest if there are too many.
     #[must_use]
     pub fn renewed(&self) -> Self {
         let older = self.0.iter().take(KEYS - 1).cloned();
         Self(std::iter::once(x25519::Identity::generate()).chain(older).collect())
     }
 
-    /// As age's own tools read them: a secret key a line.
+    /// Formats the keys for age's own tools: a secret key per line.
     pub fn to_text(&self) -> String {
         self.0.iter().map(|key| format!("{}\n", key.to_string().expose_secret())).collect()
     }
 
-    /// The public half of the one in use.
+    /// Returns the public half of the current key.
     pub fn in_use(&self) -> String {
         self.0.first().map(|key| key.to_public().to_string()).unwrap_or_default()
     }
 
-    /// Reads what [`Keys::to_text`] wrote.
+    /// Parses the output of [`Keys::to_text`].
     ///
     /// # Errors
-    /// [`SealError::Keys`].
+    /// Returns [`SealError::Keys`] if the text does not hold keys.
     pub fn from_text(text: &str) -> Result<Self, SealError> {
         let keys =
             text.lines().take(KEYS + 1).map(str::parse).collect::<Result<Vec<x25519::Identity>, _>>().map_err(SealError::Keys)?;
@@ -94,20 +94,20 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// Encrypts them to a party, base64.
+    /// Encrypts the keys to a party, as base64.
     ///
     /// # Errors
-    /// [`SealError`] where its key cannot be encrypted to.
+    /// Returns [`SealError`] if the party's key does not allow encryption.
     pub fn wrap(&self, to: &PeerId) -> Result<String, SealError> {
         let to = recipient(to).ok_or(SealError::Keys("the party's key cannot be encrypted to"))?;
         let wrapped = age::encrypt(&to, self.to_text().as_bytes()).map_err(|e| SealError::Open(e.to_string()))?;
         Ok(STANDARD.encode(wrapped))
     }
 
-    /// Opens what was encrypted to this party.
+    /// Decrypts keys encrypted to this party.
     ///
     /// # Errors
-    /// [`SealError`] where it was encrypted to another, or changed.
+    /// Returns [`SealError`] if they were encrypted to another party, or changed.
     pub fn unwrap(wrapped: &str, party: &Identity) -> Result<Self, SealError> {
         let wrapped = STANDARD.decode(wrapped).map_err(|_| SealError::Keys("no base64"))?;
         let own = identity(party).ok_or(SealError::Keys("this party's key cannot open anything"))?;
@@ -116,7 +116,7 @@ impl Keys {
     }
 }
 
-/// Hashes and counts what goes through.
+/// Writer hashing and counting the bytes passing through.
 struct Hashing<W> {
     inner: W,
     hasher: blake3::Hasher,
@@ -146,7 +146,7 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Lets the first bytes through, and nothing but zeros come after them.
+/// Writer passing the first bytes, and refusing anything but zeros after them.
 struct Cut<W> {
     inner: W,
     left: u64,
@@ -169,7 +169,7 @@ impl<W: Write> Write for Cut<W> {
     }
 }
 
-/// Copies all of it; how many bytes it was.
+/// Copies everything and returns the number of bytes.
 fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)) -> io::Result<u64> {
     let (mut buffer, mut done) = (vec![0; BUFFER], 0);
     loop {
@@ -185,10 +185,11 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)
     }
 }
 
-/// Encrypts what `from` gives to the key in use, and zeros after it. Hash and size of what is encrypted; `progress` is told the bytes read.
+/// Encrypts `from` to the current key, padded with zeros. Returns hash and size of the encrypted file; `progress` is told the
+/// bytes read.
 ///
 /// # Errors
-/// [`SealError`].
+/// Returns [`SealError`] if there is no key, or reading or writing fails.
 pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
     let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
     let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.to_string()))?;
@@ -202,11 +203,12 @@ pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dy
     Ok(hashing.file())
 }
 
-/// Opens what [`seal`] encrypted to one of the keys, of which so many bytes are wanted. Hash and size of them; `progress` is told the bytes that were opened.
+/// Decrypts the output of [`seal`] with any of the keys, up to `bytes` bytes. Returns their hash and size; `progress` is told the
+/// bytes decrypted.
 ///
 /// # Errors
-/// [`SealError::Open`] where it was encrypted to others, was changed or is cut off, or something else than zeros comes after the bytes that are wanted: what
-/// was written then is not to be used.
+/// Returns [`SealError::Open`] if it was encrypted to others, was changed or is cut off, or anything but zeros follows the wanted
+/// bytes: the output must not be used then.
 pub fn open(
     keys: &Keys,
     from: impl Read,

@@ -21,44 +21,45 @@ use tidegate_protocol::PeerId;
 
 use crate::{place::Place, show::plain};
 
-/// What to audit.
+/// Options of `tidegate audit`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`, or a tar archive of one (`tidegate log bundle`); without `log/` (`tidegate run --out`), the
-    /// receipts and results alone.
+    /// Folder with `owner.vkey`, `log/`, `receipts/` and `results/`, or a tar archive of such a folder (`tidegate log bundle`);
+    /// without `log/` (`tidegate run --out`), only receipts and results are checked.
     folder: Option<PathBuf>,
-    /// A peer whose whole log is fetched and checked.
+    /// Peer whose whole log is fetched and checked.
     #[arg(long)]
     peer: Option<Place>,
-    /// A web server that serves a log's folder, for whose owner --owner says.
+    /// Web server with the folder of a log; name the log's owner with --owner.
     #[arg(long, requires = "owner")]
     url: Option<String>,
-    /// With --url: the owner's key, or its log's verifier key.
+    /// With --url: key of the owner, or verifier key of its log.
     #[arg(long, value_parser = owner)]
     owner: Option<PeerId>,
-    /// Who answers jobs over this owner's datasets by leases (`tidegate hold`): that log is audited too, as a folder or from a peer, and held against the owner's.
-    /// May be given more than once.
+    /// Party that answers jobs over this owner's datasets by leases (`tidegate hold`): its log, a folder or a peer's, is audited
+    /// too, and compared with the owner's. May be given more than once.
     #[arg(long = "holder")]
     holders: Vec<String>,
-    /// Show the forks that were found so far, and whether what is kept of them shows them.
+    /// Show the forks found so far, and whether the kept evidence proves them.
     #[arg(long)]
     evidence: bool,
     /// With --peer or --url: keep the log in this folder.
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// A witness whose cosignature counts (its verifier key: `tidegate witness --key` shows it); may be given more than once.
+    /// Witness whose cosignature counts (its verifier key, as shown by `tidegate witness --key`); may be given more than once.
     #[arg(long = "witness", value_parser = verifier)]
     witnesses: Vec<Verifier>,
-    /// How many of them must have cosigned the log's checkpoint: all, if not given.
+    /// How many of the witnesses must have cosigned the log's checkpoint; all, if not given.
     #[arg(long)]
     quorum: Option<usize>,
-    /// A file in which the owner opens the commitments that name parties (`tidegate receipts parties`): what they signed is checked, and who is who shown.
+    /// File in which the owner opens the commitments that name parties (`tidegate receipts parties`): what they signed is
+    /// checked, and who is who shown.
     #[arg(long)]
     parties: Option<PathBuf>,
-    /// Oldest cosignature that counts.
+    /// Maximum age of a cosignature to count.
     #[arg(long)]
     fresh: Option<humantime::Duration>,
-    /// Read all from the start, and keep nothing.
+    /// Read everything from the start, and remember nothing.
     #[arg(long)]
     anew: bool,
     /// Print JSON.
@@ -74,7 +75,7 @@ fn verifier(text: &str) -> Result<Verifier, String> {
     Verifier::parse(text).map_err(|e| e.to_string())
 }
 
-/// The exit code of a command line that says nothing to do, as the parser's own.
+/// Exit code for a command line with nothing to do, the same as the parser's.
 const USAGE: u8 = 2;
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
@@ -95,7 +96,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let mut sound = true;
     let opened = args.parties.as_deref().map(parties::opened).transpose()?.unwrap_or_default();
     let fresh = args.fresh.map(|fresh| fresh.as_secs());
-    // What an audit remembers needs a home; who has none reads from the start.
+    // The memory of earlier audits is in a home; without one, everything is read from the start.
     let memory = Some(home).filter(|home| !args.anew && home.path().exists());
     let (mut outcomes, mut names) = (Vec::new(), names::of_datasets(home));
     if let Some(peer) = &args.peer {
@@ -165,10 +166,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Most files that are named one by one.
+/// Maximum number of files to name individually.
 const NAMED: usize = 20;
 
-/// One page for a person: the verdict first.
+/// Prints a page for a person, the verdict first.
 fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &Book) {
     let (report, files) = (&outcome.report, outcome.files.as_ref());
     let verdict = match (outcome.is_sound(), report.entries) {
@@ -270,7 +271,7 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
 }
 
-/// Whether there is none.
+/// Prints the evidence of forks. Returns whether there is none.
 fn evidence(home: &Home, json: bool) -> anyhow::Result<bool> {
     let found = forks::list(home)?;
     if found.is_empty() && !json {

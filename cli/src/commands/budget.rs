@@ -11,13 +11,13 @@ use tidegate_protocol::Cost;
 
 use crate::show::price;
 
-/// How to show it.
+/// Options of `tidegate budget`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw what was spent, job by job, also where the output is no terminal.
+    /// Draw the spending, job by job, even if the output is not a terminal.
     #[arg(long)]
     plot: bool,
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was spent after each job, from nothing on: ρ, and pure ε where the policy has it.
+/// Draws the total spent after each job, starting from zero: ρ and pure ε, as far as the policy has them.
 fn draw(account: &Account) {
     let cap = account.dataset.policy.body().budget;
     let times = |c: Option<&Charge>| c.map(|c| c.at.chars().take(16).collect::<String>()).unwrap_or_default();

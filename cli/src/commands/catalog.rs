@@ -17,71 +17,72 @@ use crate::{
     show::{batches, plain, price},
 };
 
-/// What this party has heard of. A node hears more while it runs (`tidegate serve --with PEER`); `sync` asks one peer.
+/// Listings heard by this party. A running node hears more (`tidegate serve --with PEER`); `sync` asks a peer.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Datasets with all of these words in name, keywords, description or columns; the best match first, the latest where no word is given.
+    /// Search for datasets with all of these words in name, keywords, description or columns: the best match first, or the latest
+    /// first if no word is given.
     Search {
-        /// Words, or how they begin.
+        /// Words, or prefixes of words.
         words: Vec<String>,
-        /// Most that are shown.
+        /// Maximum number of results.
         #[arg(long, default_value_t = 20)]
         limit: usize,
         /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// One of them, whole: columns and bounds, price, where it is.
+    /// Show the whole listing of a dataset: columns and bounds, price, location.
     Show {
-        /// Its name, or how its id or its manifest's begins.
+        /// Name of the dataset, or a prefix of the listing's or the manifest's id.
         dataset: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Answer a query over the table `listings`, a row a column of a dataset; or write all of it to a file.
+    /// Answer a query over the table `listings`, with a row for each column of a dataset; or write the whole table to a file.
     Sql {
-        /// As `SELECT DISTINCT name, rho_per_buyer FROM listings WHERE column = 'age'`; all rows where none is given.
+        /// The query, such as `SELECT DISTINCT name, rho_per_buyer FROM listings WHERE column = 'age'`; all rows, if not given.
         query: Option<String>,
-        /// Write the answer to a file that ends in .parquet, .arrow, .csv or .json, for other tools.
+        /// Write the answer to a file ending in .parquet, .arrow, .csv or .json, for other tools.
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Ask a peer for what it has and this party lacks.
+    /// Fetch a peer's listings missing here.
     Sync {
         /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
         #[arg(long)]
         from: Place,
-        /// Keep the listings of owners in the address book alone.
+        /// Keep only the listings of owners in the address book.
         #[arg(long)]
         only_known: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Write one of them for others: as it was signed, or as MLCommons Croissant.
+    /// Write a listing for others: as signed, or as MLCommons Croissant.
     Export {
-        /// Its name, or how its id or its manifest's begins.
+        /// Name of the dataset, or a prefix of the listing's or the manifest's id.
         dataset: String,
-        /// JSON-LD, which other tools read.
+        /// Write JSON-LD, which other tools read.
         #[arg(long)]
         croissant: bool,
-        /// The file; the terminal, if not given.
+        /// Output file; the terminal, if not given.
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// The versions of a dataset, and what changed from each to the next.
+    /// Show the versions of a dataset, and the changes from each to the next.
     History(history::Of),
-    /// What differs between two versions, by schema and files.
+    /// Show the differences between two versions, in schema and files.
     Diff {
         #[command(flatten)]
         before: history::Of,
-        /// Manifest id of the other version; of a name, the latest counts.
+        /// Manifest id of the other version; if a name is given, its latest version counts.
         after: String,
     },
-    /// Take in what was exported, after its signature was checked.
+    /// Import an exported listing, after checking its signature.
     Import {
-        /// The file, of either form.
+        /// The file, in either form.
         file: PathBuf,
     },
 }

@@ -9,21 +9,21 @@ use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
 use crate::{file, place::Place, question::Question, show};
 
-/// What to check, against what.
+/// Options of `tidegate check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     asked: Question,
-    /// Check against what this peer offers: its address, or its name in the address book.
+    /// Check against this peer's offers: its address, or its name in the address book.
     #[arg(long, conflicts_with_all = ["offers", "rows", "policy"])]
     to: Option<Place>,
-    /// A grant, under which the job must be allowed too.
+    /// Grant under which the job must be allowed, too.
     #[arg(long, requires = "to")]
     grant: Option<PathBuf>,
-    /// Lines that `tidegate list --json` printed; without it and --to, the datasets published here.
+    /// File with the output of `tidegate list --json`; without --offers and --to, the datasets published here are used.
     #[arg(long, conflicts_with_all = ["rows", "policy"])]
     offers: Option<PathBuf>,
-    /// A file with the dataset's columns: only its schema is read. Where the policy has tables, TABLE=FILE, once for each.
+    /// File with the dataset's columns: only its schema is read. If the policy has tables, TABLE=FILE for each.
     #[arg(long, requires = "policy")]
     rows: Vec<PathBuf>,
     /// The policy, TOML.
@@ -70,7 +70,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         (_, None, [_, ..], Some(policy)) => {
             let policy = file::policy(policy)?;
             let schema = dataset::schema(&dataset::tables(&args.rows, &policy)?, &policy)?;
-            // There is no manifest: what the job calls the dataset stands for its name.
+            // There is no manifest: the job's name for the dataset is used.
             (policy, check::published(&schema, &file.dataset))
         }
         _ => {

@@ -2,7 +2,7 @@
 
 use tidegate_node::{doctor, home::Home};
 
-/// How to show it.
+/// Options of `tidegate doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON.
@@ -19,7 +19,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<std::process:
             println!("{} {}: {}", if check.well { "ok  " } else { "LACK" }, check.what, check.seen);
         }
     }
-    // What is lacking narrows what the node can do; only a missing key stops it.
+    // Anything else that is lacking limits what the node can do; only a missing key stops it.
     let fine = checks.iter().all(|c| c.well || !c.needed);
     Ok(if fine { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
 }

@@ -18,21 +18,22 @@ use crate::{
     show::{bytes_bar, report},
 };
 
-/// What to copy, from whom.
+/// Options of `tidegate fetch`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The dataset's name or manifest id.
     dataset: String,
-    /// The owner's address, or its name in the address book; if not given, where its listing in the catalogue says that it is.
+    /// The owner's address, or its name in the address book; if not given, the address in its listing in the catalogue.
     #[arg(long)]
     to: Option<Place>,
-    /// Who holds it encrypted: a mirror's address, or its name in the address book. May be given more than once; the owner, where it is given, is one more.
+    /// Mirror with the encrypted dataset: its address, or its name in the address book. May be given more than once; the owner,
+    /// if given, is a further source.
     #[arg(long)]
     from: Vec<Place>,
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
-    /// Where to put the files.
+    /// Folder for the files.
     #[arg(long, default_value = ".")]
     out: PathBuf,
     /// Print JSON lines.
@@ -52,7 +53,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let all = [sources.as_slice(), &mirrors].concat();
     let buyer = Buyer::bind_to(home, &all).await?.showing(grant);
     let bar = bytes_bar()?;
-    // Ctrl-C stops in good order: what has come is kept and the same command resumes.
+    // Ctrl-C stops cleanly: what has come is kept, and the same command resumes.
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     tokio::spawn(async move {
@@ -81,7 +82,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&file)?);
             continue;
         }
-        // What is printed is files' names, for other programs.
+        // Standard output has only the files' names, for other programs.
         println!("{}", file.path.display());
         if file.came < file.bytes {
             eprintln!("{} of {} bytes came: the rest was here", file.came, file.bytes);

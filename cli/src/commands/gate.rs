@@ -6,20 +6,21 @@ use tidegate_node::{buyer::now, home::Home, jobfile::JobFile, sample::sample};
 
 use crate::{file, show};
 
-/// The gate by itself, on data that one holds.
+/// The gate by itself, on your own data.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Release a job's sums again and again, to audit the noise. Nothing is charged or logged: the data is yours, and so is what comes out.
+    /// Release a job's sums again and again, to audit the noise. Nothing is charged or logged: the data is yours, and so is the
+    /// output.
     Sample {
         /// The job file.
         job: PathBuf,
-        /// The data: any files that could be published; where the policy has tables, TABLE=FILE for each.
+        /// The data: any publishable files; if the policy has tables, TABLE=FILE for each.
         #[arg(long, required = true, num_args = 1..)]
         data: Vec<PathBuf>,
         /// The policy, TOML.
         #[arg(long)]
         policy: PathBuf,
-        /// How many releases.
+        /// Number of releases.
         #[arg(long, default_value_t = 1000)]
         runs: u64,
         /// Print each release as a line of JSON.
@@ -28,7 +29,7 @@ pub(crate) enum Args {
     },
 }
 
-/// Count, sum and sum of squares of what was seen.
+/// Count, sum and sum of squares of the values seen.
 #[derive(Default)]
 struct Seen(f64, f64, f64);
 

@@ -22,7 +22,7 @@ use tidegate_protocol::{
 
 use crate::{file, show::plain};
 
-/// What to grant, to whom.
+/// Options of `tidegate grant`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
@@ -37,13 +37,14 @@ pub(crate) struct Args {
     /// `list`, `rehearse`, `compute`, `replicate`, `mirror`, `replay`, `hold`, or several of them.
     #[arg(long, value_delimiter = ',', default_value = "compute")]
     action: Vec<Action>,
-    /// Most ρ one job may cost; for `hold`, most that one lease may have.
+    /// Maximum ρ of a job; for `hold`, of a lease.
     #[arg(long, default_value_t = 1.0)]
     rho: f64,
-    /// Most pure ε one job may cost, where the policy has Laplace noise; --rho bounds jobs with Gaussian noise, also those whose price is written as an ε.
+    /// Maximum pure ε of a job, if the policy has Laplace noise; --rho bounds jobs with Gaussian noise, even if their price is
+    /// written as an ε.
     #[arg(long, default_value_t = 1.0)]
     epsilon: f64,
-    /// How long it is good for.
+    /// How long the grant is valid.
     #[arg(long, default_value = "30days")]
     expires: humantime::Duration,
     #[command(flatten)]
@@ -53,48 +54,49 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// Which jobs, and how often.
+/// Restrictions on jobs and on their frequency.
 #[derive(Debug, clap::Args)]
 struct JobArgs {
-    /// Only jobs with this program, and all of it: a job file, or what `tidegate check --json` prints as `program`. The price and the kind of noise, the
-    /// request and the version of the dataset alone are the holder's to choose. May be given again.
+    /// Only jobs with exactly this program: a job file, or the `program` printed by `tidegate check --json`. Nothing but the
+    /// price, the kind of noise, the request and the version of the dataset is the holder's to choose. May be given more than
+    /// once.
     #[arg(long, value_name = "JOB|HASH")]
     program: Vec<String>,
-    /// Only jobs with these reducers, by the names that receipts give them: `count`, `mean`, …
+    /// Only jobs with these reducers, by their names in receipts: `count`, `mean`, …
     #[arg(long, value_delimiter = ',')]
     reducer: Vec<String>,
-    /// Most jobs within an hour.
+    /// Maximum number of jobs within an hour.
     #[arg(long)]
     per_hour: Option<u32>,
 }
 
-/// What a holder does without the owner.
+/// Commands of a holder, without the owner.
 #[derive(Debug, clap::Subcommand)]
 enum Offline {
-    /// Take rights away from a grant, for yourself or for a colleague who then works on your account.
+    /// Take rights away from a grant, for yourself or for a colleague, who then works on your account.
     Narrow(NarrowArgs),
-    /// Show what a grant says, and with which blocks it was narrowed.
+    /// Show what a grant allows, and the blocks by which it was narrowed.
     Show(ShowArgs),
 }
 
-/// What is to be left.
+/// Options of `tidegate grant narrow`.
 #[derive(Debug, clap::Args)]
 struct NarrowArgs {
     /// The file with the grant.
     grant: PathBuf,
-    /// The colleague's key. The grant's holder alone can do this.
+    /// The colleague's key. Only the grant's holder can do this.
     #[arg(long)]
     to: Option<PeerId>,
     /// Only these actions.
     #[arg(long, value_delimiter = ',')]
     action: Vec<Action>,
-    /// Most ρ one job with Gaussian noise may cost.
+    /// Maximum ρ of a job with Gaussian noise.
     #[arg(long)]
     rho: Option<f64>,
-    /// Most pure ε one job with Laplace noise may cost.
+    /// Maximum pure ε of a job with Laplace noise.
     #[arg(long)]
     epsilon: Option<f64>,
-    /// How long it is good for.
+    /// How long the narrowed grant is valid.
     #[arg(long)]
     expires: Option<humantime::Duration>,
     #[command(flatten)]
@@ -104,12 +106,12 @@ struct NarrowArgs {
     out: Option<PathBuf>,
 }
 
-/// What to show.
+/// Options of `tidegate grant show`.
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
     /// The file with the grant.
     grant: PathBuf,
-    /// The owner's grant key (`grant_key` of the manifest, hexadecimal): its signature is checked.
+    /// The owner's grant key (`grant_key` of the manifest, hexadecimal), to check the signature.
     #[arg(long)]
     key: Option<String>,
     /// Print JSON.
@@ -129,7 +131,7 @@ fn until(time: humantime::Duration) -> anyhow::Result<String> {
     SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long")
 }
 
-/// What names a program, or the program of the job file of this name.
+/// Parses the hash of a program, or hashes the program of a job file.
 fn program(word: &String) -> anyhow::Result<ContentHash> {
     if let Ok(hash) = word.parse() {
         return Ok(hash);
@@ -159,7 +161,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         None => {}
     }
     let (Some(dataset), Some(holder)) = (args.dataset, args.to) else { anyhow::bail!("give a dataset and --to KEY") };
-    // A grant that nobody gets is one more to revoke.
+    // Checked first: a grant that reaches nobody would still have to be revoked.
     args.out.as_deref().map(|out| file::can_write("--out", out)).transpose()?;
     let dataset = find(home, &dataset)?;
     let scope = Scope {
@@ -179,7 +181,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 
 fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
     let before = file::grant("GRANT", &args.grant)?;
-    // Who may not copy gets no keys either.
+    // A colleague who may not copy gets no keys either.
     let copies = args.action.is_empty() || args.action.contains(&Action::Replicate);
     let narrowing = Narrowing {
         to: args.to,
@@ -237,7 +239,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How to show grants.
+/// Options of `tidegate grants`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// Print JSON lines.
@@ -260,10 +262,10 @@ pub(crate) fn list(home: &Home, args: &ListArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which grant.
+/// Options of `tidegate revoke`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RevokeArgs {
-    /// Its revocation id, or how that begins (`tidegate grants` shows it), or a file with the token.
+    /// Revocation id of the grant, or a prefix (see `tidegate grants`), or a file with the token.
     grant: String,
 }
 

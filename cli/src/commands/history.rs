@@ -10,15 +10,15 @@ use tidegate_protocol::{Signed, manifest::Manifest};
 
 use crate::{file, place::Place, show::plain};
 
-/// Whose dataset.
+/// A dataset and its owner.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Of {
-    /// Its name, or the id of one of its manifests.
+    /// Name of the dataset, or id of a manifest.
     dataset: String,
-    /// The owner's address, or its name in the address book; this party's own datasets, if not given.
+    /// The owner's address, or its name in the address book; if not given, this party's own datasets are used.
     #[arg(long)]
     to: Option<Place>,
-    /// A grant, where the owner does not show everybody what there is.
+    /// Grant, if the owner does not list its datasets for everybody.
     #[arg(long)]
     grant: Option<std::path::PathBuf>,
     /// Print JSON lines.

@@ -16,18 +16,18 @@ use crate::{
     show::{bytes_bar, report},
 };
 
-/// What to do.
+/// Commands on held datasets.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Answer jobs over a dataset of another owner's: its files are here, and a part of its budget is asked for when `tidegate serve` runs.
+    /// Answer jobs over another owner's dataset: its files are here, and `tidegate serve` asks for a part of its budget.
     Begin(Begin),
-    /// Show what is held.
+    /// Show the held datasets.
     List(List),
-    /// Answer no more jobs over a dataset. Stop `tidegate serve` first: it gives back what is left of the budget.
+    /// Stop answering jobs over a dataset. Stop `tidegate serve` first, which gives back the rest of the budget.
     Drop(Drop),
 }
 
-/// What to hold.
+/// Options of `tidegate hold begin`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Begin {
     /// The dataset's name or manifest id.
@@ -35,19 +35,19 @@ pub(crate) struct Begin {
     /// The owner's address, or its name in the address book.
     #[arg(long)]
     to: Place,
-    /// The owner's grant, which has `hold`.
+    /// The owner's grant, with the action `hold`.
     #[arg(long)]
     grant: PathBuf,
-    /// Folder with the dataset's files, as `tidegate fetch` leaves them. If not given, no rows are kept here but the columns that jobs read, which come from
-    /// the owner when the first job reads them: the grant needs `replicate` too.
+    /// Folder with the dataset's files, as left by `tidegate fetch`. If not given, no rows are kept here except the columns that
+    /// jobs read, which come from the owner when the first job reads them: the grant needs `replicate` too.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// ρ of the part of the budget that is asked for at a time; of pure ε and δ the same share.
+    /// ρ of the part of the budget to ask for at a time; the same share of pure ε and δ is asked for.
     #[arg(long, default_value_t = 0.1)]
     rho: f64,
 }
 
-/// How to show it.
+/// Options of `tidegate hold list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Print JSON lines.
@@ -55,10 +55,10 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// What to hold no more.
+/// Options of `tidegate hold drop`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Drop {
-    /// The population (`tidegate hold list` shows it).
+    /// Dataset lineage, the `population` shown by `tidegate hold list`.
     population: ContentHash,
 }
 
@@ -84,7 +84,7 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
         Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
-        // The owner was told.
+        // These notes are for the owner, who has seen them.
         Progress::Noted { .. } => {}
     };
     let ask = begin::Ask { owner: &owner, dataset: &args.dataset, grant: &token, data: args.data.as_deref(), rho: args.rho };

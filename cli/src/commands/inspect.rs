@@ -7,12 +7,12 @@ use tidegate_node::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen,
 
 use crate::show::plain;
 
-/// What to look at.
+/// Options of `tidegate inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The component, core module with a row function, or ONNX model.
     file: PathBuf,
-    /// Memory that an owner's policy gives an instance, in MiB.
+    /// Memory of an instance under an owner's policy, in MiB.
     #[arg(long, default_value_t = 16)]
     memory_mib: usize,
     /// Print JSON.

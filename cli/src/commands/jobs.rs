@@ -4,23 +4,24 @@ use tidegate_node::{home::Home, running};
 
 use crate::show::plain;
 
-/// What to do with the jobs that this party's node has in hand.
+/// Commands on the jobs of this party's node.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// What runs and what waits just now, for whom, and until when.
+    /// Show the running and the waiting jobs: for whom, and until when.
     List {
         /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// Stop a job. One that is charged stays so: its buyer gets noise over the public default at the usual time, and is not told why.
+    /// Stop a job. A charge stays: the buyer gets noise over the public default at the usual time, and is not told why.
     Stop {
-        /// Its id, or how it begins.
+        /// Id of the job, or a prefix.
         job: String,
     },
-    /// Close a job that was charged and cannot be finished: its receipt says that it was spent and not released, and nothing is paid back.
+    /// Close a charged job that cannot be finished: its receipt says that it was spent and not released, and nothing is paid
+    /// back.
     Close {
-        /// Its id, or how it begins: the node's log names it.
+        /// Id of the job, or a prefix: see the node's log.
         job: String,
     },
 }

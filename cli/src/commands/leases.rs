@@ -7,7 +7,7 @@ use tidegate_node::{
 
 use crate::show::price;
 
-/// How to show them.
+/// Options of `tidegate leases`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON lines.

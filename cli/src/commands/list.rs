@@ -14,13 +14,13 @@ use crate::{
     show::{plain, price},
 };
 
-/// Whom to ask.
+/// Options of `tidegate list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
+    /// The peer's address, as printed by `tidegate serve`, or its name in the address book.
     #[arg(long)]
     to: Place,
-    /// A grant, where the owner does not show everybody what there is.
+    /// Grant, if the owner does not list its datasets for everybody.
     #[arg(long)]
     grant: Option<PathBuf>,
     /// Print JSON.
@@ -34,7 +34,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let buyer = Buyer::bind(home, &to).await?.showing(grant.as_str());
     let offers = buyer.offers(&to).await;
     buyer.close().await;
-    // What was superseded is history: `tidegate catalog history`.
+    // Superseded versions are history: see `tidegate catalog history`.
     let (answering, superseded): (Vec<_>, Vec<_>) = offers?.into_iter().partition(Offer::answers);
     if answering.is_empty() && !args.json {
         let grant = if grant.is_empty() { " A grant may show more (--grant)." } else { "" };

@@ -14,12 +14,12 @@ use tidegate_node::{
 
 use crate::show::plain;
 
-/// What to do with this party's own log.
+/// Commands on this party's own log.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Look at every file of the log's folder, and hold it against the ledger where no node has that open.
+    /// Check every file of the log's folder, and compare the log with the ledger if no node has the ledger open.
     Fsck {
-        /// Write the folder anew from the ledger.
+        /// Rewrite the folder from the ledger.
         #[arg(long)]
         repair: bool,
         /// Print JSON.
@@ -28,14 +28,14 @@ pub(crate) enum Args {
     },
     /// Show the log's verifier key.
     Key,
-    /// Write the whole log as one file, which `tidegate audit` takes.
+    /// Write the whole log to a single file, for `tidegate audit`.
     Bundle {
         /// The file: a tar archive.
         file: PathBuf,
     },
-    /// Bring back entries that the ledger lost (an older backup was put back) from a copy of the log: what they charged is charged.
+    /// Restore entries lost in the ledger (when an older backup was put back) from a copy of the log: their charges count again.
     Restore {
-        /// A folder that has a copy: as `tidegate audit --peer … --keep` leaves it, or the log's folder itself.
+        /// Folder with a copy, as left by `tidegate audit --peer … --keep`, or the log's folder itself.
         #[arg(long)]
         from: PathBuf,
     },
@@ -61,7 +61,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    // Before anything is opened: a node that opens the ledger writes what the folder lacks.
+    // Before the ledger is opened, since opening it writes what the folder lacks.
     let folder = home.path().join("log");
     let look = || -> anyhow::Result<Fsck> {
         if !folder.exists() {
@@ -71,7 +71,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         Ok(looked.unwrap_or_else(|BadNote(what)| Fsck { findings: vec![format!("checkpoint: {what}")], ..Fsck::default() }))
     };
     let mut report = look()?;
-    // Opening it holds what was published against the ledger, and writes what a crash kept from the folder. What is damaged is not opened unasked.
+    // Opening the ledger compares the published log with it, and writes what a crash kept from the folder. A damaged folder is
+    // not touched unasked.
     let held = match (report.findings.is_empty() || repair).then(|| Store::open(home.path(), identity)) {
         None => false,
         Some(Ok(store)) => {

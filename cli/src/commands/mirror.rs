@@ -18,40 +18,40 @@ use crate::{
     stop::Stop,
 };
 
-/// What to do.
+/// Commands on mirrored datasets.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Begin to hold an encrypted dataset: copy it once, from its owner.
+    /// Begin to hold an encrypted dataset, with a first copy from its owner.
     Keep(Keep),
-    /// Serve what is held, and ask its owners for new versions, until stopped.
+    /// Serve the held datasets, and ask their owners for new versions, until stopped.
     Serve(Serve),
-    /// Show what is held.
+    /// Show the held datasets.
     List(List),
-    /// Hold a dataset no more.
+    /// Stop holding a dataset.
     Drop(Drop),
 }
 
-/// What to hold.
+/// Options of `tidegate mirror keep`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keep {
     /// The owner's address, or its name in the address book.
     #[arg(long)]
     to: Place,
-    /// The owner's grant, which has `mirror`: it says which dataset.
+    /// The owner's grant with the action `mirror`, which names the dataset.
     #[arg(long)]
     grant: PathBuf,
-    /// Most that is held of it, in MiB.
+    /// Maximum number of MiB to hold of the dataset.
     #[arg(long, default_value_t = 64 << 10)]
     most_mib: u64,
 }
 
-/// Where to listen.
+/// Options of `tidegate mirror serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     /// Socket to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Another mirror, to hear from it which grants are revoked where the owner is not there. May be given more than once.
+    /// Another mirror, to ask which grants are revoked while the owner is not there. May be given more than once.
     #[arg(long)]
     with: Vec<Address>,
     /// Also write the address to this file, for scripts.
@@ -59,7 +59,7 @@ pub(crate) struct Serve {
     address_file: Option<PathBuf>,
 }
 
-/// How to show it.
+/// Options of `tidegate mirror list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Print JSON lines.
@@ -67,10 +67,10 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// What to hold no more.
+/// Options of `tidegate mirror drop`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Drop {
-    /// The population (`tidegate mirror list` shows it).
+    /// Dataset lineage, the `population` shown by `tidegate mirror list`.
     population: ContentHash,
 }
 

@@ -1,4 +1,4 @@
-//! One command a file.
+//! Commands, each in its own file.
 
 pub(crate) mod audit;
 pub(crate) mod budget;

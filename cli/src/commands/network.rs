@@ -5,16 +5,17 @@ use std::str::FromStr;
 use tidegate_exchange::RelayUrl;
 use tidegate_node::home::Home;
 
-/// What to change; without any of it, how it is.
+/// Options of `tidegate network`; without any, the settings are shown.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// iroh's relay to be reached over where there is no direct way, https://…, or `off`. It sees who speaks with whom, and nothing of what is said.
+    /// iroh relay over which to be reached if there is no direct way: https://…, or `off`. The relay sees who speaks with whom,
+    /// and nothing of what is said.
     #[arg(long)]
     relay: Option<Url>,
-    /// A pkarr relay where this party says where it is and asks where others are, https://…, or `off`.
+    /// pkarr relay on which to publish this party's location and look up others': https://…, or `off`.
     #[arg(long)]
     lookup: Option<Url>,
-    /// Say on the local network where this party is, and hear where others are: `on` or `off`.
+    /// Announce this party's location on the local network, and listen for others': `on` or `off`.
     #[arg(long)]
     local: Option<Switch>,
     /// Print JSON.

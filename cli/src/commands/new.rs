@@ -9,27 +9,27 @@ use std::{
 use anyhow::Context as _;
 use tidegate_guest::template::Language;
 
-/// What to begin.
+/// Commands for new files.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// A job: its file, and what says what comes next; where it has a program of one's own, sources and how to build it.
+    /// Create a job: its file, and notes on the next steps; for your own program, also sources and how to build them.
     Job(Job),
-    /// An owner's policy: every field, and what it is for.
+    /// Create an owner's policy, with every field and its purpose.
     Policy {
-        /// The file, which is made.
+        /// File to create.
         file: PathBuf,
     },
 }
 
-/// A policy to begin with.
+/// Template of a policy.
 const POLICY: &str = include_str!("../../templates/policy.toml");
 
-/// A new job.
+/// Options of `tidegate new job`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Job {
-    /// Its folder, which is made.
+    /// Folder to create.
     folder: PathBuf,
-    /// The language: of a query sql, of a program another.
+    /// Language: sql for a query, another for a program.
     #[arg(long, value_parser = language)]
     lang: Language,
 }

@@ -5,7 +5,7 @@ use tidegate_node::{
     home::Home,
 };
 
-/// The address book; without a word, who is in it.
+/// Options of `tidegate peers`; without a command, the address book is shown.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -15,17 +15,17 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What to change.
+/// Changes to the address book.
 #[derive(Debug, clap::Subcommand)]
 enum Change {
     /// Give a name to a key.
     Add {
         /// The name, for this party alone.
         name: String,
-        /// The key, or key and place: did:key:…@ip:port, as `tidegate serve` prints it.
+        /// The key, or key and location: did:key:…@ip:port, as printed by `tidegate serve`.
         peer: String,
     },
-    /// Take a name away.
+    /// Remove a name.
     Remove {
         /// The name.
         name: String,

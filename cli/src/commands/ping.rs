@@ -7,16 +7,16 @@ use tidegate_node::{buyer::Buyer, home::Home};
 
 use crate::place::Place;
 
-/// Whom to ask.
+/// Options of `tidegate ping`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
+    /// The peer's address, as printed by `tidegate serve`, or its name in the address book.
     #[arg(required_unless_present = "to", conflicts_with = "to")]
     peer: Option<Place>,
-    /// The same, as other commands name it.
+    /// The same, under the name used in other commands.
     #[arg(long)]
     to: Option<Place>,
-    /// How often.
+    /// Number of requests.
     #[arg(long, default_value_t = 3)]
     times: u32,
     /// Print JSON lines.

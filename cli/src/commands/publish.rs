@@ -25,40 +25,40 @@ use crate::{
     show::{bytes_bar, plain, report},
 };
 
-/// What to publish.
+/// Options of `tidegate publish`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them; where the policy has tables, TABLE=FILE for each.
+    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them; if the policy has tables, TABLE=FILE for each.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Name for people.
+    /// Name of the dataset, for people.
     #[arg(long)]
     name: String,
-    /// The column that says whose row it is.
+    /// Column of the privacy unit, which says to whom a row belongs.
     #[arg(long)]
     unit: String,
     /// The policy, TOML.
     #[arg(long)]
     policy: PathBuf,
-    /// Mock rows that may be shared freely: a file, or folder; where the policy has tables, TABLE=FILE, once for each.
+    /// Mock rows to be shared freely: a file or folder; if the policy has tables, TABLE=FILE for each.
     #[arg(long)]
     mock: Vec<PathBuf>,
-    /// Manifest id of the version this one follows, or how it begins, or the dataset's name: the budget is shared.
+    /// Preceding version, with which the budget is shared: manifest id or a prefix, or the dataset's name.
     #[arg(long)]
     version_of: Option<String>,
-    /// What it is, in words: others find it by them (`tidegate catalog search`).
+    /// Description: others find the dataset by its words (`tidegate catalog search`).
     #[arg(long, default_value = "")]
     description: String,
-    /// A word to find it by. May be given again.
+    /// Keyword for searches. May be given more than once.
     #[arg(long)]
     keyword: Vec<String>,
-    /// Under which licence results may be used: a name or an address.
+    /// Licence for the use of results: a name or an address.
     #[arg(long, default_value = "")]
     license: String,
-    /// A Croissant file (JSON-LD) that says these things.
+    /// Croissant file (JSON-LD) with description, keywords and licence.
     #[arg(long, conflicts_with_all = ["description", "keyword", "license"])]
     croissant: Option<PathBuf>,
-    /// Print JSON: the manifest id, what was assumed of the files, and where the copy is that jobs read.
+    /// Print JSON: the manifest id, the assumptions about the files, and the path of the copy for jobs.
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
     let store = Store::open(home.path(), identity.clone()).map_err(|e| match e {
-        // A node learns at its start what is published: an entry alone would leave its datasets superseded by one that it does not have.
+        // A running node learns only at its start what is published: with the log's entry alone, its datasets would be superseded
+        // by a version that it does not have.
         StoreError::InUse => anyhow::anyhow!(
             "the running node (`tidegate serve`) has the ledger open, and takes in what is published when it starts. Stop it when `tidegate jobs list` \
              shows no job, publish, and start it again. (`grant`, `revoke`, `retire`, `jobs` and `quarantine` work beside it.)"
@@ -119,7 +120,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
     let dataset = published?;
     let surveys = surveys.transpose()?.unwrap_or_default();
-    // For the owner alone: what is measured follows from the rows.
+    // For the owner alone: the measured time follows from the rows.
     let pace = tokio::task::block_in_place(|| Pace::of(&dataset));
     match &pace {
         Ok(pace) if pace.fits() => {}
@@ -169,7 +170,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The copy that jobs read, where they do not read the published files, and its size.
+/// Returns the copy for jobs and its size, unless jobs read the published files.
 fn copy_of(record: &DatasetRecord) -> Option<(&Path, u64)> {
     let path = record.compute.first().filter(|_| record.content.layout == Layout::Clustered)?;
     Some((path, Stamp::of(path).ok()?.bytes))

@@ -4,10 +4,10 @@ use tidegate_node::{home::Home, meter, quarantine};
 
 use crate::show::plain;
 
-/// What is not run until it is lifted: programs whose run broke a worker, and the jobs of grant holders of which too many failed.
+/// Commands on the quarantine of programs whose run broke a worker, and of the jobs of grant holders with too many failures.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// What is in quarantine, when it broke and why; and whose jobs failed how often.
+    /// Show programs in quarantine, with time and reason, and whose jobs failed how often.
     List {
         /// Print JSON lines.
         #[arg(long)]
@@ -15,7 +15,7 @@ pub(crate) enum Args {
     },
     /// Let a program, or a holder's jobs, run again.
     Lift {
-        /// Its id in the list, or how it begins.
+        /// Id in the list, or a prefix.
         id: String,
     },
 }

@@ -16,30 +16,31 @@ use tidegate_protocol::{
 
 use crate::show::{batches, plain};
 
-/// What to show of this party's own log.
+/// Commands on the receipts in this party's own log.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// A line an entry.
+    /// List the entries, a line each.
     List {
         /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// One entry, whole.
+    /// Show a whole entry.
     Show {
-        /// Its index.
+        /// Index of the entry.
         index: u64,
     },
-    /// Open the commitments that name parties, where a policy says `receipts.parties = "hidden"`: a line each, for auditors (`tidegate audit --parties`).
+    /// Open the commitments in place of parties' names, if a policy says `receipts.parties = "hidden"`: a line each, for auditors
+    /// (`tidegate audit --parties`).
     Parties,
-    /// Answer a query over the table `receipts`, a row an entry, or write all of it to a file.
+    /// Answer a query over the table `receipts`, with a row for each entry; or write the whole table to a file.
     Sql {
-        /// As `SELECT buyer, SUM(rho) FROM receipts GROUP BY buyer`; all rows where none is given.
+        /// The query, such as `SELECT buyer, SUM(rho) FROM receipts GROUP BY buyer`; all rows, if not given.
         query: Option<String>,
-        /// A folder with a log, as `tidegate audit --keep` leaves it; this party's own log where none is given.
+        /// Folder with a log, as left by `tidegate audit --keep`; this party's own log, if not given.
         #[arg(long)]
         folder: Option<PathBuf>,
-        /// Write the answer to a file that ends in .parquet, .arrow, .csv or .json, for other tools.
+        /// Write the answer to a file ending in .parquet, .arrow, .csv or .json, for other tools.
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -65,7 +66,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Predicate::Outcome { facts, .. } => fallbacks.get(&facts.job).map(|one| one.why.clone()),
         _ => None,
     };
-    // Nothing is shown before all of it is verified.
+    // Nothing is shown before the whole log is verified.
     let mut lines = Vec::new();
     let read = scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |index, entry| {
         let statement =
@@ -95,7 +96,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An entry in a few words.
+/// Describes an entry in a few words.
 fn line(statement: Statement) -> String {
     match statement.predicate {
         Predicate::Publication { manifest, previous: None, .. } => format!("published  {}", manifest.short()),

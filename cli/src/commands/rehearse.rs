@@ -18,24 +18,24 @@ use crate::{
     show,
 };
 
-/// Most different lines of the program that are shown; `--json` has all.
+/// Maximum number of distinct lines of the program to show; `--json` has all.
 const MOST_LINES: usize = 40;
 
-/// What to rehearse, on which rows.
+/// Options of `tidegate rehearse`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     question: Question,
-    /// Fetch policy and mock rows from this owner, where the dataset was published with some (`tidegate publish --mock`).
+    /// Fetch policy and mock rows from this owner, if the dataset was published with mock rows (`tidegate publish --mock`).
     #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
     to: Option<Place>,
-    /// Mock rows of one's own: any files that could be published; where the policy has tables, TABLE=FILE, once for each.
+    /// Your own mock rows: any publishable files; if the policy has tables, TABLE=FILE for each.
     #[arg(long, requires = "policy")]
     mock: Vec<PathBuf>,
     /// The policy, TOML.
     #[arg(long, requires = "mock")]
     policy: Option<PathBuf>,
-    /// A grant, where the owner does not give mock rows to everybody.
+    /// Grant, if the owner does not give mock rows to everybody.
     #[arg(long)]
     grant: Option<PathBuf>,
     /// Print JSON.
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    // Mock rows of one's own have no name.
+    // Own mock rows have no name.
     let question = if args.to.is_some() { args.question } else { args.question.about("mock") };
     let grant = file::optional_grant(args.grant.as_deref())?;
     let mut file = question.file(home, args.to.as_ref(), grant.as_str(), None).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
             let policy = offer.in_force()?.into_owned();
-            // By whatever of its names it was found.
+            // The job may have named the dataset by an id.
             file.dataset.clone_from(&offer.manifest.body().name);
             let shown = rehearse(home, &file, &policy, &mock?).await.map_err(|e| pointed(&file, e))?;
             (policy, shown)
@@ -94,7 +94,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if let Some(Fuel { limit, calls, least, mean, most }) = shown.said.fuel {
         println!("{calls} calls took {least} to {most} fuel, {mean} on average; each may take {limit}");
     }
-    // Where one line comes again and again it is shown once, in the place where it came first.
+    // A repeated line is shown once, where it first came.
     let mut seen = Vec::<(&str, u64)>::new();
     let mut known = HashMap::new();
     for line in &shown.said.lines {

@@ -11,24 +11,24 @@ use tidegate_node::{
 
 use crate::{file, place::Place, show::plain};
 
-/// What to replay, with which rows.
+/// Options of `tidegate replay`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The receipt's entry in the owner's log.
+    /// Index of the receipt in the owner's log.
     entry: u64,
     /// The owner's address, or its name in the address book.
     #[arg(long)]
     to: Place,
-    /// A grant for `replay`.
+    /// Grant with the action `replay`.
     #[arg(long)]
     grant: PathBuf,
-    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    /// Folder with the dataset's files, as left by `tidegate fetch`.
     #[arg(long)]
     data: PathBuf,
-    /// The receipt as its buyer has it (`….dsse.json`): the entry must be it.
+    /// The buyer's copy of the receipt (`….dsse.json`): the entry must be the same.
     #[arg(long)]
     receipt: Option<PathBuf>,
-    /// What came with the job (component with its data, model, public tables), where the owner keeps it no more.
+    /// Attachment of the job (component with its data, model, public tables), if no longer kept by the owner.
     #[arg(long)]
     program: Option<PathBuf>,
     /// Print JSON.

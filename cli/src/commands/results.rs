@@ -14,10 +14,10 @@ use tidegate_protocol::PeerId;
 use super::run::jobs_time;
 use crate::{file, place::Place, show};
 
-/// What this party asked of others, and was given.
+/// Commands on this party's requests and their results.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// A line a request: its id, when it was asked, what it cost, whom it was asked of, and whether it was answered.
+    /// List the requests, a line each: id, time, cost, peer asked, and whether an answer came.
     List {
         /// Print JSON lines.
         #[arg(long)]
@@ -25,7 +25,7 @@ pub(crate) enum Args {
     },
     /// Show a result, verified again.
     Show {
-        /// The request's id, or six of its first characters or more.
+        /// Id of the request, or at least six of its first characters.
         id: String,
         /// Print JSON.
         #[arg(long)]
@@ -38,21 +38,21 @@ pub(crate) enum Args {
         /// A folder keeps result, receipt and proof; a file ending in .arrow, .parquet, .csv or .json gets the table.
         #[arg(long)]
         out: PathBuf,
-        /// Write over what is there.
+        /// Overwrite existing files.
         #[arg(long)]
         force: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Ask for the answer to a request that was sent and not answered: the same job, which is charged once.
+    /// Ask for the missing answer to a request: with the same job, which is charged once.
     Fetch {
         /// As in `show`.
         id: String,
-        /// Where the owner's node is now, if not where the job was sent.
+        /// Address of the owner's node now, if not where the job was sent.
         #[arg(long)]
         to: Option<Place>,
-        /// How long to ask again where the node is busy or gone.
+        /// How long to retry while the node is busy or gone.
         #[arg(long, default_value = "1m")]
         wait: humantime::Duration,
         /// Print JSON.

@@ -4,15 +4,16 @@ use tidegate_node::{home::Home, retire::retire};
 
 use crate::show::plain;
 
-/// What to withdraw.
+/// Options of `tidegate retire`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The manifest id of the version; with --all, the dataset's name will do.
+    /// Manifest id of the version; with --all, the dataset's name is enough.
     dataset: String,
-    /// The whole dataset, with all its versions, for good: its rows cannot be published again by this key. To pause it, retire its newest version alone.
+    /// Retire the whole dataset, with all its versions, for good: its rows cannot be published again by this key. To pause it,
+    /// retire its newest version alone.
     #[arg(long)]
     all: bool,
-    /// Also remove the copies of its rows, ordered by unit, that were made for jobs. The published files stay.
+    /// Also remove the copies of its rows, ordered by unit and made for jobs. The published files stay.
     #[arg(long)]
     erase: bool,
     /// Print JSON.

@@ -9,22 +9,22 @@ use tidegate_protocol::{
 
 use crate::show;
 
-/// How to show it.
+/// Options of `tidegate pending`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PendingArgs {
-    /// Print JSON, a line a job.
+    /// Print JSON, a line for each job.
     #[arg(long)]
     json: bool,
 }
 
-/// Which job.
+/// A waiting job.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneArgs {
-    /// The job's id, or how it begins.
+    /// Id of the job, or a prefix.
     job: String,
 }
 
-/// An exact table that has left.
+/// Describes an exact table that has left, as JSON.
 fn table(other: &review::Beside) -> serde_json::Value {
     let (job, body) = (&other.job, other.job.body());
     serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": body.dataset, "query": body.program.sql(), "keys": keys(body),
@@ -42,12 +42,13 @@ fn print_query(details: &serde_json::Value) {
     }
 }
 
-/// Which job, and what has left.
+/// Options of `tidegate approve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// An exact result about the same people that has left, and that you have read beside this one: how its job's id begins, at least 8 characters.
+    /// Exact result about the same people that has left, and that you have read beside this one: at least 8 first characters of
+    /// its job's id.
     #[arg(long, value_name = "JOB")]
     beside: Vec<String>,
 }
@@ -57,7 +58,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let dataset = load_all(&home.datasets())?.into_iter().find(|d| d.manifest.id() == body.dataset);
     let name = dataset.map_or_else(|| body.dataset.to_string(), |d| d.manifest.body().name.clone());
     let keys = keys(body);
-    // Not opened here: they are a stranger's bytes.
+    // Not opened here: the content is a stranger's.
     let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
     let beside: Vec<_> = review::beside(home, job)?.iter().map(table).collect();
     Ok(

@@ -11,16 +11,16 @@ use tidegate_protocol::PeerId;
 
 use crate::place::Place;
 
-/// Whose list, and from whom.
+/// Options of `tidegate revocations`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who is asked: the owner, or who mirrors its datasets.
+    /// Peer to ask: the owner, or a mirror of its datasets.
     #[arg(long)]
     to: Place,
-    /// The owner's key, where another is asked.
+    /// The owner's key, if another peer is asked.
     #[arg(long)]
     owner: Option<PeerId>,
-    /// The owner's node: its log is read, and the list held against it.
+    /// The owner's node: its log is read, and the list compared with it.
     #[arg(long)]
     against: Option<Place>,
     /// Print JSON.

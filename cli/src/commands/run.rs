@@ -22,13 +22,13 @@ use crate::{
     show,
 };
 
-/// What to run, where.
+/// Options of `tidegate run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     asked: Question,
-    /// The owner's address, or its name in the address book, or that of a node that holds the dataset for it; if not given, where the owner's listing in the
-    /// catalogue says that it is, or where that is not there, who holds it.
+    /// Address, or name in the address book, of the owner or of a node that holds the dataset for it; if not given, the address
+    /// in the owner's listing in the catalogue, or a holder's if the owner is not there.
     #[arg(long)]
     to: Option<Place>,
     /// The owner's grant.
@@ -37,20 +37,20 @@ pub(crate) struct Args {
     /// A folder keeps result, receipt and proof for an auditor; a file ending in .arrow, .parquet, .csv or .json gets the table.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Request id, 32 hexadecimal characters: the same id and job is charged once and answered with the same bytes.
+    /// Request id, 32 hexadecimal characters: the same job under the same id is charged once and answered with the same bytes.
     #[arg(long)]
     request: Option<String>,
     /// Creation time in seconds since 1970, to send a job again byte for byte.
     #[arg(long)]
     created: Option<i64>,
-    /// Write over what --out has already.
+    /// Overwrite existing files at --out.
     #[arg(long)]
     force: bool,
-    /// Ask also what was asked before, which is charged again unless the owner answers it again for nothing. Without this, a terminal is asked first, and
-    /// a script is refused.
+    /// Ask even if the same was asked before, which is charged again unless the owner repeats its answer for nothing. Without
+    /// this, a user at a terminal is asked first, and a script is refused.
     #[arg(long)]
     again: bool,
-    /// How long to ask again where the node is busy, or gone after the job was sent.
+    /// How long to retry while the node is busy, or gone after the job was sent.
     #[arg(long, default_value = "1m")]
     wait: humantime::Duration,
     /// Have the owner's log say that this party has the result and its receipt.
@@ -63,7 +63,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = file::optional_grant(args.grant.as_deref())?;
-    // The day that the query speaks of is that of the job, which may be sent again byte for byte.
+    // The date in the query is the job's, since the job may be sent again byte for byte.
     let created = args.created.unwrap_or_else(now);
     let file = args.asked.file(home, args.to.as_ref(), &grant, Some(created)).await?;
     can_leave(&args, &file, None)?;
@@ -105,7 +105,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             waiting.finish_and_clear();
-            // The owner's node learns of it, and drops the job if it is not charged yet.
+            // The owner's node notices, and drops the job if it is not charged yet.
             buyer.close().await;
             anyhow::bail!(
                 "interrupted. If the job was charged by then it goes on: get its result, at no further charge, with `tidegate results fetch {request}`, \
@@ -120,7 +120,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     buyer.close().await;
     let (offer, verified, answer) = outcome.map_err(|e| pointed(&file, e))?;
-    // The result is there whatever becomes of this.
+    // The result is there even if this fails.
     let countersigned = countersigned.and_then(|word| {
         let failed =
             |e: &dyn std::fmt::Display| eprintln!("the receipt could not be countersigned: {}", show::plain(&e.to_string()));
@@ -147,7 +147,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     left
 }
 
-/// Checks that a result has a place to go to before it is paid for. What is asked again may be there already.
+/// Checks before payment that a result can be written. With --request, the files may be there already.
 fn can_leave(args: &Args, file: &JobFile, owner: Option<&PeerId>) -> anyhow::Result<()> {
     let Some(out) = args.out.as_deref() else { return Ok(()) };
     let checked = if table::is_table(out) && file.training.is_none() {
@@ -159,7 +159,7 @@ fn can_leave(args: &Args, file: &JobFile, owner: Option<&PeerId>) -> anyhow::Res
     checked.map_err(|e| file::of("--out", &e))
 }
 
-/// Leaves a result where it is wanted. It is kept in the buyer's home, whatever becomes of this.
+/// Writes a result to --out. The buyer's home keeps a copy in any case.
 fn leave(
     args: &Args,
     to: &Address,
@@ -183,10 +183,10 @@ fn leave(
     })
 }
 
-/// Says what it costs to ask the very same again, and offers what is kept; whether to go on.
+/// Tells the cost of asking exactly the same again, and offers the kept result. Returns whether to go on.
 ///
 /// # Errors
-/// One where it would be charged again and there is no terminal to say yes at.
+/// Fails if the job would be charged again and there is no terminal on which to agree.
 async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) -> anyhow::Result<bool> {
     let asking = buyer.prepare(to, file, grant, None, None).await?;
     let Some(kept) = buyer.asked_before(&asking)? else { return Ok(true) };
@@ -213,7 +213,7 @@ async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) 
     Ok(line.trim().eq_ignore_ascii_case("y"))
 }
 
-/// Seconds since 1970 for people.
+/// Formats seconds since 1970 for people.
 pub(crate) fn jobs_time(seconds: i64) -> String {
     let since = std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
@@ -223,7 +223,7 @@ fn round(stem: &str, round: u32) -> String {
     format!("{stem}-{:04}", round + 1)
 }
 
-/// The first place that is there. A grant is shown to its owner, and to who shows that owner's lease.
+/// Returns the first place to answer. A grant is shown to its owner, and to a peer with this owner's lease.
 async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
     let (first, others) = places.all.split_first().context("the owner's listing has no address")?;
     if let Some(owner) = &places.owner {
@@ -247,7 +247,7 @@ async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
     Err(gone.map_or_else(|| anyhow::anyhow!("nobody is there"), Into::into))
 }
 
-/// A training run: a line a round, the weights at the end.
+/// Runs a training run: a message for each round, the weights at the end.
 async fn train(
     (buyer, to): (&Buyer, &Address),
     file: &JobFile,

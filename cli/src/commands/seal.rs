@@ -4,12 +4,12 @@ use tidegate_node::{home::Home, mirror::seal};
 
 use crate::show::{bytes_bar, report};
 
-/// What to encrypt.
+/// Options of `tidegate seal`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The dataset's name or manifest id.
     dataset: String,
-    /// Under a fresh key: grants that were given before do not open what is encrypted from now on, and are to be given again.
+    /// Use a fresh key: earlier grants do not open files encrypted from now on, and have to be given again.
     #[arg(long)]
     new_key: bool,
     /// Print JSON.

@@ -13,7 +13,7 @@ use tidegate_protocol::listing::Reached;
 
 use crate::{file, stop::Stop};
 
-/// Where to listen.
+/// Options of `tidegate serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Socket to listen on; port 0 takes a free one.
@@ -22,43 +22,44 @@ pub(crate) struct Args {
     /// Also write the address to this file, for scripts.
     #[arg(long)]
     address_file: Option<PathBuf>,
-    /// Serve also where the kernel lacks a wall around workers: an escape from the sandbox would find more to take.
+    /// Serve even if the kernel lacks a part of the workers' confinement: an escape from the sandbox would find more to take.
     #[arg(long)]
     without_walls: bool,
-    /// Jobs that run at the same time. If not given: one a processor, up to four, as long as there is memory for them.
+    /// Number of jobs running at the same time. If not given: one per processor, up to four, as long as there is memory for them.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Of those, one buyer's: half of them, if not given.
+    /// Number of jobs of the same buyer among these: half of them, if not given.
     #[arg(long)]
     jobs_per_buyer: Option<usize>,
-    /// Jobs that wait for a slot; the next ones are turned away, and may come again.
+    /// Number of jobs waiting for a slot; further jobs are turned away, and may come again.
     #[arg(long)]
     queue: Option<usize>,
-    /// A witness to bring every checkpoint of the log to: VKEY@did:key:…@ip:port, or VKEY@http://… It is remembered in this party's file `witnesses`. May be
-    /// given more than once.
+    /// Witness to which to bring every checkpoint of the log: VKEY@did:key:…@ip:port, or VKEY@http://… It is remembered in this
+    /// party's file `witnesses`. May be given more than once.
     #[arg(long = "witness")]
     witnesses: Vec<Known>,
-    /// A peer to hear listings of datasets from, and to tell this owner's to: DID@ip:port. May be given more than once.
+    /// Peer with which to exchange listings of datasets: DID@ip:port. May be given more than once.
     #[arg(long)]
     with: Vec<Address>,
-    /// Where others can reach this node, as listings say it: ip:port. If not given: where it listens. May be given more than once.
+    /// Address of this node for others, as shown in listings: ip:port. If not given: where it listens. May be given more than
+    /// once.
     #[arg(long)]
     reached_at: Vec<SocketAddr>,
-    /// Who holds this owner's datasets encrypted, as listings say it: DID@ip:port. May be given more than once.
+    /// Mirror of this owner's encrypted datasets, as shown in listings: DID@ip:port. May be given more than once.
     #[arg(long = "mirror")]
     mirrors: Vec<Address>,
-    /// How long mirrors may serve after they last heard from this node which grants are revoked: a day, if not given. Until then, one that hears nothing
-    /// does not know of later revocations.
+    /// How long mirrors may serve after they last heard from this node which grants are revoked: a day, if not given. Until then,
+    /// a mirror that hears nothing does not know of later revocations.
     #[arg(long)]
     revocations_last: Option<humantime::Duration>,
-    /// How long other nodes may spend what they were handed of this owner's budgets (`tidegate hold`): a day, if not given. One that is lost keeps what it
-    /// had for ever, and as long again is waited for it.
+    /// How long other nodes may spend the parts of this owner's budgets handed to them (`tidegate hold`): a day, if not given. A
+    /// lost node keeps its part for ever; before that, it is waited for as long again.
     #[arg(long)]
     leases_last: Option<humantime::Duration>,
-    /// Who else answers jobs over this owner's datasets, as listings say it: DID@ip:port. May be given more than once.
+    /// Another node answering jobs over this owner's datasets, as shown in listings: DID@ip:port. May be given more than once.
     #[arg(long = "holder")]
     holders: Vec<Address>,
-    /// Keep the listings of owners in the address book alone (`tidegate peers`).
+    /// Keep only the listings of owners in the address book (`tidegate peers`).
     #[arg(long)]
     only_known: bool,
 }
@@ -124,7 +125,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.asked() => {}
         () = leaving.ledger_failed() => {
-            // Nothing can be finished, nor handed back: it would be an entry.
+            // Nothing can be finished or handed back, since that would be a log entry.
             router.shutdown().await?;
             anyhow::bail!(
                 "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: a job \

@@ -12,10 +12,11 @@ use tidegate_node::{
 
 use crate::{file, show};
 
-/// Of what.
+/// Options of `tidegate survey`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A dataset that is published here, its name or manifest id; with --policy, files before they are published: where the policy has tables, TABLE=FILE for each.
+    /// A dataset published here, by name or manifest id; with --policy, files before they are published: if the policy has
+    /// tables, TABLE=FILE for each.
     #[arg(required = true)]
     what: Vec<PathBuf>,
     /// The policy, TOML.
@@ -75,7 +76,7 @@ pub(crate) fn shown(surveys: &[Survey]) {
     }
 }
 
-/// What lies beyond a column's bounds, where something does.
+/// Prints the shares of values beyond a column's bounds, if there are any.
 fn beyond(column: &Bounded) {
     let name = show::plain(&column.column);
     let sides = [(column.below, "below", "lo", column.lo), (column.above, "above", "hi", column.hi)];
@@ -87,7 +88,7 @@ fn beyond(column: &Bounded) {
     }
 }
 
-/// A share, rounded up: what is not none does not read so.
+/// Formats a share, rounded up: a small share does not read as zero.
 fn percent_up(share: f64) -> String {
     format!("{} %", (share * 1000.0).ceil() / 10.0)
 }
@@ -114,7 +115,7 @@ fn others(field: &str, bound: &Bound) {
     }
 }
 
-/// A share, rounded down: what is not all does not read so.
+/// Formats a share, rounded down: an incomplete share does not read as all.
 fn percent(share: f64) -> String {
     format!("{} %", (share * 1000.0).floor() / 10.0)
 }

@@ -16,16 +16,18 @@ use tidegate_protocol::PeerId;
 
 use crate::{file, stop::Stop};
 
-/// For whom, and where to be asked.
+/// Options of `tidegate witness`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// An owner whose log is witnessed: its key, its log's verifier key, or its address, where it is looked at now and then. May be given more than once.
+    /// Owner whose log is witnessed: its key, its log's verifier key, or its address, where its log is visited at intervals. May
+    /// be given more than once.
     #[arg(long = "for", required_unless_present = "key")]
     owners: Vec<Owner>,
-    /// Another witness of the same logs, where `tidegate witness` says that it is: what one saw is told to the other. May be given more than once.
+    /// Another witness of the same logs, by the place printed by `tidegate witness`: the two tell each other what they saw. May
+    /// be given more than once.
     #[arg(long = "with")]
     others: Vec<Other>,
-    /// Show this party's verifier key as a witness, and end.
+    /// Show this party's verifier key as a witness, and exit.
     #[arg(long)]
     key: bool,
     /// Socket to listen on over iroh; port 0 takes a free one.
@@ -34,12 +36,12 @@ pub(crate) struct Args {
     /// Also serve C2SP's witness protocol over HTTP on this socket.
     #[arg(long)]
     http: Option<SocketAddr>,
-    /// Also write the witness's places, a line each, to this file, for scripts.
+    /// Also write the witness's places to this file, a line each, for scripts.
     #[arg(long)]
     address_file: Option<PathBuf>,
 }
 
-/// An owner, and where its node is, if that is known.
+/// An owner, with the address of its node if known.
 #[derive(Debug, Clone)]
 struct Owner(PeerId, Option<Address>);
 
@@ -47,7 +49,7 @@ impl std::str::FromStr for Owner {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<Address>() {
-            // Of a key alone it is not known where its node is: it is not looked at.
+            // A key alone does not tell where the owner's node is: it is not visited.
             let is_somewhere = !address.sockets.is_empty() || address.relay.is_some();
             return Ok(Self(address.peer, Some(address).filter(|_| is_somewhere)));
         }
@@ -56,7 +58,7 @@ impl std::str::FromStr for Owner {
     }
 }
 
-/// Where another witness is: its address, or its place as `tidegate witness` prints it.
+/// Location of another witness: its address, or its place as printed by `tidegate witness`.
 #[derive(Debug, Clone)]
 struct Other(Address);
 
@@ -78,7 +80,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     }
     let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
     let mut places = vec![format!("{}@{}", node.vkey(), local_address(&endpoint, &identity, &reach))];
-    // A witness has no files to give: nobody is allowed any.
+    // A witness serves no files: nobody is allowed any.
     let served = Served::open(&home.blobs()).await?;
     let swarm = Swarm::new(&endpoint)?;
     let router = serve_in(endpoint, Arc::new(node.clone()), &served, Some(&swarm));

@@ -1,5 +1,6 @@
-//! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked. What is under way when
-//! a grant ends is cut where it is sent.
+//! Permissions to fetch files, with their end and grant; and the connections using them, which are cut when the grant is revoked.
+//!
+//! A transfer still running when its grant ends is cut where it is sent.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -10,54 +11,57 @@ use std::{
 use iroh::endpoint::Connection;
 use tidegate_protocol::{ContentHash, PeerId, grant::Authority, limits};
 
-/// What a peer whose grant was revoked in the middle of a transfer is told: QUIC's application error code.
+/// QUIC application error code sent to a peer whose grant was revoked during a transfer.
 const REVOKED: u32 = 1;
-/// What one is told who may have nothing.
+/// QUIC application error code sent to a peer without permission.
 const REFUSED: u32 = 2;
 
-/// Who may fetch what. Empty at first: nobody, nothing.
+/// Permissions to fetch files. Empty at first: nobody may fetch anything.
 #[derive(Debug, Clone, Default)]
 pub struct Access(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     peers: HashMap<PeerId, HashMap<ContentHash, Allowed>>,
-    /// Those of them who may have no more than what anybody may, by when that ends.
+    /// Peers among them with only free files, by the end of their permission.
     strangers: BTreeSet<(Instant, PeerId)>,
-    /// When it was last looked for what has run out.
+    /// Time of the last removal of expired permissions.
     swept: Option<Instant>,
     open: HashMap<PeerId, Open>,
     next: u64,
 }
 
-/// What a peer has open.
+/// Open connections of a peer.
 #[derive(Debug, Default)]
 struct Open {
-    /// By a number of their own.
+    /// Connections by a number of their own.
     connections: HashMap<u64, Connection>,
-    /// Revocation ids of the grants by which it was sent anything over them: longer than it may begin to fetch, and whatever it was allowed since.
+    /// Revocation ids of the grants by which anything was sent over these connections.
+    ///
+    /// They stay longer than the permission to begin a fetch, and whatever was allowed since.
     by: HashSet<String>,
 }
 
-/// A file that a peer may fetch.
+/// Permission of a peer to fetch a file.
 #[derive(Debug, Clone)]
 pub(super) struct Allowed {
-    /// When it may be begun no more.
+    /// Time until which a fetch may begin.
     until: Instant,
-    /// When the grant ends that allows it, and what was begun with it.
+    /// End of the grant, and of transfers begun with the grant.
     ends: Option<SystemTime>,
-    /// Revocation ids of the grant that allows it; nothing of what anybody may have, about which nobody is asked.
+    /// Revocation ids of the grant; `None` for free files, for which no handler is asked.
     by: Option<Arc<[String]>>,
 }
 
 impl Allowed {
-    /// By a grant, or of what anybody may have.
+    /// Builds a permission by a grant, or to a free file.
     fn by(authority: Option<&Authority>) -> Self {
         let until = Instant::now() + limits::COPY_TIME;
         Self { until, ends: authority.and_then(|by| by.ends), by: authority.map(|by| by.ids.as_slice().into()) }
     }
 
-    /// Whether it may be begun. A grant ends by the clock on the wall: that may be set, and goes on while a machine sleeps.
+    /// Returns whether a fetch may begin. A grant ends by the wall clock, which may be set, and which goes on while a machine
+    /// sleeps.
     fn lasts(&self, now: Instant) -> bool {
         self.until > now && self.ends.is_none_or(|ends| ends > SystemTime::now())
     }
@@ -71,7 +75,7 @@ impl Allowed {
     }
 }
 
-/// An open connection; it is known until this is dropped.
+/// Open connection; registered until dropped.
 #[derive(Debug)]
 pub(super) struct Opened {
     access: Access,
@@ -91,13 +95,13 @@ impl Drop for Opened {
     }
 }
 
-/// How often it is looked for what has run out.
+/// Interval between removals of expired permissions.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a grant has ended.
+/// Interval between checks for the end of a grant.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Comes back when a grant has ended; never where it has no end.
+/// Waits until a grant has ended; forever if there is no end.
 pub(super) async fn ended(ends: Option<SystemTime>) {
     let Some(ends) = ends else { return std::future::pending().await };
     while let Ok(left) = ends.duration_since(SystemTime::now())
@@ -134,13 +138,15 @@ impl Access {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets `peer` begin to fetch `hashes` for [`limits::COPY_TIME`], and no longer than the grant lasts that gives this. A transfer that has begun goes on
-    /// until that ends, or [`Access::revoke`].
+    /// Lets `peer` begin to fetch `hashes` for [`limits::COPY_TIME`], and no longer than the grant lasts.
+    ///
+    /// A transfer that has begun continues until the grant ends, or [`Access::revoke`].
     pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, by: &Authority) {
         self.add(peer, hashes, &Allowed::by(Some(by)));
     }
 
-    /// As [`Access::allow`], of what anybody may have: [`Handler::fetching`](crate::Handler::fetching) is not asked.
+    /// Lets `peer` fetch files free for anybody: unlike for [`Access::allow`], [`Handler::fetching`](crate::Handler::fetching) is
+    /// not asked.
     pub fn allow_freely(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>) {
         self.add(peer, hashes, &Allowed::by(None));
     }
@@ -156,7 +162,7 @@ impl Access {
         if of_peer.values().all(Allowed::is_free) {
             let ends = of_peer.values().map(|allowed| allowed.until).max().unwrap_or(now);
             state.strangers.insert((ends, peer));
-            // Keys cost nothing, and there may be any number of those that ask.
+            // Keys cost nothing, and any number of them may ask.
             if state.strangers.len() > limits::STRANGERS_FETCHING
                 && let Some((_, first)) = state.strangers.pop_first()
             {
@@ -165,22 +171,23 @@ impl Access {
         }
     }
 
-    /// How many peers may fetch something.
+    /// Returns the number of peers with a permission.
     pub fn len(&self) -> usize {
         self.state().peers.len()
     }
 
-    /// Whether none may.
+    /// Returns whether no peer has a permission.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes what a grant allowed, by the revocation id of one of its blocks, from whoever had it, and cuts the connections of those in the middle of it.
+    /// Withdraws all permissions by a grant, named by the revocation id of any of its blocks, and cuts the connections that used
+    /// it.
     pub fn revoke(&self, id: &str) {
         self.revoke_those(|of| of == id);
     }
 
-    /// As [`Access::revoke`], by each revocation id that `is_revoked`.
+    /// Withdraws permissions like [`Access::revoke`], for each revocation id for which `is_revoked` holds.
     pub fn revoke_those(&self, is_revoked: impl Fn(&str) -> bool) {
         let mut state = self.state();
         for hashes in state.peers.values_mut() {
@@ -192,8 +199,10 @@ impl Access {
         }
     }
 
-    /// Lets nobody fetch these any more, by whatever grant, and cuts all connections: one may be in the middle of such a file for longer than it is known who
-    /// was allowed it. Whoever fetches something else asks again, and goes on.
+    /// Withdraws all permissions to fetch these files, by whatever grant, and cuts all connections.
+    ///
+    /// A connection may be in the middle of such a file for longer than its permission is remembered. Peers fetching other files
+    /// ask again and continue.
     pub fn forget(&self, files: &[ContentHash]) {
         let mut state = self.state();
         for hashes in state.peers.values_mut() {
@@ -204,25 +213,26 @@ impl Access {
         }
     }
 
-    /// Whether `peer` may fetch something by a grant.
+    /// Returns whether `peer` may fetch something by a grant.
     pub(super) fn by_grant(&self, peer: &PeerId) -> bool {
         let (state, now) = (self.state(), Instant::now());
         let mut all = state.peers.get(peer).into_iter().flat_map(HashMap::values);
         all.any(|allowed| !allowed.is_free() && allowed.lasts(now))
     }
 
-    /// Whether `peer` may begin to fetch `hash` now; by which grant is remembered for as long as it has a connection.
+    /// Returns the permission if `peer` may begin to fetch `hash` now; the grant is remembered as long as the peer has a
+    /// connection.
     pub(super) fn begins(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
         let mut state = self.state();
         let allowed = state.peers.get(peer).and_then(|hashes| hashes.get(hash)).cloned();
         let allowed = allowed.filter(|allowed| allowed.lasts(Instant::now()))?;
-        // One that has none any more is sent nothing.
+        // A peer without a connection left is sent nothing.
         let open = state.open.get_mut(peer)?;
         open.by.extend(allowed.by.iter().flat_map(|ids| ids.iter().cloned()));
         Some(allowed)
     }
 
-    /// Remembers an open connection of `peer`; one of those who may have nothing here, or have enough of them, is not kept.
+    /// Registers an open connection of `peer`, or closes the connection if the peer has no permission or too many connections.
     pub(super) fn opened(&self, peer: PeerId, connection: Connection) -> Option<Opened> {
         let mut state = self.state();
         let now = Instant::now();

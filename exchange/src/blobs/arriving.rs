@@ -1,5 +1,6 @@
-//! A file on its way here: what came is written with the values that prove it, so that whoever goes on with it, whatever cut it off, needs to trust no word
-//! of what lies there.
+//! A file being received: the bytes are written together with the hashes proving them.
+//!
+//! So a fetch can resume after any interruption without trusting what lies there.
 
 use std::{
     fs::File,
@@ -26,14 +27,14 @@ use tokio::sync::mpsc;
 use super::{place, tree};
 use crate::error::{NetError, chain, local};
 
-/// Bytes of a BLAKE3 chunk.
+/// Number of bytes of a BLAKE3 chunk.
 const CHUNK: u64 = 1024;
-/// Bytes that are written together.
+/// Number of bytes written together.
 const PIECE: usize = 256 << 10;
-/// Most slices of one write.
+/// Maximum number of slices of a write.
 const MOST: usize = 1024;
 
-/// The files that it comes to, and what of it is there.
+/// Files being written, and the parts already there.
 #[derive(Debug)]
 struct State {
     data: File,
@@ -44,28 +45,28 @@ struct State {
 
 #[derive(Debug)]
 struct Now {
-    /// Bytes of the file, once somebody has said so.
+    /// Size of the file, once stated by a peer.
     size: Option<u64>,
     done: ChunkRanges,
 }
 
-/// A file that comes from one peer or from several.
+/// File arriving from a single peer or several.
 #[derive(Debug)]
 pub(super) struct Arriving {
     folder: PathBuf,
     inlet: Inlet,
-    /// Ends when no [`Inlet`] is left.
+    /// Closes when no [`Inlet`] is left.
     ended: mpsc::Receiver<()>,
 }
 
-/// What a peer's part of it goes through.
+/// Handle for writing a peer's part.
 #[derive(Debug, Clone)]
 pub(super) struct Inlet {
     state: Arc<State>,
     _open: mpsc::Sender<()>,
 }
 
-/// All that a file of so many bytes has.
+/// Returns all ranges of a file with this size.
 pub(super) fn whole(size: u64) -> ChunkRanges {
     ChunkRanges::bytes(..size.max(1))
 }
@@ -83,13 +84,13 @@ impl State {
         PreOrderOutboard { root: self.hash.into(), tree: tree::of(size), data: &self.tree }
     }
 
-    /// As long as a file of so many bytes is, and its tree.
+    /// Resizes file and tree for a file of `size` bytes.
     fn resize(&self, size: u64) -> io::Result<()> {
         self.data.set_len(size)?;
         self.tree.set_len(tree::of(size).outboard_size())
     }
 
-    /// What of it is there, and is right.
+    /// Determines which parts are there and correct.
     fn found(&self) -> io::Result<()> {
         let Some(size) = self.now().size else { return Ok(()) };
         let mut done = ChunkRanges::empty();
@@ -107,7 +108,7 @@ impl State {
         for item in piece {
             match item {
                 BaoContentItem::Parent(parent) => {
-                    // Those within a group are not kept.
+                    // Pairs within a group are not stored.
                     if let Some(at) = tree.pre_order_offset(parent.node) {
                         let (left, right) = parent.pair;
                         self.tree.write_all_at(&[*left.as_bytes(), *right.as_bytes()].concat(), at * tree::PAIR)?;
@@ -129,13 +130,13 @@ impl State {
     }
 }
 
-/// Writes what lies side by side.
+/// Writes adjacent leaves.
 fn write_run(to: &File, run: &[Leaf]) -> io::Result<()> {
     let Some(first) = run.first() else { return Ok(()) };
     let slices: Vec<_> = run.iter().map(|leaf| IoSlice::new(&leaf.data)).collect();
     let (mut at, mut written) = (first.offset, rustix::io::pwritev(to, &slices[..slices.len().min(MOST)], first.offset)? as u64);
     for leaf in run {
-        // What the system took only in part is written leaf by leaf.
+        // Leaves written only in part are completed one by one.
         let left = written.min(leaf.data.len() as u64);
         (at, written) = (at + left, written - left);
         to.write_all_at(&leaf.data[left as usize..], at)?;
@@ -145,10 +146,10 @@ fn write_run(to: &File, run: &[Leaf]) -> io::Result<()> {
 }
 
 impl Arriving {
-    /// Goes on with what is in `folder` of a file of so many bytes, if that is known.
+    /// Resumes from the content of `folder` for a file of this size, if known.
     ///
     /// # Errors
-    /// [`NetError::Local`], also where another process is at it.
+    /// Returns [`NetError::Local`] if a file cannot be opened, or another process is using the folder.
     pub(super) async fn open(folder: PathBuf, hash: Hash, size: Option<u64>) -> Result<Self, NetError> {
         let at = folder.clone();
         let state = tokio::task::spawn_blocking(move || begin(&at, hash, size)).await.map_err(local)?;
@@ -157,26 +158,26 @@ impl Arriving {
         Ok(Self { folder, inlet: Inlet { state, _open: open }, ended })
     }
 
-    /// For one more peer.
+    /// Returns a handle for another peer.
     pub(super) fn inlet(&self) -> Inlet {
         self.inlet.clone()
     }
 
-    /// What of `wanted` is not there; all of it, where nobody has said how long it is.
+    /// Returns the missing part of `wanted`, or all of `wanted` if the size is unknown.
     pub(super) fn lacking(&self, wanted: &ChunkRanges) -> ChunkRanges {
         wanted - &(&self.inlet.state.now().done & wanted)
     }
 
-    /// Bytes of the file, if they are known.
+    /// Returns the size of the file, if known.
     pub(super) fn size(&self) -> Option<u64> {
         self.inlet.state.now().size
     }
 
-    /// Waits until all is written that came, and says what is there.
+    /// Waits until everything received is written, and returns the result.
     pub(super) async fn close(mut self) -> Arrived {
         let state = self.inlet.state.clone();
         drop(self.inlet);
-        // Nobody says anything here.
+        // No messages are sent: the channel only closes.
         let _ = self.ended.recv().await;
         Arrived { folder: self.folder, state }
     }
@@ -205,7 +206,7 @@ fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
     state.found()?;
     let mut now = state.now();
     if now.done.is_empty() {
-        // Nothing here proves how long the file is.
+        // Nothing here proves the file's size.
         now.size = given;
     }
     drop(now);
@@ -215,7 +216,7 @@ fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
 const DATA: &str = "part";
 
 impl Inlet {
-    /// A peer has said how long the file is. It is believed where nobody knows better, until the file's last bytes prove it.
+    /// Records the file size stated by a peer. If unknown, the statement is believed until the file's last bytes prove it.
     pub(super) fn begins(&self, size: u64, known: bool) -> Result<(), NetError> {
         let mut now = self.state.now();
         match now.size {
@@ -230,10 +231,13 @@ impl Inlet {
         resized.map_err(|e| NetError::Peer(format!("it says that the file has {size} bytes: {e}")))
     }
 
-    /// Takes the answer to a request for `ranges` of a file that is so long, and writes what is proven; counts its bytes in `came`. Waits for `from`.
+    /// Takes the answer to a request for `ranges` of a file of `size` bytes, and writes everything proven.
+    ///
+    /// Counts the bytes in `came`. Blocks on `from`.
     ///
     /// # Errors
-    /// [`NetError::Peer`] where what comes is not what was asked for, or ends too soon; [`NetError::Local`] where it could not be written.
+    /// Returns [`NetError::Peer`] if the answer is not what was asked for, or ends too soon; [`NetError::Local`] if it could not
+    /// be written.
     pub(super) fn take(&self, size: u64, ranges: &ChunkRanges, mut from: impl Read, came: &AtomicU64) -> Result<(), NetError> {
         let (mut piece, mut bytes) = (vec![], 0);
         let mut wrong = None;
@@ -256,7 +260,7 @@ impl Inlet {
                 self.state.write(std::mem::take(&mut piece)).map_err(kept)?;
             }
         }
-        // What was right is kept, whatever came after it.
+        // Correct parts are kept, whatever came after them.
         self.state.write(piece).map_err(kept)?;
         match wrong {
             None if from.read(&mut [0]).is_ok_and(|more| more > 0) => {
@@ -267,7 +271,7 @@ impl Inlet {
     }
 }
 
-/// What is there once nothing comes any more.
+/// Result of a reception.
 #[derive(Debug)]
 pub(super) struct Arrived {
     folder: PathBuf,
@@ -275,31 +279,31 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// Whether all of `wanted` is there.
+    /// Returns whether all of `wanted` is there.
     pub(super) fn has(&self, wanted: &ChunkRanges) -> bool {
         self.state.now().done.is_superset(wanted)
     }
 
-    /// Whether all of the file is.
+    /// Returns whether the whole file is there.
     pub(super) fn is_whole(&self) -> bool {
         let size = self.state.now().size;
         size.is_some_and(|size| self.has(&whole(size)))
     }
 
-    /// What lies there.
+    /// Returns the data file.
     pub(super) fn data(&self) -> &File {
         &self.state.data
     }
 
-    /// Moves the file to `target`, which appears at once, and forgets it.
+    /// Moves the file to `target` in one step, and removes the folder.
     ///
     /// # Errors
-    /// [`NetError::Local`]; it is still here then.
+    /// Returns [`NetError::Local`] if the file cannot be moved or copied; it is still here then.
     pub(super) fn hand_on(self, target: &Path) -> Result<(), NetError> {
         let here = |e: io::Error| local(format!("{}: {e}", target.display()));
         let from = self.folder.join(DATA);
         match std::fs::rename(&from, target) {
-            // On another disk it is copied, under another name first.
+            // On another disk the file is copied, under another name first.
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let parent = target.parent().unwrap_or(target);
                 let mut part = place::part().tempfile_in(parent).map_err(here)?;
@@ -312,7 +316,7 @@ impl Arrived {
         Ok(())
     }
 
-    /// Keeps nothing of it.
+    /// Removes everything received.
     pub(super) fn forget(self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }

@@ -1,4 +1,4 @@
-//! Fetching one file from one peer, verified while it arrives.
+//! Fetching a file from a peer, verified on arrival.
 
 use std::{
     io::{self, Read},
@@ -34,21 +34,23 @@ use crate::{
     error::{NetError, local, peer},
 };
 
-/// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
+/// Callback for progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
 
-/// Bytes that are taken from the network together.
+/// Number of bytes taken from the network together.
 const PIECE: usize = 128 << 10;
-/// So many pieces may wait for who takes them.
+/// Maximum number of pieces waiting to be written.
 const WAITING: usize = 8;
-/// How long a peer may send nothing.
+/// Time during which a peer may send nothing.
 const STALL: Duration = Duration::from_secs(30);
 
-/// Fetches `hash` from `from` into `target`, verified. What has come stays in `folder` until it is whole, so the next call resumes;
-/// `progress` is told the bytes that came in this call. Returns the payload bytes that came.
+/// Fetches `hash` from `from` into `target`, verified, and returns the number of payload bytes received.
+///
+/// Received parts stay in `folder` until the file is complete, so the next call resumes; `progress` is told the bytes received in
+/// this call.
 ///
 /// # Errors
-/// [`NetError`], [`NetError::Stopped`] where `progress` said so; nothing appears at `target` then.
+/// Returns [`NetError`] if the transfer fails, [`NetError::Stopped`] if `progress` said so; nothing appears at `target` then.
 pub async fn fetch(
     endpoint: &Endpoint,
     folder: &Path,
@@ -98,7 +100,9 @@ pub(super) async fn connect(endpoint: &Endpoint, to: &Address) -> Result<Connect
     Ok(connection)
 }
 
-/// Asks for `ranges` of `hash`, whose length is known or not, and has written what comes; returns the payload bytes, of which `progress` is told.
+/// Asks for `ranges` of `hash`, with known or unknown size, and writes the answer; returns the number of payload bytes.
+///
+/// `progress` is told the bytes received.
 pub(super) async fn receive(
     connection: &Connection,
     inlet: &Inlet,
@@ -111,12 +115,12 @@ pub(super) async fn receive(
     let (pieces, queue) = mpsc::channel(WAITING);
     let (came, inlet) = (Arc::new(AtomicU64::new(0)), inlet.clone());
     let counted = came.clone();
-    // Hashing and writing are for a thread of their own: here it is seen to that the network is never waited for.
+    // Hashing and writing have a thread of their own, so that the network never has to wait.
     let taking = tokio::task::spawn_blocking(move || inlet.take(size, &ranges, Piped { queue, now: Bytes::new() }, &counted));
     let read = loop {
         let mut piece = BytesMut::with_capacity(PIECE);
         let more = fill(&mut from, &mut piece).await;
-        // Whoever takes it has ended where nobody does any more, and says why.
+        // If nobody takes pieces any more, the writer has ended and reports why.
         if piece.is_empty() || pieces.send(piece.freeze()).await.is_err() {
             break more.map(drop);
         }
@@ -131,7 +135,7 @@ pub(super) async fn receive(
     drop(pieces);
     let taken = taking.await.map_err(local)?;
     let came = came.load(Ordering::Relaxed);
-    // What was cut off is no more than a consequence.
+    // An error from the cut-off reader is only a consequence.
     match (taken, read) {
         (Err(e @ NetError::Local(_)), _) | (_, Err(e)) | (Err(e), Ok(())) => Err(e),
         (Ok(()), Ok(())) => {
@@ -141,7 +145,7 @@ pub(super) async fn receive(
     }
 }
 
-/// Fills `piece`, as far as there is something; says whether there may be more.
+/// Fills `piece` as far as data is available; returns whether there may be more.
 async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
     while piece.len() < piece.capacity() {
         if in_time(from.read_buf(piece)).await?.map_err(peer)? == 0 {
@@ -151,7 +155,7 @@ async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetEr
     Ok(true)
 }
 
-/// What comes from the network, for a thread that waits for it.
+/// Data from the network, for a blocking thread.
 struct Piped {
     queue: mpsc::Receiver<Bytes>,
     now: Bytes,
@@ -168,7 +172,7 @@ impl Read for Piped {
     }
 }
 
-/// Asks for `ranges` of `hash`: the answer, and how long the file is said to be.
+/// Asks for `ranges` of `hash`; returns the answer's stream and the stated file size.
 async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result<(RecvStream, u64), NetError> {
     let mut from = request(connection, wire::GET, &GetRequest::blob_ranges(hash, ranges)).await?;
     let mut size = [0; wire::SIZE];
@@ -176,7 +180,7 @@ async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result
     Ok((from, u64::from_le_bytes(size)))
 }
 
-/// Sends a request of this kind: what is answered.
+/// Sends a request of this kind; returns the stream with the answer.
 pub(super) async fn request(connection: &Connection, kind: u8, request: &impl Serialize) -> Result<RecvStream, NetError> {
     let (mut to, from) = in_time(connection.open_bi()).await?.map_err(peer)?;
     let request = postcard::to_extend(request, vec![kind]).map_err(local)?;
@@ -185,7 +189,7 @@ pub(super) async fn request(connection: &Connection, kind: u8, request: &impl Se
     Ok(from)
 }
 
-/// Whoever sends nothing must not be waited for.
+/// Awaits a step of a transfer, but no longer than [`STALL`].
 pub(super) async fn in_time<T>(next: impl Future<Output = T>) -> Result<T, NetError> {
     let silent = |_| NetError::Peer(format!("nothing came for {} s", STALL.as_secs()));
     tokio::time::timeout(STALL, next).await.map_err(silent)

@@ -1,4 +1,4 @@
-//! Every request that iroh-blobs knows, decided before a byte is sent.
+//! Guard of iroh-blobs: every request is decided before a byte is sent.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -29,17 +29,17 @@ use crate::{
     room::{Coming, Taken},
 };
 
-/// Who is asked before a peer is sent a part of a file: nobody is sent any before there is one.
+/// Handler to ask before a peer is sent a part of a file; nothing is sent before there is a handler.
 pub(super) type Asked = Arc<OnceLock<Arc<dyn Handler>>>;
 
-/// Most requests of a connection that are answered at the same time.
+/// Maximum number of requests answered concurrently per connection.
 const AT_ONCE: usize = 32;
-/// How long a peer may take to say what it asks for.
+/// Time for a peer to send its request.
 const ASKING: Duration = Duration::from_secs(30);
-/// How long a stranger may take nothing of what it is sent.
+/// Time during which a stranger may accept nothing of the data sent.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The protocol as peers meet it: a connection can be cut from here.
+/// Protocol handler for peers, able to cut a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Governed {
     pub(super) files: Files,
@@ -57,7 +57,7 @@ impl ProtocolHandler for Governed {
         let Some(place) = self.host.connections.take(peer, connection.clone()) else { return Ok(()) };
         let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
         let (turns, place) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(place));
-        // Each ends with the connection, if not before.
+        // Each task ends with the connection, if not before.
         while let Ok(turn) = turns.clone().acquire_owned().await
             && let Ok((mut to, mut from)) = connection.accept_bi().await
         {
@@ -68,7 +68,7 @@ impl ProtocolHandler for Governed {
                 let code = match answered {
                     Err(code) => code,
                     Ok(None) => return,
-                    // What was handed to the network may wait there, where that is slow.
+                    // Data handed to the network may wait there if the network is slow.
                     Ok(ends) => tokio::select! {
                         _ = to.stopped() => return,
                         () = ended(ends) => ERR_PERMISSION,
@@ -82,7 +82,8 @@ impl ProtocolHandler for Governed {
 }
 
 impl Governed {
-    /// Sends what is asked for, and says when the grant ends that allows it; or by which code it is not sent, or no further.
+    /// Sends the requested parts and returns the end of the grant; or returns the error code with which sending was refused or
+    /// stopped.
     async fn answer(
         &self,
         peer: PeerId,
@@ -109,7 +110,7 @@ impl Governed {
                 return Err(ERR_PERMISSION);
             }
         }
-        // What is read ahead for those who have shown no grant lies in memory for few of them at a time, and not for long.
+        // Data read ahead for strangers is in memory for few of them at a time, and not for long.
         let stranger = !self.host.knows(&peer);
         let _turn = if stranger { Some(self.host.fetch().await.ok_or(ERR_LIMIT)?) } else { None };
         let sent = tokio::select! {
@@ -127,7 +128,7 @@ impl Governed {
             }
             Err(Unsent::Here(kept, e)) => {
                 tracing::warn!("{} is not sent, it may have changed since it was published: {}", kept.path.display(), chain(&e));
-                // Not where it could not be opened or read just now, which many requests may bring about.
+                // Not if it merely could not be opened or read just now, which many requests may cause.
                 if matches!(e, EncodeError::ParentHashMismatch(_) | EncodeError::LeafHashMismatch(_)) {
                     kept.mend();
                 }
@@ -138,7 +139,7 @@ impl Governed {
     }
 }
 
-/// Which parts of which files are asked for.
+/// Reads a request and returns the requested parts of files.
 async fn asked(from: &mut RecvStream, taken: &mut Taken) -> Option<Vec<(ContentHash, ChunkRanges)>> {
     let mut kind = [0];
     from.read_exact(&mut kind).await.ok()?;

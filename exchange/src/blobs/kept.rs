@@ -1,4 +1,4 @@
-//! Files that are served from where they lie, each with its tree, which is made once and kept.
+//! Files served from their places, each with its tree, which is made once and kept.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use tidegate_protocol::ContentHash;
 use super::{place, tree};
 use crate::error::{NetError, local};
 
-/// A file, and where its tree is.
+/// Served file, with the place of its tree.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) path: PathBuf,
@@ -28,13 +28,13 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Opens both.
+    /// Opens file and tree.
     pub(super) fn open(&self) -> io::Result<(File, PreOrderOutboard<Values>)> {
         let values = if self.size > tree::GROUP { Values(Some(File::open(&self.tree)?)) } else { Values(None) };
         Ok((File::open(&self.path)?, PreOrderOutboard { root: self.hash.0.into(), tree: tree::kept(self.size), data: values }))
     }
 
-    /// Makes the tree anew, once: it does not prove what is in the file, which was changed, or the tree was damaged, as by a loss of power.
+    /// Rebuilds the tree, once, after a mismatch: the file was changed, or the tree damaged, as by a loss of power.
     pub(super) fn mend(self: Arc<Self>) {
         if self.size <= tree::GROUP || self.doubted.swap(true, Ordering::Relaxed) {
             return;
@@ -47,7 +47,7 @@ impl Kept {
         });
     }
 
-    /// Whether the file is what it was: its tree is there again then.
+    /// Rebuilds the tree and returns whether the file is unchanged; only then is the tree stored.
     fn made_anew(&self) -> io::Result<bool> {
         let to = tempfile::NamedTempFile::new_in(self.tree.parent().unwrap_or(&self.tree))?;
         let is = tree::make(&File::open(&self.path)?, to.as_file(), &mut |_| {})? == (self.hash, self.size);
@@ -58,7 +58,7 @@ impl Kept {
     }
 }
 
-/// The values of a tree; a file of a single group has none but its hash.
+/// Values of a tree; a file of a single group has only its hash.
 pub(super) struct Values(Option<File>);
 
 impl ReadAt for Values {
@@ -67,7 +67,7 @@ impl ReadAt for Values {
     }
 }
 
-/// All files of a node.
+/// All served files of a node.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     folder: PathBuf,
@@ -75,7 +75,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// With trees in `folder`.
+    /// Opens the set, with trees in `folder`.
     pub(super) fn open(folder: &Path) -> Result<Self, NetError> {
         place::create_folder(folder).map_err(|e| local(format!("{}: {e}", folder.display())))?;
         Ok(Self { folder: folder.to_owned(), files: Arc::default() })
@@ -94,10 +94,10 @@ impl Files {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, Arc::new(kept));
     }
 
-    /// Whether the tree of a file that has this hash, if it is unchanged, is there already.
+    /// Returns whether there is a tree of the file with this hash, assuming an unchanged file.
     pub(super) fn has(&self, path: &Path, hash: ContentHash) -> io::Result<bool> {
         let (size, tree) = (std::fs::metadata(path)?.len(), self.tree_of(&hash));
-        // A small one has none that could say anything of it.
+        // A small file has no tree that could prove anything.
         let there =
             size > tree::GROUP && std::fs::metadata(tree).is_ok_and(|there| there.len() == tree::kept(size).outboard_size());
         if there {
@@ -106,7 +106,7 @@ impl Files {
         Ok(there)
     }
 
-    /// Hashes a file, and makes its tree. It is not synced: see [`Kept::mend`].
+    /// Hashes a file and stores its tree, which is not synced: see [`Kept::mend`].
     pub(super) fn take(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
         let data = File::open(path)?;
         let (hash, size) = if data.metadata()?.len() <= tree::GROUP {

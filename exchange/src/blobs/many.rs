@@ -1,4 +1,4 @@
-//! Many small files from one peer, as many together as make a request worth its while: each is held in memory until it is whole and right.
+//! Fetching many small files from a peer, batched into requests: each file is held in memory until complete and verified.
 
 use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, sync::Arc};
 
@@ -23,21 +23,22 @@ use crate::{
     room::Coming,
 };
 
-/// Most bytes of a small file, and of those that are asked for together.
+/// Maximum size of a small file, and of a batch, in bytes.
 pub const SMALL: u64 = 1 << 20;
-/// Most files that are asked for together: a peer takes no more of them in one request.
+/// Maximum number of files per batch: a peer takes no more of them in a request.
 const TOGETHER: usize = wire::RANGES;
-/// Requests that are under way at the same time, for each connection.
+/// Number of concurrent requests per connection.
 const AT_ONCE: usize = 4;
 
-/// A file, how many bytes it has, and where it goes.
+/// File, its size in bytes, and its target.
 type Wanted = (ContentHash, u64, PathBuf);
 
-/// Fetches files of so many bytes, [`SMALL`] ones, each to its own place, where it appears whole; `progress` is told the number of each that is there, and
-/// may stop it. What is there when it fails stays.
+/// Fetches [`SMALL`] files of known sizes, each to its own target, where the file appears whole.
+///
+/// `progress` is told the number of each finished file, and may stop the transfer. Finished files stay even after a failure.
 ///
 /// # Errors
-/// [`NetError`] of the first that failed; [`NetError::Stopped`] where `progress` said so.
+/// Returns the first [`NetError`], or [`NetError::Stopped`] if `progress` said so.
 pub async fn fetch_small(
     endpoint: &Endpoint,
     from: &Address,
@@ -67,7 +68,7 @@ pub async fn fetch_small(
     }
 }
 
-/// Those that are asked for together, with the number of the first: one at least, whatever its size.
+/// Splits the files into batches, each with the number of its first file: at least a file each, whatever its size.
 fn batches(files: &[Wanted]) -> VecDeque<(usize, &[Wanted])> {
     let (mut at, mut all) = (0, VecDeque::new());
     while at < files.len() {
@@ -83,10 +84,10 @@ fn batches(files: &[Wanted]) -> VecDeque<(usize, &[Wanted])> {
     all
 }
 
-/// Fetches files by one request; where one is not right, says how many before it are there.
+/// Fetches files by a single request; on failure also returns how many files before it are there.
 async fn several(connection: &Connection, files: Vec<Wanted>, writing: &Mutex<()>) -> Result<(), (usize, NetError)> {
     let encoded = answer(connection, &files).await.map_err(|e| (0, e))?;
-    // A folder takes one new file at a time: others that have some would only keep processors busy.
+    // A folder takes one new file at a time: writing in parallel would only keep processors busy.
     let _one = writing.lock().await;
     let written = tokio::task::spawn_blocking(move || {
         let mut encoded = &encoded[..];
@@ -95,7 +96,7 @@ async fn several(connection: &Connection, files: Vec<Wanted>, writing: &Mutex<()
     written.await.map_err(|e| (0, local(e)))?
 }
 
-/// All that a peer sends of them.
+/// Receives a peer's whole answer.
 async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetError> {
     if let Some((_, bytes, _)) = files.iter().find(|(_, bytes, _)| *bytes > SMALL) {
         return Err(local(format!("a file of {bytes} bytes is no small one")));
@@ -114,7 +115,7 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
     Ok(encoded.into())
 }
 
-/// Takes a file from an answer, and has it appear whole.
+/// Takes a file from an answer and writes the whole file to its target, atomically.
 fn put((hash, bytes, target): &Wanted, encoded: &mut &[u8]) -> Result<(), NetError> {
     let data = wire::unpacked(hash, *bytes, encoded)?;
     place::appear(target, &data).map_err(|e| local(format!("{}: {e}", target.display())))

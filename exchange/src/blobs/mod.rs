@@ -1,8 +1,10 @@
-//! Governed blobs: iroh-blobs serves everybody who knows a hash; here a peer gets the hashes it was allowed, whole blobs only.
+//! Governed blobs: iroh-blobs serves everybody who knows a hash; here a peer gets only the hashes allowed to it, whole blobs
+//! only.
 //!
-//! Rules, each with a test: observe and push are refused; a get is refused unless this peer was allowed this hash, and a get of many unless it was allowed
-//! each; and none is of more than the blobs that it names, because a blob whose bytes are another's hash would otherwise open that other one as a hash
-//! sequence. What a grant allowed ends with it, in the middle of a transfer too.
+//! Rules, each with a test: observe and push are refused; a get is refused unless this peer was allowed this hash, and a get of
+//! many unless it was allowed each; and no request reaches beyond the blobs that it names, because a blob whose bytes are
+//! another's hash would otherwise open that blob as a hash sequence. What a grant allowed ends with it, even in the middle of a
+//! transfer.
 
 mod access;
 mod arriving;

@@ -1,24 +1,24 @@
-//! What is on its way to the network: items of an encoding, put together in pieces.
+//! Data on its way to the network: items of an encoding, collected into pieces.
 
 use bao_tree::io::EncodeError;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-/// Bytes of a piece that is handed to the network.
+/// Number of bytes of a piece handed to the network.
 const PIECE: usize = 128 << 10;
 
-/// What is sent after the size.
+/// Item sent after the size.
 pub(super) enum Item {
     Pair(Vec<u8>),
     Data(Bytes),
 }
 
-/// What is on its way to the network.
+/// Buffer of data for the network.
 pub(super) struct Outgoing {
     to: mpsc::Sender<Vec<Bytes>>,
     ready: Vec<Bytes>,
     bytes: usize,
-    /// What comes before the next piece of data.
+    /// Values to be sent before the next piece of data.
     values: BytesMut,
 }
 
@@ -27,13 +27,15 @@ impl Outgoing {
         Self { to, ready: vec![], bytes: 0, values: BytesMut::new() }
     }
 
-    /// Says how long the file is.
+    /// Adds the file's size.
     pub(super) fn size(&mut self, size: u64) {
         self.values.put_u64_le(size);
     }
 
+    /// Adds an item, and hands over a piece once it is full.
+    ///
     /// # Errors
-    /// Where nobody takes it any more.
+    /// Fails if nobody takes the data any more.
     pub(super) async fn send(&mut self, item: Item) -> Result<(), Option<EncodeError>> {
         match item {
             Item::Pair(values) => self.values.put_slice(&values),

@@ -1,4 +1,4 @@
-//! Files that appear whole at their places.
+//! Atomic creation of files at their places.
 
 use std::{
     fs::File,
@@ -9,22 +9,22 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-/// A folder that nobody else may look into.
+/// Creates a folder accessible only to this user.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700).create(path)
 }
 
-/// A file that is not whole yet. Whoever may read a new file may read it.
+/// Builds an incomplete file, with the permissions of any new file.
 pub(super) fn part() -> tempfile::Builder<'static, 'static> {
     let mut part = tempfile::Builder::new();
     part.prefix(".part-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     part
 }
 
-/// Has a small file appear whole at `target`, over one that was there.
+/// Writes a small file to `target` atomically, replacing any earlier file.
 pub(super) fn appear(target: &Path, data: &[u8]) -> io::Result<()> {
     let folder = target.parent().unwrap_or(target);
-    // One without a name, where there is such a thing, is less work for the folder, and leaves nothing whatever stops it.
+    // An unnamed file, where the system has these, is less work for the folder, and leaves nothing behind if interrupted.
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     if let Ok(file) = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)).map(File::from) {
         (&file).write_all(data)?;

@@ -1,5 +1,7 @@
-//! Parts of a file as they are sent: each is held against the file's hash before it leaves, with the values that prove it (bao's encoding). The values within
-//! a group that the file's tree says nothing of come out of the same hashing.
+//! Sending parts of a file: each part is verified against the file's hash before sending, together with the hashes that prove it
+//! (bao's encoding).
+//!
+//! Hashes within a group, which the file's stored tree lacks, come out of the same hashing.
 
 use bao_tree::{
     ChunkRanges,
@@ -19,10 +21,11 @@ use super::{
     tree,
 };
 
-/// Sends `ranges` of `data`, which has this tree: nothing that it does not prove.
+/// Sends `ranges` of `data`, which has this tree: nothing unproven.
 ///
 /// # Errors
-/// What the file or its tree fails with, of which what was right before is sent; nothing, where nobody takes it any more.
+/// Returns the error of the file or its tree, after sending the correct parts before it; `None` if nobody takes the data any
+/// more.
 pub(super) async fn prove(
     data: impl ReadBytesAt,
     outboard: PreOrderOutboard<impl ReadAt>,
@@ -67,7 +70,7 @@ pub(super) async fn prove(
     Ok(())
 }
 
-/// All of what begins at byte `start` and is a tree of its own; its value.
+/// Encodes the whole subtree beginning at byte `start`, and returns its hash.
 fn whole(start: u64, bytes: Bytes, root: bool, items: &mut Vec<Item>) -> [u8; 32] {
     if bytes.len() as u64 <= tree::SENT {
         let value = tree::value(start, &bytes, root);

@@ -4,18 +4,20 @@ use std::collections::VecDeque;
 
 use iroh_blobs::protocol::ChunkRanges;
 
-/// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
+/// Byte range of a file, the end excluded; without an end up to the file's end.
 pub type ByteRange = (u64, Option<u64>);
 
-/// Most separate ranges of one request, and most files.
+/// Maximum number of separate ranges of a request, and of files.
 pub const RANGES: usize = 64;
+/// Maximum number of separate ranges of a part: half of what a peer takes in one request.
+const OF_A_PART: usize = 32;
 
-/// Lists ranges of chunks, each from its first chunk to the one after its last.
+/// Lists ranges of chunks, each from its first chunk to just after its last.
 pub(super) fn runs(ranges: &ChunkRanges) -> Vec<(u64, u64)> {
     ranges.boundaries().chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0))).collect()
 }
 
-/// Cuts ranges into parts of so many chunks at `most`, none of more separate ranges than a peer takes.
+/// Cuts ranges into parts of at most `most` chunks, none with more separate ranges than a peer accepts.
 pub(super) fn cut(ranges: &ChunkRanges, most: u64) -> VecDeque<ChunkRanges> {
     let (mut parts, mut part, mut size, mut count) = (VecDeque::new(), ChunkRanges::empty(), 0, 0);
     for (from, to) in runs(ranges) {
@@ -24,7 +26,7 @@ pub(super) fn cut(ranges: &ChunkRanges, most: u64) -> VecDeque<ChunkRanges> {
             let end = to.min(at.saturating_add(most - size));
             part |= ChunkRanges::chunks(at..end);
             (size, count, at) = (size + end - at, count + 1, end);
-            if size == most || count == RANGES {
+            if size == most || count == OF_A_PART {
                 parts.push_back(std::mem::take(&mut part));
                 (size, count) = (0, 0);
             }

@@ -1,4 +1,4 @@
-//! What is sent: the parts of files that are asked for, read ahead and proven while the network takes what is ready.
+//! Sending requested parts of files, read ahead and proven while the network takes the ready ones.
 
 use std::{
     fs::File,
@@ -23,37 +23,37 @@ use tokio::{
 
 use super::{kept::Kept, outgoing::Outgoing, prove::prove};
 
-/// Most bytes that are read ahead at a time.
+/// Maximum number of bytes read ahead at a time.
 const PIECE: usize = 128 << 10;
-/// So many pieces may wait for the network.
+/// Maximum number of pieces waiting for the network.
 const WAITING: usize = 4;
 
-/// Why a part was not sent.
+/// Reason why a part was not sent.
 pub(super) enum Unsent {
     /// The peer is gone, or was cut off.
     Peer(WriteError),
     /// The peer took nothing for too long.
     Stalled,
-    /// The file is not what it was, or cannot be read.
+    /// The file has changed, or cannot be read.
     Here(Arc<Kept>, EncodeError),
     /// This node is going down.
     Ended(JoinError),
 }
 
-/// Sends parts of files, one after the other, to a peer that takes nothing for so long at most, where that is said.
+/// Sends parts of files in order; gives up on a peer taking nothing for the time `stall`, if given.
 pub(super) async fn send(
     parts: Vec<(Arc<Kept>, ChunkRanges)>,
     to: &mut SendStream,
     stall: Option<Duration>,
 ) -> Result<(), Unsent> {
     let (pieces, mut queue) = mpsc::channel(WAITING);
-    // Reading and hashing go on while the network takes what there is.
+    // Reading and hashing continue while the network takes the ready pieces.
     let proving = tokio::spawn(async move {
         let mut wire = Outgoing::new(pieces);
         for (kept, ranges) in parts {
             match part(&kept, &ranges, &mut wire).await {
                 Err(Some(e)) => return Err((kept, e)),
-                // Why nobody takes it is known there.
+                // The other side knows why nobody takes it.
                 Err(None) => return Ok(()),
                 Ok(()) => {}
             }
@@ -77,13 +77,13 @@ async fn part(kept: &Kept, ranges: &ChunkRanges, wire: &mut Outgoing) -> Result<
     let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
     let proven = prove(ahead, tree, ranges, wire).await;
     if let Err(Some(_)) = proven {
-        // What was right goes out.
+        // Correct parts are sent.
         wire.flush().await?;
     }
     proven
 }
 
-/// A file that is read in larger pieces the longer it is read in order.
+/// File read in pieces growing with sequential reads.
 struct Ahead {
     data: File,
     size: u64,
@@ -92,14 +92,14 @@ struct Ahead {
 
 impl Ahead {
     fn read(&self, piece: &mut [u8], offset: u64) -> io::Result<()> {
-        // What is in memory comes at once.
+        // Data in memory comes at once.
         let at_once = preadv2(&self.data, &mut [IoSliceMut::new(piece)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0);
         if at_once == piece.len() {
             return Ok(());
         }
         let rest = &mut piece[at_once..];
         let mut read = || self.data.read_exact_at(rest, offset + at_once as u64);
-        // Others go on while a disk is waited for.
+        // Other tasks continue while this one waits for a disk.
         match Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
             _ => read(),

@@ -1,4 +1,4 @@
-//! What a node serves.
+//! Files served by a node.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     jobs::Handler,
 };
 
-/// The blobs of one node and their guard.
+/// Blobs of a node, with their guard.
 #[derive(Debug)]
 pub struct Served {
     files: Files,
@@ -24,20 +24,20 @@ pub struct Served {
 }
 
 impl Served {
-    /// Keeps in `folder` what is made of files to serve them.
+    /// Opens the set; data derived from files, for serving them, is stored in `folder`.
     ///
     /// # Errors
-    /// [`NetError::Local`].
+    /// Returns [`NetError::Local`] if the folder cannot be created.
     pub async fn open(folder: &Path) -> Result<Self, NetError> {
         Ok(Self { files: Files::open(folder)?, access: Access::default(), handler: Asked::default() })
     }
 
-    /// Who may fetch what.
+    /// Returns the permissions to fetch.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Says who is asked, for as long as this is served; the first word counts.
+    /// Sets the handler to ask, for as long as this is served; only the first call counts.
     pub(crate) fn ask(&self, handler: Arc<dyn Handler>) {
         drop(self.handler.set(handler));
     }
@@ -46,11 +46,12 @@ impl Served {
         Governed { files: self.files.clone(), access: self.access.clone(), handler: self.handler.clone(), host }
     }
 
-    /// Hashes a file, which stays where it is: what is kept of it is its tree. `progress` is told the bytes hashed. Returns its hash and
-    /// its size in bytes. Nobody may fetch it until [`Access::allow`].
+    /// Hashes a file in its place and stores its tree; returns its hash and size in bytes.
+    ///
+    /// `progress` is told the bytes hashed. Nobody may fetch the file until [`Access::allow`].
     ///
     /// # Errors
-    /// [`NetError::Local`].
+    /// Returns [`NetError::Local`] if the file cannot be read or its tree not written.
     pub async fn import(&self, path: &Path, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(ContentHash, u64), NetError> {
         let (files, at) = (self.files.clone(), path.to_owned());
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
@@ -61,10 +62,10 @@ impl Served {
         hashing.await.map_err(local)?.map_err(|e| local(format!("{}: {e}", path.display())))
     }
 
-    /// Makes sure that a published file can be served: hashes it where nothing was made of it yet.
+    /// Makes a published file ready for serving: hashes the file if there is no stored tree yet.
     ///
     /// # Errors
-    /// [`NetError::Local`], also when the file no longer has the hash it was published under.
+    /// Returns [`NetError::Local`], also if the file no longer has the hash under which it was published.
     pub async fn add(&self, path: &Path, expected: ContentHash) -> Result<(), NetError> {
         if self.files.has(path, expected).map_err(|e| local(format!("{}: {e}", path.display())))? {
             return Ok(());

@@ -1,4 +1,6 @@
-//! One file, or parts of it, from one or several peers over several connections: each is asked for other parts, and what one does not have right the others send.
+//! Fetching a file, or parts of a file, from several peers over several connections.
+//!
+//! Each is asked for different parts; parts that one peer does not have right are fetched from the others.
 
 use std::{
     collections::VecDeque,
@@ -27,28 +29,27 @@ use crate::{
     error::{NetError, local},
 };
 
-/// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a connection.
+/// Smallest part of a request, in bytes; of a large file, parts are as large as makes [`PARTS`] per connection.
 const PART: u64 = 8 << 20;
-/// Each is an entry of the log.
+/// Number of parts per connection. Each is an entry of the log.
 const PARTS: u64 = 8;
-/// Connections to each peer: by one alone, processors wait for each other, and what may be on its way at a time is little where a peer is far.
+/// Number of connections to each peer: with a single connection, processors wait for each other, and little data can be in flight
+/// to a distant peer.
 pub(super) const LANES: usize = 2;
-// A dataset of as many files as one can have is not more than may be fetched.
+// A dataset with the maximum number of files must fit within the hourly limit of fetches.
 const _: () = assert!((PARTS * LANES as u64 + 1) * limits::FILES as u64 <= limits::FETCHES_PER_HOUR as u64);
-/// Most separate ranges that are asked for at once: a peer takes no more of them in one request.
-const RANGES: usize = 32;
-/// Bytes of a BLAKE3 chunk, in which ranges are counted.
+/// Number of bytes of a BLAKE3 chunk, the unit of ranges.
 const CHUNK: u64 = 1024;
-/// Bytes that are handed on at a time.
+/// Number of bytes passed on at a time.
 const PIECE: u64 = 4 << 20;
-/// How often in a row a peer may fail before it is asked for nothing more.
+/// Number of consecutive failures after which a peer is asked for nothing more.
 const FAILURES: u32 = 2;
-/// How long after it failed one is asked again: others that have nothing to do come first.
+/// Pause before a failed peer is asked again: idle peers come first.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long one waits that has nothing to ask for while others are under way: theirs may come back.
+/// Pause of an idle connection while others are busy: their parts may come back.
 const WAIT: Duration = Duration::from_millis(20);
 
-/// The parts that nobody was asked for yet, and how many are under way.
+/// Parts not requested yet, and the number of parts under way.
 #[derive(Debug, Default)]
 struct Parts {
     left: VecDeque<ChunkRanges>,
@@ -61,18 +62,19 @@ fn parts(queue: &Queue) -> std::sync::MutexGuard<'_, Parts> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is lacking, cut for so many connections.
+/// Cuts the missing ranges for this number of connections.
 fn parts_of(lacking: &ChunkRanges, connections: usize) -> VecDeque<ChunkRanges> {
     let chunks = runs(lacking).iter().map(|(from, to)| to - from).fold(0, u64::saturating_add);
     let bytes = chunks.saturating_mul(CHUNK);
     cut(lacking, (bytes / (PARTS * connections.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK)
 }
 
-/// Fetches parts of `hash`, a file of so many `bytes`, from byte to byte, verified, and hands them to `write` with where they belong. Otherwise as
-/// [`fetch_from`]; what came is kept in `folder` only until it is all written.
+/// Fetches byte ranges of `hash`, a file of `bytes` bytes, verified, and hands them to `write` with their offsets.
+///
+/// Otherwise like [`fetch_from`]; received data is kept in `folder` only until all of it is written.
 ///
 /// # Errors
-/// As [`fetch_from`], and what `write` returns.
+/// As for [`fetch_from`], and any error of `write`.
 pub async fn fetch_ranges(
     endpoint: &Endpoint,
     folder: &Path,
@@ -110,11 +112,14 @@ pub async fn fetch_ranges(
     written.map(|()| came)
 }
 
-/// Fetches `hash`, a file of so many `bytes`, from whichever of `sources` has it, into `target`, verified. What has come stays in `folder` until it is
-/// whole, so the next call resumes; `progress` is told the bytes that came in this call. Returns those.
+/// Fetches `hash`, a file of `bytes` bytes, from any of `sources`, into `target`, verified.
+///
+/// Received parts stay in `folder` until the file is complete, so the next call resumes; `progress` is told the bytes received in
+/// this call. Returns their number.
 ///
 /// # Errors
-/// [`NetError`] of the source that failed last, where none has the rest; [`NetError::Stopped`] where `progress` said so. Nothing appears at `target` then.
+/// Returns [`NetError`] of the source that failed last, if none has the rest; [`NetError::Stopped`] if `progress` said so.
+/// Nothing appears at `target` then.
 pub async fn fetch_from(
     endpoint: &Endpoint,
     folder: &Path,
@@ -136,7 +141,7 @@ pub async fn fetch_from(
     Ok(came)
 }
 
-/// Has `wanted` come, as far as somebody sends it; says how much came, and what failed last.
+/// Fetches `wanted` as far as anybody sends it; returns the number of bytes received, and the last failure.
 async fn gather(
     endpoint: &Endpoint,
     arriving: &Arriving,
@@ -159,11 +164,11 @@ async fn gather(
     }
     drop(told);
     let mut came = 0;
-    // Ends when nobody is asked for anything more.
+    // Ends when nothing more is being requested.
     while let Some(bytes) = tells.recv().await {
         came += bytes;
         if progress(came).is_break() {
-            // What they have in their hands is lost: nobody may write any more when this ends.
+            // Data still in their buffers is lost: nobody may write after this returns.
             asking.shutdown().await;
             return Err(NetError::Stopped);
         }
@@ -177,7 +182,7 @@ async fn gather(
     Ok((came, failed))
 }
 
-/// Asks one peer over a connection for one part after the other, until none is left or it has failed too often.
+/// Asks a peer over a connection for parts, in turn, until none is left or the peer has failed too often.
 async fn ask_for_parts(
     endpoint: Endpoint,
     inlet: Inlet,
@@ -209,7 +214,7 @@ async fn ask_for_parts(
             let (mut before, mut untold) = (0, 0);
             let mut report = |bytes| {
                 (untold, before) = (untold + bytes - before, bytes);
-                // Who is told may be slow: what it misses now it is told later.
+                // The receiver may be slow: bytes not reported now are reported later.
                 if told.try_send(untold).is_ok() {
                     untold = 0;
                 }

@@ -1,6 +1,9 @@
-//! BLAKE3 trees of files, as they lie beside what is served: of all groups, each pair of values before those below it (bao's outboard in pre-order, with chunk
-//! groups). All processors make them: each reads a part into a buffer that stays in its cache, and joins what is in it (BLAKE3 paper, section 2.1). The groups
-//! are larger than those that are sent: BLAKE3 hashes more together then, and what is within a group is hashed anyway before it is sent.
+//! BLAKE3 trees of files, stored beside the served files: each pair of hashes of all groups, before the pairs below it (bao's
+//! outboard in pre-order, with chunk groups).
+//!
+//! All processors make them: each reads a part into a buffer that stays in its cache, and joins its hashes (BLAKE3 paper, section
+//! 2.1). The groups are larger than the groups sent: BLAKE3 then hashes more at once, and the content of a group is hashed anyway
+//! before it is sent.
 
 use std::{
     fs::File,
@@ -17,35 +20,36 @@ use iroh_blobs::store::IROH_BLOCK_SIZE;
 use rayon::prelude::*;
 use tidegate_protocol::ContentHash;
 
-/// Bytes of a group of a tree that is kept: 2^6 chunks.
+/// Number of bytes of a group in a stored tree: 2^6 chunks.
 pub(super) const GROUP: u64 = KEPT.bytes() as u64;
 const KEPT: BlockSize = BlockSize::from_chunk_log(6);
-/// Bytes of a group that is sent.
+/// Number of bytes of a group as sent.
 pub(super) const SENT: u64 = IROH_BLOCK_SIZE.bytes() as u64;
-/// Groups of a part, which is read and hashed at once: a power of two.
+/// Number of groups in a part, which is read and hashed at once: a power of two.
 const PART: u64 = 16;
-/// Groups of a stretch, whose pairs lie side by side and are written together: a power of two. Few in the tests, so that a small file has several.
+/// Number of groups in a stretch, whose pairs are adjacent and written together: a power of two. Small in tests, so that a small
+/// file has several.
 const STRETCH: u64 = if cfg!(test) { 64 } else { 4096 };
-/// Bytes of two values.
+/// Number of bytes of two hashes.
 pub(super) const PAIR: u64 = 64;
 
-/// What is above some groups that lie side by side: its value, and all pairs in it.
+/// Subtree over adjacent groups: its hash, and all its pairs.
 type Subtree = (ChainingValue, Vec<u8>);
 
-/// The tree of a file of so many bytes, as it is sent.
+/// Returns the tree of a file with this size, as sent.
 pub(super) fn of(size: u64) -> BaoTree {
     BaoTree::new(size, IROH_BLOCK_SIZE)
 }
 
-/// The tree of a file of so many bytes, as it is kept.
+/// Returns the tree of a file with this size, as stored.
 pub(super) fn kept(size: u64) -> BaoTree {
     BaoTree::new(size, KEPT)
 }
 
-/// The hash of a file of one group, which needs no tree, and its size in bytes.
+/// Returns the hash and size in bytes of a single-group file, which needs no tree.
 ///
 /// # Errors
-/// What reading fails with; [`io::ErrorKind::InvalidData`] where the file became longer meanwhile.
+/// Returns the error of reading, or [`io::ErrorKind::InvalidData`] if the file has grown meanwhile.
 pub(super) fn small(data: &File) -> io::Result<(ContentHash, u64)> {
     let mut bytes = vec![];
     data.take(GROUP + 1).read_to_end(&mut bytes)?;
@@ -55,10 +59,10 @@ pub(super) fn small(data: &File) -> io::Result<(ContentHash, u64)> {
     Ok((ContentHash::of(&bytes), bytes.len() as u64))
 }
 
-/// Writes the tree of `data` to `to`; its hash, and its size in bytes. `progress` is told the bytes that are hashed.
+/// Writes the tree of `data` to `to`; returns its hash and its size in bytes. `progress` is told the bytes hashed.
 ///
 /// # Errors
-/// What reading or writing fails with; [`io::ErrorKind::UnexpectedEof`] where the file became shorter meanwhile.
+/// Returns the error of reading or writing, or [`io::ErrorKind::UnexpectedEof`] if the file has shrunk meanwhile.
 pub(super) fn make(data: &File, to: &File, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
     let size = data.metadata()?.len();
     to.set_len(kept(size).outboard_size())?;
@@ -76,7 +80,7 @@ pub(super) fn make(data: &File, to: &File, progress: &mut dyn FnMut(u64)) -> io:
     Ok((ContentHash(above(&values, 0, to, true)?), size))
 }
 
-/// The part that begins at byte `start`.
+/// Hashes the part beginning at byte `start`.
 fn part(data: &File, start: u64, size: u64, root: bool, buffer: &mut Vec<u8>) -> io::Result<Subtree> {
     buffer.resize((size - start).min(PART * GROUP) as usize, 0);
     data.read_exact_at(buffer, start)?;
@@ -90,22 +94,22 @@ fn part(data: &File, start: u64, size: u64, root: bool, buffer: &mut Vec<u8>) ->
     Ok((value, pairs))
 }
 
-/// Left are as many as make the largest whole tree that leaves some on the right.
+/// Splits for a tree: the left half is the largest complete tree with something left on the right.
 fn halves<T>(values: &[T]) -> (&[T], &[T]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
 
-/// The value of what begins at byte `start` and is a tree of its own, or the root.
+/// Computes the hash of the group beginning at byte `start`, as an inner node or as the root.
 pub(super) fn value(start: u64, group: &[u8], root: bool) -> ChainingValue {
     if root { ContentHash::of(group).0 } else { Hasher::new().set_input_offset(start).update(group).finalize_non_root() }
 }
 
-/// The value above two.
+/// Computes the hash above two hashes.
 pub(super) fn parent(left: &ChainingValue, right: &ChainingValue, root: bool) -> ChainingValue {
     if root { merge_subtrees_root(left, right, Mode::Hash).into() } else { merge_subtrees_non_root(left, right, Mode::Hash) }
 }
 
-/// Joins what lies side by side: one alone is what it was.
+/// Joins adjacent subtrees; a single subtree stays unchanged.
 fn joined(subtrees: &[Subtree], pairs: &mut Vec<u8>, root: bool) -> ChainingValue {
     if let [(value, own)] = subtrees {
         pairs.extend(own);
@@ -119,20 +123,20 @@ fn joined(subtrees: &[Subtree], pairs: &mut Vec<u8>, root: bool) -> ChainingValu
     parent(&left, &right, root)
 }
 
-/// Joins the values of stretches; the first pair of theirs is the `at`th of all.
+/// Joins the hashes of stretches; the first pair written is number `at` of all.
 fn above(values: &[ChainingValue], at: u64, to: &File, root: bool) -> io::Result<ChainingValue> {
     if let [one] = values {
         return Ok(*one);
     }
     let (left, right) = halves(values);
-    // A tree of so many groups has a pair less than groups.
+    // A tree has one pair fewer than groups.
     let right_at = at + left.len() as u64 * STRETCH;
     let (left, right) = (above(left, at + 1, to, false)?, above(right, right_at, to, false)?);
     to.write_all_at(&[left, right].concat(), at * PAIR)?;
     Ok(parent(&left, &right, root))
 }
 
-/// How many pairs come before those of the stretch that begins with group `from`, in a tree of so many groups.
+/// Returns the number of pairs before the ones of the stretch beginning with group `from`, in a tree of `groups` groups.
 fn place(mut groups: u64, mut from: u64) -> u64 {
     let mut at = 0;
     while groups > STRETCH {

@@ -1,4 +1,4 @@
-//! iroh-blobs' protocol as it is spoken here: which requests are understood, and how the answer to a request for many is read.
+//! The subset of iroh-blobs' protocol used here: which requests are understood, and how the answer to a request for many is read.
 
 use bao_tree::io::{BaoContentItem, sync::DecodeResponseIter};
 use iroh_blobs::protocol::{ChunkRanges, GetManyRequest, GetRequest};
@@ -8,27 +8,29 @@ pub use super::ranges::RANGES;
 use super::{ranges::ByteRange, tree};
 use crate::error::{NetError, peer};
 
-/// Numbers of requests (`iroh_blobs::protocol::RequestType`), with which each begins.
+/// Request types (`iroh_blobs::protocol::RequestType`), the first byte of each request.
 pub(super) const GET: u8 = 0;
 pub(super) const GET_MANY: u8 = 9;
-/// Most bytes of a request for as many.
+/// Maximum size in bytes of a request for many.
 pub(super) const REQUEST: usize = 4 << 10;
-/// Bytes of a BLAKE3 chunk, in which ranges are counted.
+/// Number of bytes of a BLAKE3 chunk, the unit of ranges.
 const CHUNK: u64 = 1024;
-/// Bytes of a file's size, with which what is sent of it begins.
+/// Number of bytes of a file's size, with which the data sent for a file begins.
 pub(super) const SIZE: usize = 8;
 
-/// Whether a request that begins so is one for files: everything else that the protocol knows is refused unread.
+/// Returns whether this request type asks for files: all other types of the protocol are refused unread.
 pub(super) fn is_get(kind: u8) -> bool {
     [GET, GET_MANY].contains(&kind)
 }
 
-/// Which parts of which files a request asks for; `None` where it is not understood, asks for nothing of a file that it names, or for too much.
+/// Parses a request into parts of files.
+///
+/// Returns `None` if it is not understood, asks for nothing of a file that it names, or for too much.
 pub fn asked(kind: u8, request: &[u8]) -> Option<Vec<(ContentHash, ChunkRanges)>> {
     let wanted: Vec<_> = match kind {
         GET => {
             let GetRequest { hash, ranges } = postcard::from_bytes(request).ok()?;
-            // Of the file itself, and not of those whose hashes may be in it.
+            // Of the file itself, not of files whose hashes may be in it.
             let (0, chunks) = ranges.as_single()? else { return None };
             vec![(ContentHash(*hash.as_bytes()), chunks.clone())]
         }
@@ -39,27 +41,27 @@ pub fn asked(kind: u8, request: &[u8]) -> Option<Vec<(ContentHash, ChunkRanges)>
         }
         _ => return None,
     };
-    // The last of a file may have no end.
+    // The last range of a file may have no end.
     let ranges: usize = wanted.iter().map(|(_, chunks)| chunks.boundaries().len().div_ceil(2)).sum();
     let full = wanted.iter().all(|(_, chunks)| !chunks.is_empty());
     (full && ranges <= RANGES).then_some(wanted)
 }
 
-/// Parts in bytes.
+/// Converts chunk ranges to byte ranges.
 pub fn byte_ranges(chunks: &ChunkRanges) -> Vec<ByteRange> {
     let bytes: Vec<u64> = chunks.boundaries().iter().map(|chunk| chunk.0.saturating_mul(CHUNK)).collect();
     bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect()
 }
 
-/// How many bytes are sent of a whole file that has so many.
+/// Returns the number of bytes sent for a whole file of `bytes` bytes.
 pub(super) fn sent(bytes: u64) -> u64 {
     SIZE as u64 + bytes + tree::of(bytes).outboard_size()
 }
 
-/// Takes a whole file, which has so many bytes, from an answer.
+/// Takes a whole file of `bytes` bytes from an answer.
 ///
 /// # Errors
-/// [`NetError::Peer`] where it is another, or not all of it.
+/// Returns [`NetError::Peer`] if it is another file, or incomplete.
 pub fn unpacked(hash: &ContentHash, bytes: u64, answer: &mut &[u8]) -> Result<Vec<u8>, NetError> {
     let (size, rest) = answer.split_first_chunk().ok_or_else(|| NetError::Peer("it ends in the middle".into()))?;
     let size = u64::from_le_bytes(*size);
@@ -67,7 +69,7 @@ pub fn unpacked(hash: &ContentHash, bytes: u64, answer: &mut &[u8]) -> Result<Ve
         return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {bytes}")));
     }
     *answer = rest;
-    // No more room than for what came.
+    // Allocates no more than has been received.
     let mut data = Vec::with_capacity(rest.len().min(usize::try_from(bytes).unwrap_or(usize::MAX)));
     for item in DecodeResponseIter::new(hash.0.into(), tree::of(bytes), answer, &ChunkRanges::all()) {
         if let BaoContentItem::Leaf(leaf) = item.map_err(peer)? {

@@ -1,7 +1,7 @@
-//! Confusion matrix of two classes a row (which it is, which it was taken for), and the metrics that follow.
+//! Confusion matrix of two classes per row (actual and predicted), and the metrics derived from the matrix.
 //!
-//! A row is counted in one of `classes`² cells: a histogram, with the sensitivity of [`Part::bins`]. Accuracy, precision, recall and F1 are ratios of
-//! its noised cells: post-processing.
+//! A row is counted in one of `classes`² cells: a histogram, with the sensitivity of [`Part::bins`]. Accuracy, precision, recall
+//! and F1 are ratios of its noised cells: post-processing.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{limits, result::Cell};
@@ -13,7 +13,7 @@ use crate::{
     part::{Frame, Laid, Part},
 };
 
-/// Counts of (actual, predicted), each a class from 0; others are taken for the nearest.
+/// Counts of (actual, predicted) pairs, each a class from 0; other values are taken for the nearest class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Number of classes, 2 to 64.
@@ -59,7 +59,7 @@ impl Reduce for Confusion {
             let (called, missed) = (|cell: usize| cell % k == c && cell / k != c, |cell: usize| cell / k == c && cell % k != c);
             cells.push(share(hits(1.0), of(&called, 1.0)));
             cells.push(share(hits(1.0), of(&missed, 1.0)));
-            // 2PR/(P + R) is twice the hits of themselves and all that was wrong.
+            // 2PR/(P + R) is the share of twice the hits in twice the hits plus everything that was wrong.
             cells.push(share(hits(2.0), of(&|cell| called(cell) || missed(cell), 1.0)));
         }
         cells

@@ -4,7 +4,7 @@
 //!
 //! *Rows*: a unit's rows are counted up to `max_rows`: Δ = `max_rows`.
 //!
-//! Over blocks both are public, and refused.
+//! Over blocks both numbers are public, so both are refused.
 
 use tidegate_protocol::result::Cell;
 

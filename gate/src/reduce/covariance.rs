@@ -1,9 +1,9 @@
 //! Covariance of two values clipped to their bounds, or their correlation.
 //!
-//! With a = x − middle of x in [−h, h] and b likewise in [−k, k], the sums of a, of b, of ab in [−hk, hk], and of rows; for a correlation also of
-//! a² − h²/2 and b² − k²/2. One unit moves each by `max_rows` times its bound, one block from end to end (the count is public). Each may use an equal
-//! share of the column's ρ. Rows in which either value is missing count in none of them.
-//! Of a unit with more rows than count all sums are scaled down together, as a [mean](super::Mean)'s is.
+//! With a = x − middle of x in [−h, h] and b likewise in [−k, k], the sums of a, of b, of ab in [−hk, hk], and of rows; for a
+//! correlation also of a² − h²/2 and b² − k²/2. One unit moves each by `max_rows` times its bound, one block from end to end (the
+//! count is public). Each may use an equal share of the column's ρ. Rows in which either value is missing count in none of them.
+//! For a unit with more rows than count, all sums are scaled down together, as for a [mean](super::Mean).
 //!
 //! Cov = E[ab] − E[a]E[b], correlation = Cov / √(Var a · Var b): post-processing, as are the clips to [−hk, hk] and to [−1, 1].
 
@@ -22,11 +22,11 @@ use crate::{
 pub struct Covariance {
     /// Clip bounds of the first value.
     pub x: (f64, f64),
-    /// Clip bounds of the second.
+    /// Clip bounds of the second value.
     pub y: (f64, f64),
-    /// Over n − 1 (a sample's) instead of n (the population's).
+    /// Whether to divide by n − 1 (for a sample) instead of n (for the population).
     pub sample: bool,
-    /// Pearson's correlation instead.
+    /// Whether to compute Pearson's correlation instead.
     pub correlation: bool,
 }
 
@@ -60,7 +60,7 @@ impl Reduce for Covariance {
     fn lay(&self, rows: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         let Self { x, y, .. } = *self;
         let ((mx, h), (my, k)) = (centre(x.0, x.1), centre(y.0, y.1));
-        // Where either is NaN both are.
+        // If either is NaN, both are.
         let pairs = values[0].iter().zip(values[1]).map(|(a, b)| {
             let (a, b) = (clip(*a, x.0, x.1) - mx, clip(*b, y.0, y.1) - my);
             if a.is_nan() || b.is_nan() { (f64::NAN, f64::NAN) } else { (a, b) }
@@ -97,7 +97,7 @@ impl Reduce for Covariance {
             .iter()
             .map(|(sum, square, half)| variance([sum.one(), square.one(), n.one().max(1.0)], *half).max(0.0))
             .product();
-        // Spreads that the noise has drowned say nothing: no correlation is seen.
+        // Spreads drowned by noise say nothing: no correlation is seen.
         let value = if below > 0.0 { covariance / below.sqrt() } else { 0.0 };
         let told = |(sum, square, half): &(&Noised, &Noised, f64)| extremes([sum, square, n], |v| variance(v, *half)).0 > 0.0;
         if !(is_told(n) && spreads.iter().all(told)) {
@@ -107,7 +107,7 @@ impl Reduce for Covariance {
         vec![cell(value, extremes([a, b, ab, aa, bb, n], of), (-1.0, 1.0))]
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {
-        // The bounds of the products: those of each value follow from the policy.
+        // The bounds of the products: the bounds of each value follow from the policy.
         let most = centre(self.x.0, self.x.1).1 * centre(self.y.0, self.y.1).1;
         (if self.correlation { "correlation" } else { "covariance" }, -most, most)
     }

@@ -1,6 +1,6 @@
-//! How many rows (of a program: units or blocks) have a value in each of `bins` equal bins over [lo, hi].
+//! Number of rows (for a program: of units or blocks) with a value in each of `bins` equal bins over [lo, hi].
 //!
-//! A unit's first `max_rows` rows count, each in one bin: [`Part::bins`] has the sensitivity.
+//! A unit's first `max_rows` rows count, each in one bin: [`Part::bins`] states the sensitivity.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{limits, result::Cell};

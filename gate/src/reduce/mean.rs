@@ -1,11 +1,11 @@
 //! Mean of a value clipped to [lo, hi].
 //!
-//! Two sums: of the value less the middle of its bounds, and of rows. With h = (hi − lo)/2, a unit's centred values sum to within ±`max_rows` · h:
-//! Δ = `max_rows` · h, half of an uncentred sum's; and Δ = `max_rows` for the count. Each may use half of the column's ρ.
-//! Change a block: a centred value goes from −h to h at worst, Δ = 2h, and the denominator ℓ is public.
+//! Two sums: of the value less the middle of its bounds, and of rows. With h = (hi − lo)/2, a unit's centred values sum to within
+//! ±`max_rows` · h: Δ = `max_rows` · h, half of an uncentred sum's; and Δ = `max_rows` for the count. Each may use half of the
+//! column's ρ. Change a block: a centred value goes from −h to h at worst, Δ = 2h, and the denominator ℓ is public.
 //!
-//! Of a unit with more rows than that its sum is scaled down to as many ([`Plan::close`](crate::Plan::close)): it counts with the mean of all its rows, and
-//! the weight of `max_rows` of them. Clipped apart, sum and count would be of different rows.
+//! If a unit has more rows than that, its sum is scaled down to that number ([`Plan::close`](crate::Plan::close)): it counts with
+//! the mean of all its rows, and the weight of `max_rows` of them. Clipped separately, sum and count would be of different rows.
 //!
 //! Mean = middle + centred sum / count: post-processing, as is the clip to [lo, hi].
 

@@ -1,9 +1,10 @@
-//! Reducers: what is measured in a column. Each has its own file, with the derivation of its sensitivity beside it.
+//! Reducers: measures of a column. Each has its own file, including the derivation of its sensitivity.
 //!
-//! A derivation states how far one unit's coming or going (add-remove), or one block's change, can move the sums of *one* group; that a unit is in
-//! at most κ groups is priced in [`calibrate`](crate::Plan::calibrate). The mechanism is the discrete Gaussian on each integer, the cost
-//! Δ²/(2σ²) of ρ (Bun and Steinke 2016, Proposition 1.6; Canonne, Kamath and Steinke 2020, Theorem 4 for the discrete one); or, where the job pays in
-//! pure ε, the discrete Laplace at Δ₁/b ([`Noise`](crate::Noise)), where Δ₁ is Δ but for vectors. What follows the noise is post-processing and free.
+//! A derivation states how far one unit's coming or going (add-remove), or one block's change, can move the sums of *one* group;
+//! the fact that a unit is in at most κ groups is priced in [`calibrate`](crate::Plan::calibrate). The mechanism is the discrete
+//! Gaussian on each integer, the cost Δ²/(2σ²) of ρ (Bun and Steinke 2016, Proposition 1.6; Canonne, Kamath and Steinke 2020,
+//! Theorem 4 for the discrete one); or, where the job pays in pure ε, the discrete Laplace at Δ₁/b ([`Noise`](crate::Noise)),
+//! where Δ₁ equals Δ except for vectors. What follows the noise is post-processing and free.
 
 mod confusion;
 mod count;
@@ -40,12 +41,12 @@ use crate::{
     part::{Frame, Laid, Part},
 };
 
-/// What is measured in one result column.
+/// Measure of a result column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Measure {
     /// Number of units.
     Units,
-    /// Number of rows (with a non-NULL argument, where there is one).
+    /// Number of rows (with a non-NULL argument, if any).
     Count,
     /// Sum.
     Sum(Sum),
@@ -59,13 +60,13 @@ pub enum Measure {
     Histogram(Histogram),
     /// Quantiles.
     Quantiles(Quantiles),
-    /// Confusion matrix of two classes, and what follows from it.
+    /// Confusion matrix of two classes, and the metrics derived from the matrix.
     Confusion(Confusion),
-    /// Area under the ROC curve of a score against a label, and what follows from a cut.
+    /// Area under the ROC curve of a score against a label, and the metrics derived from a cut.
     Scores(Scores),
-    /// Share of positives among those of about the same score.
+    /// Share of positives among rows with about the same score.
     Reliability(Reliability),
-    /// Sum of vectors that are clipped by their Euclidean length.
+    /// Sum of vectors clipped by their Euclidean length.
     Vector(Vector),
 }
 
@@ -87,13 +88,15 @@ impl Measure {
         }
     }
 
-    /// How many values of a row, or numbers of a contribution vector, it takes.
+    /// Returns how many values of a row, or numbers of a contribution vector, the measure takes.
     pub fn values(&self) -> usize {
         self.reducer().arity()
     }
 
-    /// Whether it divides sums over rows by the number of those rows, which is the last of its lanes. Of a unit with more rows than count, sums and number are
-    /// then scaled down together ([`Plan::close`](crate::Plan::close)): clipped apart, they would no longer be of the same rows.
+    /// Returns whether the measure divides sums over rows by their number, which is the last of its lanes.
+    ///
+    /// For a unit with more rows than count, sums and number are then scaled down together ([`Plan::close`](crate::Plan::close)):
+    /// clipped separately, they would no longer be of the same rows.
     pub fn is_per_row(&self) -> bool {
         matches!(self, Self::Mean(_) | Self::Variance(_) | Self::Covariance(_))
     }

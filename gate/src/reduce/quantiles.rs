@@ -1,10 +1,12 @@
 //! Quantiles of a value in [lo, hi], by a tree of counts.
 //!
-//! The leaves are equal bins over [lo, hi]; a node counts the leaves below it, [`BRANCHES`] a node; all nodes are noised (Hay, Rastogi, Miklau and
-//! Suciu 2010). In each layer a unit's rows are in nodes as in a histogram, so the sensitivity is that of [`Part::bins`], once for each layer.
+//! The leaves are equal bins over [lo, hi]; a node counts the leaves below it, with [`BRANCHES`] children per node; all nodes are
+//! noised (Hay, Rastogi, Miklau and Suciu 2010). In each layer a unit's rows are in nodes as in a histogram, so the sensitivity
+//! is that of [`Part::bins`], once for each layer.
 //!
-//! Post-processing: OpenDP makes the tree consistent (every node the sum of its children, by least squares), the running sums of its leaves are made
-//! monotone (isotonic regression), and a quantile is where they pass its rank. One tree answers any number of quantiles at no further cost.
+//! Post-processing: OpenDP makes the tree consistent (every node the sum of its children, by least squares), the running sums of
+//! its leaves are made monotone (isotonic regression), and a quantile is where they pass its rank. One tree answers any number of
+//! quantiles at no further cost.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
@@ -15,7 +17,7 @@ use crate::{
     part::{Frame, Laid, Part},
 };
 
-/// Children of a node.
+/// Number of children of a node.
 pub const BRANCHES: u32 = 16;
 
 /// Quantiles of a value in [lo, hi].
@@ -25,19 +27,19 @@ pub struct Quantiles {
     pub lo: f64,
     /// Upper edge.
     pub hi: f64,
-    /// Number of leaves: a power of [`BRANCHES`]. What is released is exact to one of them, at best.
+    /// Number of leaves: a power of [`BRANCHES`]. The released quantile is exact to a leaf, at best.
     pub bins: u32,
-    /// Which quantiles, each in [0, 1].
+    /// Quantiles to compute, each in [0, 1].
     pub at: Vec<f64>,
 }
 
 impl Quantiles {
-    /// Layers of the tree, the root's included.
+    /// Returns the number of layers of the tree, including the root's.
     fn layers(&self) -> u32 {
         self.bins.ilog(BRANCHES) + 1
     }
 
-    /// Where the running sums pass `rank`, within a leaf by proportion.
+    /// Returns where the running sums pass `rank`, interpolated within a leaf.
     fn value(&self, sums: &[f64], rank: f64) -> f64 {
         let width = (self.hi - self.lo) / f64::from(self.bins);
         let leaf = sums.partition_point(|sum| *sum < rank).min(sums.len() - 1);
@@ -63,7 +65,7 @@ impl Reduce for Quantiles {
         let of = |v: &f64| if v.is_nan() { -1 } else { bin(*v, self.lo, self.hi, self.bins) };
         fields[0].numbers(values[0].iter().map(of));
     }
-    /// The tree, root first, layer by layer.
+    /// Builds the tree from its leaves, root first, layer by layer.
     fn expand(&self, lanes: &[i128]) -> Vec<i128> {
         let mut layers = vec![lanes.to_vec()];
         while let Some(last) = layers.last().filter(|l| l.len() > 1) {
@@ -81,7 +83,7 @@ impl Reduce for Quantiles {
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         let tree: Vec<i64> = noised[0].values.iter().map(|v| *v as i64).collect();
         let consistent = opendp::transformations::make_consistent_b_ary_tree::<i64, f64>(BRANCHES).and_then(|f| f.eval(&tree));
-        // Where it cannot be made consistent the noised leaves themselves are an answer, if a poorer one.
+        // If it cannot be made consistent, the noised leaves themselves are an answer, if a poorer one.
         let leaves = consistent.unwrap_or_else(|_| noised[0].values[noised[0].values.len() - self.bins as usize..].to_vec());
         let running = leaves.iter().scan(0.0, |sum, leaf| {
             *sum += leaf;
@@ -89,7 +91,8 @@ impl Reduce for Quantiles {
         });
         let sums = monotone(running);
         let total = sums.last().copied().unwrap_or(0.0).max(0.0);
-        // A running sum adds at most half of a node's children in each layer below the root, or takes the others from their parent.
+        // In each layer below the root, a running sum adds at most half of a node's children, or subtracts the others from their
+        // parent.
         let layers = f64::from(self.layers() - 1);
         let half = noised[0].reach * (layers * f64::from(BRANCHES) / 2.0).sqrt();
         let width = (self.hi - self.lo) / f64::from(self.bins);
@@ -108,7 +111,7 @@ impl Reduce for Quantiles {
     }
 }
 
-/// The nearest non-decreasing sequence (pool adjacent violators), none below 0.
+/// Returns the nearest non-decreasing sequence (pool adjacent violators), none below 0.
 fn monotone(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut pools: Vec<(f64, usize)> = Vec::new();
     for value in values {

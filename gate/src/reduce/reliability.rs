@@ -1,6 +1,7 @@
-//! A score in [lo, hi] against a label: of those with about the same score, how many are positive (a reliability diagram, Niculescu-Mizil and Caruana 2005).
+//! A score in [lo, hi] against a label: the share of positives among rows with about the same score (a reliability diagram,
+//! Niculescu-Mizil and Caruana 2005).
 //!
-//! The two histograms of [`scores`](super::scores), and their sensitivity; shares of noised counts are post-processing.
+//! Uses the two histograms of [`scores`](super::scores), and their sensitivity; shares of noised counts are post-processing.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
@@ -19,7 +20,7 @@ pub struct Reliability {
     pub lo: f64,
     /// Highest score.
     pub hi: f64,
-    /// Bins of the score.
+    /// Number of bins of the score.
     pub bins: u32,
 }
 

@@ -1,9 +1,9 @@
 //! A score in [lo, hi] against a label: area under the ROC curve, and accuracy, precision and recall at a cut.
 //!
-//! Two histograms of the score, for positives (label at least ½) and others: a row is counted in one bin of one of them, so together they are one
-//! histogram with the sensitivity of [`Part::bins`].
+//! Two histograms of the score, for positives (label at least ½) and others: a row is counted in one bin of one of them, so
+//! together they are one histogram with the sensitivity of [`Part::bins`].
 //!
-//! AUC = P[positive's score > other's] + ½ P[same bin], from the noised bins: post-processing, as is all that follows.
+//! AUC = P[positive's score > other's] + ½ P[same bin], from the noised bins: post-processing, as is everything that follows.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
@@ -22,27 +22,28 @@ pub struct Scores {
     pub lo: f64,
     /// Highest score.
     pub hi: f64,
-    /// Bins of the score; the cut lies at the edge nearest to it.
+    /// Number of bins of the score; the cut lies at the nearest edge.
     pub bins: u32,
-    /// Scores of at least this are called positive.
+    /// Score from which a row is called positive.
     pub cut: f64,
 }
 
-/// Area under the ROC curve from bins of positives, then of others: with pᵢ positives in bin i and oⱼ others in bin j, Σ kᵢⱼ pᵢ oⱼ / (P·O), where kᵢⱼ is 1
-/// below the positive, ½ beside it and 0 above.
+/// Computes the area under the ROC curve from bins of positives, then of others: with pᵢ positives in bin i and oⱼ others in bin
+/// j, Σ kᵢⱼ pᵢ oⱼ / (P·O), where kᵢⱼ is 1 below the positive, ½ beside it and 0 above.
 ///
-/// Noise on different bins is independent, so as they are, negative ones too, the sum above and both totals are right in the mean; clipped at 0 empty bins would all
-/// count, and draw the area to ½.
+/// Noise on different bins is independent, so with the bins as they are, even negative ones, the sum above and both totals are
+/// right in the mean; clipped at 0, empty bins would all count, and draw the area to ½.
 ///
-/// The interval is of the θ for which Σ (kᵢⱼ − θ) pᵢ oⱼ is no surprise. That has the variance σ²·(Σ aᵢ² + Σ bⱼ²) + σ⁴·Σ (kᵢⱼ − θ)², where aᵢ = Σⱼ (kᵢⱼ − θ) oⱼ is what
-/// a positive more in bin i adds, and bⱼ likewise. Noised bins give each of the two sums too large by the last term: once more than is needed. It is not taken off. The
-/// sums are estimates themselves, and where few of many bins hold all people they err by as much as that term, to both sides.
+/// The interval contains the θ for which Σ (kᵢⱼ − θ) pᵢ oⱼ is no surprise. Its variance is σ²·(Σ aᵢ² + Σ bⱼ²) + σ⁴·Σ (kᵢⱼ − θ)²,
+/// where aᵢ = Σⱼ (kᵢⱼ − θ) oⱼ is what one more positive in bin i adds, and bⱼ likewise. Noised bins make each of the two sums too
+/// large by the last term: once more than is needed. It is not subtracted. The sums are estimates themselves, and where few of
+/// many bins hold all people they err by as much as that term, to both sides.
 fn auc(counts: &Noised) -> Cell {
     let m = counts.values.len() / 2;
     let (positives, others) = counts.values.split_at(m);
     let (p, o): (f64, f64) = (positives.iter().sum(), others.iter().sum());
     let (mut below, mut seen, mut area) = (0.0, 0.0, 0.0);
-    // Σ aᵢ and Σ aᵢ² at θ = 0, and so of b.
+    // Σ aᵢ and Σ aᵢ² at θ = 0, and likewise for b.
     let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
     for (positive, other) in positives.iter().zip(others) {
         let (mine, theirs) = (below + other / 2.0, p - seen - positive / 2.0);
@@ -54,14 +55,14 @@ fn auc(counts: &Noised) -> Cell {
     let n = m as f64;
     let square = counts.reach.powi(2);
     let noise = [square * (a[1] + b[1]), -2.0 * square * (o * a[0] + p * b[0]), square * n * (o * o + p * p)];
-    // Where either total is hardly told from its noise nothing can be said.
+    // Where either total can hardly be told from its noise, nothing can be said.
     let told = p.min(o) > counts.reach * n.sqrt();
     let value = if p > 0.0 && o > 0.0 { area / (p * o) } else { 0.5 };
     let ends = if told { inverted(area, p * o, noise) } else { None };
     cell(if ends.is_some() { value } else { value.clamp(0.0, 1.0) }, ends.unwrap_or((0.0, 1.0)), (0.0, 1.0))
 }
 
-/// A row's bin among those of positives, or those of others.
+/// Lays each row in its bin, among the bins of positives or of others.
 pub(super) fn lay(lo: f64, hi: f64, bins: u32, values: &[&[f64]], fields: &mut [Laid<'_>]) {
     let of = |(score, label): (&f64, &f64)| {
         if score.is_nan() || label.is_nan() {

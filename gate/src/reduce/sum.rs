@@ -1,7 +1,7 @@
 //! Sum of a value clipped to [lo, hi].
 //!
-//! Add or remove a unit: its at most `max_rows` rows sum to between `max_rows` · min(lo, 0) and `max_rows` · max(hi, 0), so
-//! Δ = `max_rows` · max(|lo|, |hi|). Change a block: from lo to hi at worst, Δ = hi − lo.
+//! Add or remove a unit: its rows, at most `max_rows`, sum to between `max_rows` · min(lo, 0) and `max_rows` · max(hi, 0), so Δ =
+//! `max_rows` · max(|lo|, |hi|). Change a block: from lo to hi at worst, Δ = hi − lo.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;

@@ -1,9 +1,10 @@
-//! Variance of a value clipped to [lo, hi], or its root.
+//! Variance of a value clipped to [lo, hi], or its square root.
 //!
-//! Three sums: of c = value − middle, in [−h, h]; of c² − h²/2, in [−h²/2, h²/2]; and of rows. One unit moves them by `max_rows` times the bound; one
-//! block from end to end, and the count is public. Each may use an equal share of the column's ρ.
+//! Three sums: of c = value − middle, in [−h, h]; of c² − h²/2, in [−h²/2, h²/2]; and of rows. One unit moves them by `max_rows`
+//! times the bound; one block from end to end, and the count is public. Each may use an equal share of the column's ρ.
 //!
-//! Of a unit with more rows than that both sums are scaled down together, as a [mean](super::Mean)'s is: E[c] and E[c²] are of the same rows.
+//! If a unit has more rows than that, both sums are scaled down together, as for a [mean](super::Mean): E[c] and E[c²] are of the
+//! same rows.
 //!
 //! Variance = E[c²] − E[c]²: post-processing, as is the clip to [0, h²] (no distribution on [lo, hi] has more).
 
@@ -17,16 +18,16 @@ use crate::{
     part::{Frame, Laid, Part, clip, grid},
 };
 
-/// Variance of a value clipped to [lo, hi], or its root.
+/// Variance of a value clipped to [lo, hi], or its square root.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Variance {
     /// Lower clip bound.
     pub lo: f64,
     /// Upper clip bound.
     pub hi: f64,
-    /// Over n − 1 (a sample's) instead of n (the population's).
+    /// Whether to divide by n − 1 (for a sample) instead of n (for the population).
     pub sample: bool,
-    /// The standard deviation.
+    /// Whether to compute the standard deviation.
     pub root: bool,
 }
 

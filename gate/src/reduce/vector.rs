@@ -1,9 +1,9 @@
 //! Sum of vectors, each clipped to Euclidean length `norm`: gradients, embeddings.
 //!
-//! A unit's vector lies in the ball of radius `norm` (in steps: exactly, by integer arithmetic after rounding), so its coming or going moves the sums by
-//! at most that length, Δ₂ = `norm`; a block's change by 2 · `norm`. Noise of σ on every lane then costs Δ₂²/(2σ²) for the whole vector, however
-//! long it is (the multivariate Gaussian; Bun and Steinke 2016, Lemma 2.5). Laplace noise is paid by Δ₁ = √length · Δ₂: for long vectors it is the
-//! poorer choice.
+//! A unit's vector lies in the ball of radius `norm` (in steps: exactly, by integer arithmetic after rounding), so its coming or
+//! going moves the sums by at most that length, Δ₂ = `norm`; a block's change by 2 · `norm`. Noise of σ on every lane then costs
+//! Δ₂²/(2σ²) for the whole vector, however long it is (the multivariate Gaussian; Bun and Steinke 2016, Lemma 2.5). Laplace noise
+//! is priced by Δ₁ = √length · Δ₂: for long vectors it is the poorer choice.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{limits, result::Cell};
@@ -17,9 +17,9 @@ use crate::{
 /// Sum of vectors clipped to a Euclidean length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Vector {
-    /// Numbers in the vector.
+    /// Number of elements of the vector.
     pub len: u32,
-    /// Longest Euclidean length of one unit's.
+    /// Maximum Euclidean length of a unit's vector.
     pub norm: f64,
 }
 
@@ -35,7 +35,8 @@ impl Reduce for Vector {
         if frame.rows != 1 {
             return Err("a vector takes one value a unit".into());
         }
-        // A lane goes from one end of the ball to the other at worst, and so does a vector: what holds of one number holds of the length.
+        // At worst a lane goes from one end of the ball to the other, and so does a vector: what holds for one number holds for
+        // the length.
         Ok(vec![Part { lanes: self.len as usize, ..Part::centred(self.norm, frame)? }])
     }
     fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Laid<'_>]) {
@@ -55,15 +56,15 @@ impl Reduce for Vector {
     }
 }
 
-/// `vector` on the grid, no longer than `most` steps. NaN reads as 0.
+/// Lays `vector` on the grid, no longer than `most` steps. NaN reads as 0.
 fn clipped(vector: &[f64], norm: f64, step: f64, most: i64) -> Vec<i32> {
-    // Far beyond the norm only the direction counts: no square overflows.
+    // Far beyond the norm only the direction counts, so no square overflows.
     let vector: Vec<f64> = vector.iter().map(|v| if v.is_nan() { 0.0 } else { v.clamp(-1e150, 1e150) }).collect();
     let largest = vector.iter().fold(0f64, |m, v| m.max(v.abs()));
     let length = if largest > 0.0 { largest * vector.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt() } else { 0.0 };
     let scale = if length > norm { norm / length } else { 1.0 };
     let mut laid: Vec<i64> = vector.iter().map(|v| quantise(v * scale, step)).collect();
-    // Floats and rounding may have left it a little longer: integers decide.
+    // Floats and rounding may have left it slightly longer: integers decide.
     let square: i128 = laid.iter().map(|v| i128::from(*v).pow(2)).sum();
     if square > i128::from(most).pow(2) {
         let root = square.isqrt() + 1;

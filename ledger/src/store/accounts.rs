@@ -1,4 +1,4 @@
-//! What was charged, and what is left.
+//! Charged and remaining budget.
 
 use redb::ReadableDatabase as _;
 use tidegate_protocol::{
@@ -14,28 +14,28 @@ use super::{
 };
 
 impl Store {
-    /// What has been charged: to a population, or to one buyer within it.
+    /// Returns the amount charged: to a `population` (dataset lineage), or to a buyer within it.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn spent(&self, population: &ContentHash, buyer: Option<&Party>) -> Result<Cost, StoreError> {
         let tx = self.db.begin_read()?;
         read_cost(&tx.open_table(SPENT)?, &spent_key(population, buyer))
     }
 
-    /// What is left for one buyer of its cap, what leases set aside for it taken off.
+    /// Returns a buyer's remaining part of its cap, less the amounts set aside for it by leases.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn left_for(&self, population: &ContentHash, buyer: &Party, per_buyer: Cost) -> Result<Cost, StoreError> {
         let elsewhere = leases::set_aside(&self.db.begin_read()?.open_table(LEASES)?, population, buyer)?;
         Ok(self.spent(population, Some(buyer))?.left_of(elsewhere.left_of(per_buyer)))
     }
 
-    /// Every charge on a population, in order.
+    /// Returns every charge on a dataset lineage, in order.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn links(&self, population: &ContentHash) -> Result<Vec<LedgerLink>, StoreError> {
         let tx = self.db.begin_read()?;
         let name = population.to_string();

@@ -20,14 +20,14 @@ pub(super) fn append(tables: &mut Tables<'_>, statement: Statement) -> Result<u6
     tables.append(Says::Other(&signed.body().predicate), entry, checked)
 }
 
-/// What an entry that there is once at most is known by.
+/// Returns the key of an entry that may occur only once.
 pub(super) fn once(predicate: &Predicate) -> Option<String> {
     Some(match predicate {
         Predicate::Grant { grant, .. } => format!("grant {grant}"),
         Predicate::Revocation { grant } => format!("revocation {grant}"),
         Predicate::Retirement { population, manifest: None } => format!("retirement {population}"),
         Predicate::Retirement { population, manifest: Some(manifest) } => format!("retirement {population} {manifest}"),
-        // Another approval of the same job names what else has left meanwhile.
+        // Another approval of the same job lists the results released meanwhile.
         Predicate::Approval { job, approval: Some(approval) } => format!("approval {job} {approval}"),
         Predicate::Approval { job, approval: None } => format!("approval {job}"),
         Predicate::Countersignature { outcome, .. } => format!("countersignature {outcome}"),

@@ -1,4 +1,4 @@
-//! Group commit: steps that wait at the same time go into one transaction, and one fsync makes them all durable.
+//! Group commit: steps waiting at the same time share a transaction, and a single fsync makes them all durable.
 
 use std::{
     sync::{
@@ -14,22 +14,22 @@ use tidegate_protocol::Identity;
 
 use super::{error::StoreError, tables::Tables};
 
-/// Most steps of one transaction: a step waits for those beside it.
+/// Maximum number of steps in a transaction: a step waits for the others in its group.
 const GROUP: usize = 256;
 
 type Act = Box<dyn FnMut(&mut Tables<'_>) -> Result<(), StoreError> + Send>;
 
-/// What is done within a transaction, again where one beside it failed; and who waits for it.
+/// A waiting step: the closure to run within a transaction, again if another step in the group failed, and the waiting caller.
 struct Step {
     act: Act,
-    /// Told how the transaction ended.
+    /// Receives the outcome of the transaction.
     done: SyncSender<Result<(), StoreError>>,
 }
 
-/// Those whose transaction has ended well.
+/// Callers with committed transactions.
 type Durable = Vec<SyncSender<Result<(), StoreError>>>;
 
-/// The one writer of a database.
+/// The only writer of a database.
 pub(super) struct Committer {
     steps: Mutex<Option<Sender<Step>>>,
     failed: Arc<AtomicBool>,
@@ -40,7 +40,7 @@ impl Committer {
     pub(super) fn start(db: Arc<Database>, identity: Identity) -> Result<Self, StoreError> {
         let ((steps, queue), (durable, answers)) = (channel(), channel::<Durable>());
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
-        // To wake many takes as long as to write what they asked for: the next transaction is not held up by it.
+        // Waking many callers takes as long as writing their steps, so it must not delay the next transaction.
         let answering = thread("answers").spawn(move || {
             for waiting in answers.iter().flatten() {
                 drop(waiting.send(Ok(())));
@@ -52,16 +52,18 @@ impl Committer {
         Ok(Self { steps: Mutex::new(Some(steps)), failed, threads: vec![writing, answering] })
     }
 
-    /// Whether the database has failed to write: it takes nothing more until it is opened anew.
+    /// Returns whether a write to the database has failed: the database then accepts nothing more until reopened.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Runs `step` in a transaction and waits until it is durable. A step that fails leaves nothing behind; one that is answered with `Ok` must have written
-    /// all or nothing of what it means. It is run anew where another step of the same transaction failed.
+    /// Runs `step` in a transaction and waits for durability.
+    ///
+    /// A failed step leaves nothing behind; a step that returns `Ok` must have written everything it stands for, or nothing. The
+    /// step runs again if another step of the same transaction failed.
     ///
     /// # Errors
-    /// What the step returns, or why the transaction could not be committed.
+    /// Returns the step's own error, or the reason why the transaction could not be committed.
     pub(super) fn run<T: Send + 'static>(
         &self,
         mut step: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -87,13 +89,13 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).take();
         for thread in self.threads.drain(..) {
-            // One that panicked has said so.
+            // A thread that panicked has reported it.
             drop(thread.join());
         }
     }
 }
 
-/// What the writing thread has.
+/// State of the writing thread.
 struct Ledger {
     db: Arc<Database>,
     identity: Identity,
@@ -110,12 +112,12 @@ fn write(ledger: &Ledger, queue: &Receiver<Step>, durable: &Sender<Durable>) {
 
 fn commit(ledger: &Ledger, mut group: Vec<Step>, durable: &Sender<Durable>) {
     if group.len() > 1 && ledger.together(&mut group).is_ok() {
-        // What an act holds is the waiting one's own again.
+        // Dropped first, so that whatever the closure holds is the caller's alone again.
         let waiting = group.into_iter().map(|Step { act: _, done }| done).collect();
         drop(durable.send(waiting));
         return;
     }
-    // Alone, or beside one that failed: each gets a transaction of its own.
+    // A single step, or a failed group: each gets a transaction of its own.
     for mut step in group {
         let ended = ledger.together(std::slice::from_mut(&mut step));
         drop(step.act);

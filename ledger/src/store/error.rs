@@ -1,14 +1,14 @@
-//! Why durable state did not come about.
+//! Errors of the store.
 
 use tidegate_protocol::Cost;
 
 use tidegate_audit::lineage::NotInForce;
 
-/// Durable state failed. Nothing was revealed.
+/// Error of durable state. Nothing was revealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process holds the ledger: one holder of a budget at a time.
+    /// Another process holds the ledger: a budget has only one holder at a time.
     #[error("the ledger is in use by another process. Stop `tidegate serve` first")]
     InUse,
     /// The database refused: full disk, lost file.
@@ -17,52 +17,52 @@ pub enum StoreError {
     /// A file of the log could not be written.
     #[error("the receipt log: {0}")]
     Log(#[from] std::io::Error),
-    /// A tree head of this log was published that has more entries than there are here.
+    /// A published tree head of this log has more entries than the ledger.
     #[error(
         "the log was published with {seen} entries, and the ledger has {here}: it is older than what others saw (a restored backup, a snapshot). \
          Budget that was spent since would be spent again. Put back the newest ledger.redb, or bring the entries back from a copy of the log: \
          `tidegate log restore --from FOLDER`"
     )]
     Behind {
-        /// Entries that were published.
+        /// Number of published entries.
         seen: u64,
-        /// Entries here.
+        /// Number of entries here.
         here: u64,
     },
-    /// A tree head of this log was published that is of another history.
+    /// A published tree head of this log belongs to another history.
     #[error(
         "the log was published with another history up to entry {size} than the ledger has: two nodes have used one key, or a backup was put back and \
          went on. Put back the ledger.redb of the history that was published; where both were, this key's log is forked for good: begin anew with another key"
     )]
     Forked {
-        /// Entries of the tree head that differs.
+        /// Size of the differing tree head.
         size: u64,
     },
-    /// The journal was left by a crash, and is of another file than the one that is there.
+    /// A crash left the journal, which belongs to another file than the existing one.
     #[error(
         "ledger.redb is not the file that ledger.redb.journal goes on from. If it is a backup that was put back, move ledger.redb.journal away; if not, put back \
          the one that was there, which lacks what the journal has"
     )]
     Replaced,
-    /// It was written by a later version, which may keep elsewhere what this one looks for: a job that ended would look as if it had not.
+    /// A later version wrote the ledger and may store data elsewhere: a finished job could look unfinished.
     #[error(
         "the ledger is of layout {found}, of which this version knows {known} at most. Use the `tidegate` that wrote it, or a newer one"
     )]
     Newer {
-        /// Its layout.
+        /// Layout of the ledger.
         found: String,
-        /// The last one that is known here.
+        /// Latest layout known here.
         known: u32,
     },
-    /// It is by a version that answers nothing.
+    /// The version of the dataset answers nothing.
     #[error("{0}")]
     NotInForce(NotInForce),
-    /// An audit would refuse the entry: it is not written, and nothing that it is about happens.
+    /// An audit would refuse the entry: neither the entry is written nor the act done.
     #[error("an audit of the log would refuse this ({rule}): {detail}")]
     Rule {
-        /// The rule that it breaks.
+        /// Name of the broken rule.
         rule: &'static str,
-        /// What was seen.
+        /// Observation.
         detail: String,
     },
     /// A stored record cannot be read back, or a document does not fit an entry.
@@ -98,49 +98,49 @@ impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
     }
 }
 
-/// Why nothing was reserved.
+/// Reason why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The population's budget does not cover it.
+    /// The dataset lineage's budget does not cover the job.
     #[error("of the dataset's budget {left} is left, the job costs {asked}")]
     Population {
-        /// What is left.
+        /// Remaining budget.
         left: Cost,
-        /// What was asked.
+        /// Requested amount.
         asked: Cost,
     },
-    /// The buyer's own limit does not cover it.
+    /// The buyer's own limit does not cover the job.
     #[error("this buyer has {left} left, the job costs {asked}")]
     Buyer {
-        /// What is left.
+        /// Remaining budget.
         left: Cost,
-        /// What was asked.
+        /// Requested amount.
         asked: Cost,
     },
     /// The version answers nothing, or not under this policy.
     #[error("{0}")]
     NotInForce(NotInForce),
-    /// The grant lets fewer jobs begin within an hour.
+    /// The grant allows fewer jobs per hour.
     #[error("the grant lets fewer jobs begin within an hour")]
     Rate,
-    /// It is to be charged to a lease, and none is open that it can be charged to.
+    /// The job must be charged to a lease, but no suitable lease is open.
     #[error("no lease is open that this job can be charged to")]
     Lease,
     /// An audit of the log would refuse the job's entries.
     #[error("an audit of the log would refuse this job ({rule}): {detail}")]
     Rule {
-        /// The rule that it breaks.
+        /// Name of the broken rule.
         rule: &'static str,
-        /// What was seen.
+        /// Observation.
         detail: String,
     },
     /// The job's receipt would not fit an entry of the log.
     #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
     Oversized {
-        /// Its size.
+        /// Size of the receipt in bytes.
         bytes: usize,
-        /// What fits.
+        /// Maximum size in bytes.
         most: usize,
     },
     /// The request id was used for another job.
@@ -151,29 +151,29 @@ pub enum ReserveError {
     Store(#[from] StoreError),
 }
 
-/// Why no lease was given, or none taken back.
+/// Reason why no lease was given, or none taken back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaseError {
-    /// There is no budget, of the population or for a buyer, to hand over.
+    /// No budget is left to hand over, of the dataset lineage or for a buyer.
     #[error("nothing of the budget is left to hand over")]
     Nothing,
-    /// So many are out already.
+    /// Too many leases are out.
     #[error("too many leases are out")]
     TooMany,
-    /// So many buyers have spent nearly all that they may.
+    /// Too many buyers have spent nearly all of their limits.
     #[error("too many buyers have less left than this lease would give each: ask for a smaller one")]
     TooManyBuyers,
-    /// The version answers nothing any more, or another is newer.
+    /// The version answers nothing any more, or a newer version exists.
     #[error("{0}")]
     NotInForce(NotInForce),
-    /// It came back, or is burnt.
+    /// The lease came back, or is burnt.
     #[error("this lease has ended")]
     Ended,
-    /// No such one was given to this party.
+    /// No such lease was given to this party.
     #[error("no such lease")]
     Unknown,
-    /// The settlement is none of this lease.
+    /// The settlement does not belong to this lease.
     #[error("the settlement's `{0}` cannot be")]
     Settlement(&'static str),
     /// The store failed.

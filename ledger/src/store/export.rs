@@ -1,4 +1,4 @@
-//! The log as files, and proofs out of it: what others see of it.
+//! The log as files, and proofs from the log, for others.
 
 use std::sync::PoisonError;
 
@@ -16,7 +16,7 @@ use super::{
 use crate::write;
 use tidegate_audit::note::{self, Checkpoint, Note, NoteSignature, Verifier, checkpoint};
 
-/// Where the note is kept that has witnesses' cosignatures.
+/// Key of the note with witnesses' cosignatures.
 const COSIGNED: &str = "cosigned";
 
 fn tree(e: tlog_tiles::Error) -> StoreError {
@@ -24,19 +24,19 @@ fn tree(e: tlog_tiles::Error) -> StoreError {
 }
 
 impl Store {
-    /// Entries in the ledger's log, exported or not.
+    /// Returns the number of entries in the ledger's log, exported or not.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn size(&self) -> Result<u64, StoreError> {
         let tx = self.db.begin_read()?;
         Ok(tx.open_table(ENTRIES)?.last()?.map_or(0, |(k, _)| k.value() + 1))
     }
 
-    /// The tree's root when it had `size` entries, where it has had so many.
+    /// Returns the tree's root at `size` entries, or `None` if the log is shorter.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn root_at(&self, size: u64) -> Result<Option<Hash>, StoreError> {
         if size > self.size()? {
             return Ok(None);
@@ -46,10 +46,10 @@ impl Store {
         tlog_tiles::tree_hash(size, &TableHashes(&hashes)).map(Some).map_err(tree)
     }
 
-    /// That the tree of `new` entries goes on from that of `old`.
+    /// Proves that the tree of `new` entries extends the tree of `old` entries.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn consistency(&self, old: u64, new: u64) -> Result<TreeProof, StoreError> {
         if old == 0 || old == new {
             return Ok(TreeProof::new());
@@ -59,10 +59,10 @@ impl Store {
         tlog_tiles::prove_tree(new, old, &TableHashes(&hashes)).map_err(tree)
     }
 
-    /// Holds a tree head that was signed for this log against what is here.
+    /// Checks a signed tree head of this log against the ledger.
     ///
     /// # Errors
-    /// [`StoreError::Behind`] where it has more entries than there are here, [`StoreError::Forked`] where it is of another history.
+    /// Returns [`StoreError::Behind`] if it has more entries than the ledger, [`StoreError::Forked`] if it is of another history.
     pub fn meet(&self, seen: &Checkpoint) -> Result<(), StoreError> {
         match self.root_at(seen.size)? {
             None => Err(StoreError::Behind { seen: seen.size, here: self.size()? }),
@@ -71,10 +71,10 @@ impl Store {
         }
     }
 
-    /// Holds what the folder says was published against the ledger, and goes on from there.
+    /// Checks the checkpoint in the log's folder against the ledger, and continues from there.
     pub(super) fn meet_published(&self) -> Result<(), StoreError> {
         let published = std::fs::read_to_string(self.log_folder().join("checkpoint"));
-        // A file that is no checkpoint of ours was not published by us: it is written anew.
+        // A file that is not our checkpoint was not published by us: it is rewritten.
         let Some(published) = published.ok().and_then(|text| note::open_checkpoint(&text, &self.identity.id()).ok()) else {
             return Ok(());
         };
@@ -83,10 +83,10 @@ impl Store {
         Ok(())
     }
 
-    /// Writes tiles, bundles and checkpoint up to the last entry. Idempotent; many that ask at the same time share one writing.
+    /// Writes tiles, bundles and checkpoint up to the last entry. Idempotent; concurrent callers share a single write.
     ///
     /// # Errors
-    /// [`StoreError::Log`].
+    /// Returns [`StoreError::Log`] if a file cannot be written.
     pub fn export(&self) -> Result<(), StoreError> {
         let mut done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
         let size = self.size()?;
@@ -106,10 +106,10 @@ impl Store {
         Ok(())
     }
 
-    /// Writes every file of the log anew from the ledger.
+    /// Rewrites every file of the log from the ledger.
     ///
     /// # Errors
-    /// As [`Store::export`].
+    /// As for [`Store::export`].
     pub fn export_again(&self) -> Result<(), StoreError> {
         let mut done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
         *done = 0;
@@ -126,7 +126,7 @@ impl Store {
         Ok(note::sign_checkpoint(&self.identity, size, &root))
     }
 
-    /// Many proofs are of one size: it is signed once.
+    /// Returns a signed checkpoint, signed once for all proofs of the same size.
     fn checkpoint_for_proofs(&self, size: u64, hashes: &impl HashReader) -> Result<String, StoreError> {
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, note)) = signed.as_ref().filter(|(of, _)| *of == size) {
@@ -137,15 +137,15 @@ impl Store {
         Ok(note)
     }
 
-    /// Entries that are exported.
+    /// Returns the number of exported entries.
     pub fn published(&self) -> u64 {
         *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A checkpoint of all entries that are exported.
+    /// Signs a checkpoint of all exported entries.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn checkpoint(&self) -> Result<Note, StoreError> {
         let size = *self.exported.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = self.db.begin_read()?;
@@ -153,10 +153,10 @@ impl Store {
         Note::parse(&note).map_err(|e| StoreError::Record(e.to_string()))
     }
 
-    /// Keeps witnesses' cosignatures on `note`, and publishes them where it is of the newest entries.
+    /// Stores witnesses' cosignatures on `note`, and publishes them if it covers the newest entries.
     ///
     /// # Errors
-    /// [`StoreError`], also where `note` is no checkpoint of this log.
+    /// Returns [`StoreError`] if the store fails, or `note` is not a checkpoint of this log.
     pub fn cosigned(&self, mut note: Note, cosignatures: Vec<NoteSignature>) -> Result<(), StoreError> {
         let record = |e: note::BadNote| StoreError::Record(e.to_string());
         let checkpoint = checkpoint::open(&note, &Verifier::log(&self.identity.id())).map_err(record)?;
@@ -170,7 +170,7 @@ impl Store {
             let mut note = note.clone();
             match before.and_then(|before| Some((Checkpoint::of_text(&before.text).ok()?, before))) {
                 Some((older, _)) if older.size > size => return Ok(None),
-                // Those who cosigned it before and do not answer now have cosigned it all the same.
+                // Witnesses that cosigned it before but do not answer now have cosigned it all the same.
                 Some((_, before)) if before.text == note.text => {
                     note.merge(before.signatures, usize::MAX);
                 }
@@ -187,10 +187,10 @@ impl Store {
         Ok(())
     }
 
-    /// The last checkpoint that has cosignatures.
+    /// Returns the last checkpoint with cosignatures.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn last_cosigned(&self) -> Result<Option<(Checkpoint, Note)>, StoreError> {
         let tx = self.db.begin_read()?;
         let Some(text) = tx.open_table(META)?.get(COSIGNED)?.map(|v| v.value().to_owned()) else { return Ok(None) };
@@ -198,10 +198,12 @@ impl Store {
         read.map(Some).map_err(|e| StoreError::Record(e.to_string()))
     }
 
-    /// The entry at `index`, and its C2SP tlog-proof under the last checkpoint that witnesses cosigned, or a new one where that has no such entry.
+    /// Returns the entry at `index` with its C2SP tlog-proof.
+    ///
+    /// The proof is under the last checkpoint cosigned by witnesses, or a new one if that does not cover the entry.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn prove(&self, index: u64) -> Result<(Envelope, String), StoreError> {
         let cosigned = self.last_cosigned()?.filter(|(checkpoint, _)| index < checkpoint.size);
         let tx = self.db.begin_read()?;
@@ -216,7 +218,7 @@ impl Store {
         };
         let path = tlog_tiles::prove_record(size, index, &reader).map_err(tree)?;
         let entry = stored::text(&entries, &hashes, index)?.ok_or_else(|| StoreError::Record(format!("no entry {index}")))?;
-        // Our own: it was signed before it was put there.
+        // The envelope is our own: it was signed before it was stored.
         let envelope = Envelope::from_canonical_unchecked(&entry)?;
         Ok((envelope, note::write_proof(index, &path, &note)))
     }

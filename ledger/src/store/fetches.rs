@@ -1,4 +1,4 @@
-//! Who was let copy what a while ago, as the log says: parts of files are said to be sent to nobody else.
+//! Recent permissions to copy, according to the log: no other party may be logged as a receiver of parts of files.
 
 use std::time::SystemTime;
 
@@ -15,21 +15,21 @@ fn get(tables: &Tables<'_>, party: &str) -> Result<Copies, StoreError> {
     Ok(tables.copies.get(party)?.map(|found| decode(found.value())).transpose()?.unwrap_or_default())
 }
 
-/// Takes in a copy or a replay. One of a log that states no time for it lets nobody fetch anything.
+/// Records a copy or a replay. An entry without a time permits no fetches.
 pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), StoreError> {
     let Some((party, ids, Ok(at))) = copied(says) else { return Ok(()) };
     let party = party.to_string();
     let mut copies = get(tables, &party)?;
     copies.add(ids, at);
     let known = tables.copies.insert(party.as_str(), serde_json::to_vec(&copies)?.as_slice())?.is_some();
-    // Once for so many that came, so that looking through them is paid by those.
+    // Once per given number of additions, so that the additions pay for the scan.
     if !known && tables.copies.len()? % PARTIES as u64 == 0 {
         forget(tables, at)?;
     }
     Ok(())
 }
 
-/// Forgets parties all of whose permissions have ended by that time.
+/// Forgets parties whose permissions have all ended by `at`.
 fn forget(tables: &mut Tables<'_>, at: SystemTime) -> Result<(), StoreError> {
     let mut over = Vec::new();
     for found in tables.copies.iter()? {
@@ -44,7 +44,7 @@ fn forget(tables: &mut Tables<'_>, at: SystemTime) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether it may be said that `party` is sent a part of a file at that time.
+/// Checks whether `party` may be logged as the receiver of a part of a file at time `at`.
 pub(super) fn check(tables: &Tables<'_>, party: &Party, at: SystemTime) -> Result<(), StoreError> {
     get(tables, &party.to_string())?.let_begin(party, at, |ids| {
         grants::not_revoked(tables, ids)?;

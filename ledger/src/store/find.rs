@@ -1,4 +1,4 @@
-//! Jobs by their request id, by what they ask, and those that a crash cut off.
+//! Finding jobs: by request id, by question, and jobs interrupted by a crash.
 
 use redb::{ReadableDatabase as _, ReadableTable as _};
 use tidegate_protocol::{ContentHash, Job, Signed, receipt::Party};
@@ -12,7 +12,7 @@ use super::{
     stored,
 };
 
-/// What a job asked, as it is remembered.
+/// Returns the key under which a job's question is stored.
 pub(super) fn question(record: &JobRecord) -> Option<String> {
     let job = Signed::<Job>::open(record.job.clone()).ok()?;
     let question = job.body().question(&record.facts.policy, record.facts.policy_newest.as_ref());
@@ -20,19 +20,19 @@ pub(super) fn question(record: &JobRecord) -> Option<String> {
 }
 
 impl Store {
-    /// The job of this request id, if any.
+    /// Returns the job with this request id, if any.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn job(&self, buyer: &Party, request: &str) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         Rows::of(&tx)?.get(&job_key(buyer, request))
     }
 
-    /// The last finished job of `buyer` that asked this ([`Job::question`]), if any.
+    /// Returns the last finished job of `buyer` with this question ([`Job::question`]), if any.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn asked(&self, buyer: &Party, question: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let asked = tx.open_table(ASKED)?;
@@ -40,10 +40,10 @@ impl Store {
         Rows::of(&tx)?.get(key.value())
     }
 
-    /// The job of `buyer` that has this id. Looks through all of the buyer's.
+    /// Returns the job of `buyer` with this id. Searches all of the buyer's jobs.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn job_of_id(&self, buyer: &Party, id: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let (first, id_text) = (job_key(buyer, ""), id.to_string());
@@ -53,7 +53,7 @@ impl Store {
             if !key.value().starts_with(&first) {
                 break;
             }
-            // Read as text first: that is a hundred times quicker.
+            // Searched as text first, which is a hundred times faster.
             if std::str::from_utf8(value.value()).is_ok_and(|text| text.contains(&id_text)) {
                 let ended = rows.ended.get(key.value())?;
                 let record = rows.record(value.value(), ended.as_ref().map(|state| state.value()))?;
@@ -65,10 +65,12 @@ impl Store {
         Ok(None)
     }
 
-    /// Jobs that were charged but have no result: a crash came between. Run them again; nothing of them was revealed.
+    /// Returns the charged jobs without a result, interrupted by a crash.
+    ///
+    /// Run them again; nothing of them was revealed.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn unfinished(&self) -> Result<Vec<Reservation>, StoreError> {
         let tx = self.db.begin_read()?;
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Which grants were issued, which revoked and how often each was used: as the log says, so that none is good that it does not name.
+//! Issued and revoked grants, and the uses of each, according to the log: a grant not named there is not valid.
 
 use std::{
     collections::BTreeSet,
@@ -19,14 +19,14 @@ use super::{
     tables::Tables,
 };
 
-/// How a token stands.
+/// Status of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// Issued with this scope, and not revoked.
     Good(Box<Scope>),
-    /// The log does not say that it was issued.
+    /// The log has no record of its issue.
     Unknown,
-    /// It, or what it was narrowed from, was revoked.
+    /// The token, or a token from which it was narrowed, was revoked.
     Revoked,
 }
 
@@ -41,12 +41,12 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result
     Ok(())
 }
 
-/// Whether a block's revocation id was revoked.
+/// Returns whether a block's revocation id was revoked.
 fn is_revoked(tables: &Tables<'_>, id: &str) -> Result<bool, StoreError> {
     Ok(tables.revoked.get(id)?.is_some())
 }
 
-/// Refuses a grant of which a block was revoked.
+/// Refuses a grant with a revoked block.
 pub(super) fn not_revoked(tables: &Tables<'_>, ids: &[String]) -> Result<(), StoreError> {
     for id in ids {
         if is_revoked(tables, id)? {
@@ -56,7 +56,7 @@ pub(super) fn not_revoked(tables: &Tables<'_>, ids: &[String]) -> Result<(), Sto
     Ok(())
 }
 
-/// Counts a job that is charged.
+/// Counts a charged job as a use of its grant.
 pub(super) fn count(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
     let (Some(id), Some(start)) = (facts.grant_ids.first(), start(facts)) else { return Ok(()) };
     let uses = &mut tables.uses;
@@ -66,7 +66,7 @@ pub(super) fn count(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether one job more may begin, where the log's grant says how many may within an hour.
+/// Returns whether another job may begin, given the hourly limit of the log's grant.
 pub(super) fn may_begin(tables: &Tables<'_>, facts: &JobFacts) -> Result<bool, StoreError> {
     let Some(id) = facts.grant_ids.first() else { return Ok(true) };
     let most = match tables.grants.get(id.as_str())? {
@@ -99,10 +99,10 @@ fn used(uses: &impl ReadableTable<(&'static str, u64), i64>, id: &str, start: Sy
 }
 
 impl Store {
-    /// How the token stands whose blocks have these revocation ids, the owner's first.
+    /// Returns the status of the token whose blocks have these revocation ids, the owner's first.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn standing(&self, ids: &[String]) -> Result<Standing, StoreError> {
         let tx = self.db.begin_read()?;
         let (grants, revoked) = (tx.open_table(GRANTS)?, tx.open_table(REVOKED)?);
@@ -118,10 +118,10 @@ impl Store {
         }
     }
 
-    /// What those are told who hold this owner's encrypted files, or answer jobs for it, as the log has it at `now`.
+    /// Builds the revocation list for mirrors and replicas from the log as of `now`.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn revocations(&self, now: SystemTime, lifetime: Duration) -> Result<Revocations, StoreError> {
         let tx = self.db.begin_read()?;
         let (grants, revoked) = (tx.open_table(GRANTS)?, tx.open_table(REVOKED)?);
@@ -129,7 +129,7 @@ impl Store {
         let mut over = BTreeSet::new();
         for item in revoked.iter()? {
             let id = item?.0.value().to_owned();
-            // Of a block that was narrowed, nobody can say.
+            // The scope of a narrowed block is unknown, so its end is too.
             if let Some(scope) = grants.get(id.as_str())?
                 && !decode::<Scope>(scope.value())?.lasts_after(now)
             {
@@ -140,10 +140,10 @@ impl Store {
         Ok(Revocations::of(&ids, |id| !over.contains(id), now, lifetime))
     }
 
-    /// How many jobs that came with this grant (the owner's block's revocation id) began within the hour before `now`.
+    /// Counts the jobs with this grant (`id` is the revocation id of the owner's block) begun within the hour before `now`.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn used(&self, id: &str, now: SystemTime) -> Result<u32, StoreError> {
         used(&self.db.begin_read()?.open_table(USES)?, id, now)
     }

@@ -1,4 +1,4 @@
-//! The log's tree hashes, as they lie in redb.
+//! Tree hashes of the log, stored in redb.
 
 use std::{
     collections::HashMap,
@@ -24,14 +24,14 @@ impl<T: ReadableTable<u64, &'static [u8]>> HashReader for TableHashes<'_, T> {
     }
 }
 
-/// Hashes that are kept: some 4 MiB. Those near the root are in every proof.
+/// Maximum number of cached hashes: some 4 MiB. The hashes near the root are in every proof.
 const KEPT: usize = 1 << 16;
 
-/// Stored hashes that were read before. None ever changes.
+/// Cache of stored hashes. They never change.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Mutex<HashMap<u64, Hash>>);
 
-/// Stored hashes in a redb table, of which those read before come from memory.
+/// Stored hashes in a redb table, read through the cache.
 pub(super) struct KeptHashes<'a, T>(pub(super) &'a Kept, pub(super) TableHashes<'a, T>);
 
 impl<T: ReadableTable<u64, &'static [u8]>> HashReader for KeptHashes<'_, T> {

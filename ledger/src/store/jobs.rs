@@ -1,4 +1,4 @@
-//! A job's way through the ledger: charged and its INTENT logged in one transaction, its result and OUTCOME in another.
+//! Steps of a job in the ledger: the charge and its INTENT in a transaction, the result and its OUTCOME in another.
 
 use std::sync::Arc;
 
@@ -26,16 +26,18 @@ use super::{
 use tidegate_audit::rules::alone::{self, Checked};
 
 impl Store {
-    /// Charges a job and logs its INTENT, in one durable transaction. The same request id and job is charged once: its record comes back.
+    /// Charges a job and logs its INTENT, in one durable transaction.
+    ///
+    /// The same request id and job are charged once: a repeat returns the existing record.
     ///
     /// # Errors
-    /// [`ReserveError`]; nothing was charged then.
+    /// Returns [`ReserveError`] if the job is refused or the store fails; nothing was charged then.
     pub fn reserve(&self, ask: Reserve) -> Result<Result<Reservation, JobRecord>, ReserveError> {
-        // What takes time is done before others wait for it.
+        // Slow work is done before others wait for this step.
         let asked = Arc::new(Asked::of(ask)?);
         let step = asked.clone();
         let begun = self.committer.run(move |tables| match reserve(tables, &step) {
-            // What was refused has written nothing: those beside it are not held up.
+            // A refused step has written nothing, so the other steps of the group go on.
             Err(ReserveError::Store(StoreError::Rule { rule, detail })) => Ok(Err(ReserveError::Rule { rule, detail })),
             Err(ReserveError::Store(e)) => Err(e),
             settled => Ok(settled),
@@ -55,18 +57,18 @@ impl Store {
         })
     }
 
-    /// Makes a result and its receipt durable, in one transaction. `commitment` is to the sums that it was made of.
+    /// Makes a result and its receipt durable, in one transaction. `commitment` commits to the sums behind the result.
     ///
     /// # Errors
-    /// [`StoreError`]; the result must not be revealed then.
+    /// Returns [`StoreError`] if the store fails; the result must not be revealed then.
     pub fn finish(&self, reservation: Reservation, result: String, commitment: Sha256Digest) -> Result<JobRecord, StoreError> {
         self.end(reservation, Some((result, commitment)))
     }
 
-    /// Closes a job that was charged and will have no result.
+    /// Closes a charged job that will have no result.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn close(&self, reservation: Reservation) -> Result<JobRecord, StoreError> {
         let record = self.end(reservation, None)?;
         self.export()?;
@@ -90,7 +92,7 @@ impl Store {
     }
 }
 
-/// What is asked, and what is written out of it beforehand.
+/// Request with the parts serialised beforehand.
 #[derive(Clone)]
 struct Asked {
     key: String,
@@ -114,7 +116,7 @@ impl Asked {
     }
 }
 
-/// A job's place.
+/// Place of a job in the log and the chain of charges.
 struct Place {
     sequence: u64,
     previous: Sha256Digest,
@@ -124,7 +126,7 @@ struct Place {
 
 enum Begun {
     Now(Place),
-    /// The same request was there, with these facts.
+    /// The same request existed, with these facts.
     Before(Box<JobRecord>, Facts),
 }
 
@@ -132,7 +134,7 @@ fn existing(tables: &mut Tables<'_>, key: &str) -> Result<Option<Box<JobRecord>>
     if tables.rows.jobs.get(key)?.is_none() {
         return Ok(None);
     }
-    // It may have come in this very transaction, and its facts are in its entry.
+    // It may have been added in this very transaction, and its facts are in its entry.
     tables.settle()?;
     Ok(tables.rows.get(key)?.map(Box::new))
 }
@@ -151,14 +153,14 @@ fn reserve(tables: &mut Tables<'_>, asked: &Asked) -> Result<Begun, ReserveError
 fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError> {
     let Asked { key, ask: Reserve { facts, per_buyer, .. }, job, draft, checked } = asked;
     let link = &facts.ledger;
-    // All is looked at before anything is written.
+    // Everything is checked before anything is written.
     let mut charges = Vec::new();
     let acts = versions::acts(tables, &link.population, &facts.dataset, facts.policy_newest)?;
     acts.map_err(ReserveError::NotInForce)?;
     if !grants::may_begin(tables, facts)? {
         return Err(ReserveError::Rate);
     }
-    // What leases set aside for this buyer may be spent elsewhere.
+    // Amounts set aside by leases for this buyer may be spent elsewhere.
     let elsewhere = leases::set_aside(&tables.leases, &link.population, &link.buyer)?;
     let of_buyer = (Some(&link.buyer), spent_key(&link.population, Some(&link.buyer)), elsewhere.left_of(*per_buyer));
     let of_lease = taken::charged(tables, facts)?.map(|(key, cap)| (Some(&link.buyer), key, cap));
@@ -188,29 +190,29 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     Ok(Place { sequence, previous, intent, facts: written })
 }
 
-/// A job's end, signed, before it is durable.
+/// End of a job, signed, before it is durable.
 #[derive(Clone)]
 struct Settled {
     key: String,
     record: JobRecord,
     result: Option<String>,
-    /// The same as JSON.
+    /// The result as JSON.
     result_text: Option<String>,
     entry: Entry,
     checked: Checked,
-    /// What it asked, for those who ask it again.
+    /// Key of the job's question, for repeated requests.
     question: Option<String>,
 }
 
 enum Ended {
-    /// With the OUTCOME at this index.
+    /// Ended now, with the OUTCOME at this index.
     Now(u64),
-    /// Another submission of the same id came first: its bytes are the result, these are dropped unseen.
+    /// Another submission of the same id came first: its bytes are the result, and these are dropped unseen.
     Before(Box<JobRecord>),
 }
 
 impl Settled {
-    /// With a result or without one.
+    /// Prepares the end of a job, with a result or without.
     fn of(reservation: Reservation, result: Option<(String, Sha256Digest)>, identity: &Identity) -> Result<Self, StoreError> {
         let Reservation { key, record, written } = reservation;
         let job = record.facts.job;

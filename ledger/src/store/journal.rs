@@ -1,8 +1,11 @@
-//! A redo journal under the database: what a commit writes lies all over the file, and disks write one long piece many times sooner than as many pages apart.
+//! A redo journal under the database.
 //!
-//! Writes wait in memory until the database asks that they be durable. They go to the journal then, in one piece with a digest, and only once they are
-//! durable there to the file, which is made durable when the journal is full, or closed. After a crash the journal is written over the file again; a
-//! last piece that is not whole was never answered, and is left out. (Write-ahead logging of pages: Mohan et al., ARIES, 1992, section 1.1.)
+//! A commit writes all over the file, and disks write one long piece many times faster than as many scattered pages.
+//!
+//! Writes wait in memory until the database asks for durability. Then they go to the journal, in one piece with a digest, and
+//! only once they are durable there to the file, which is made durable when the journal is full or closed. After a crash the
+//! journal is written over the file again; an incomplete last piece was never acknowledged, and is skipped. (Write-ahead logging
+//! of pages: Mohan et al., ARIES, 1992, section 1.1.)
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -17,40 +20,40 @@ mod piece;
 
 use piece::{ACT, Act, DIGEST_AT, HEADER, MAGIC, RESIZE, act, acts, digest, head, overlay, recover};
 
-/// Most bytes of a journal; a transaction that needs more goes to the file itself.
+/// Maximum size of a journal in bytes; a larger transaction goes to the file itself.
 const LIMIT: u64 = 32 << 20;
-/// It grows by this.
+/// Growth step of the journal in bytes.
 const STEP: u64 = 256 << 10;
-/// Room for pending writes that is kept.
+/// Capacity in bytes kept for pending writes.
 const SPARE: usize = 4 << 20;
-/// A file under a journal.
+/// File with a journal.
 #[derive(Debug)]
 pub(super) struct Journaled<F, J> {
     file: F,
     journal: J,
     limit: u64,
-    /// What is not durable yet. Readers look here first.
+    /// Writes not durable yet. Readers look here first.
     pending: RwLock<Pending>,
     end: Mutex<End>,
 }
 
-/// What the next piece will have.
+/// Content of the next piece.
 #[derive(Debug, Default)]
 struct Pending {
     acts: Vec<u8>,
-    /// Length that the file will have.
+    /// Future length of the file.
     len: u64,
-    /// There is too much for the journal: it goes to the file.
+    /// Whether the writes exceed the journal and go to the file.
     direct: bool,
 }
 
-/// Where the journal goes on.
+/// End of the journal, where the next piece goes.
 #[derive(Debug, Default)]
 struct End {
     epoch: [u8; 16],
     sequence: u64,
     at: u64,
-    /// A write failed. What is in the file then is told by the journal alone.
+    /// Whether a write failed. Then only the journal tells the file's content.
     failed: bool,
 }
 
@@ -68,10 +71,12 @@ impl Pending {
 }
 
 impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
-    /// Over `file`, which gets first what its journal has; both belong to this process alone. `None` where the journal is of another file.
+    /// Puts a journal over `file`, after writing the journal's old content to the file; both belong to this process alone.
+    ///
+    /// Returns `None` if the journal belongs to another file.
     ///
     /// # Errors
-    /// What reading and writing them returns.
+    /// Returns the errors of reading and writing the file and the journal.
     pub(super) fn open(file: F, journal: J) -> Result<Option<Self>> {
         Self::with_limit(file, journal, LIMIT)
     }
@@ -92,7 +97,7 @@ impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
         self.pending.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal's end, for one who writes: nobody does after a failure.
+    /// Locks the journal's end for writing, which is refused after a failure.
     fn writing(&self) -> Result<MutexGuard<'_, End>> {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         if end.failed { Err(Error::other("an earlier write failed: the ledger must be opened anew")) } else { Ok(end) }
@@ -105,7 +110,7 @@ impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
         done
     }
 
-    /// Makes the file durable with all that the journal has, and begins the journal anew.
+    /// Makes the file durable with the journal's whole content, and restarts the journal.
     fn checkpoint(&self, end: &mut End) -> Result<()> {
         if end.at > 0 {
             self.file.sync_data()?;
@@ -133,7 +138,7 @@ impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
         })
     }
 
-    /// Writes a piece to the journal, and makes it durable.
+    /// Writes a piece to the journal, durably.
     fn commit(&self, end: &mut End, acts: &[u8]) -> Result<()> {
         let length = (HEADER + acts.len()) as u64;
         if end.at + length > self.limit {
@@ -197,7 +202,7 @@ impl<F: StorageBackend, J: StorageBackend> StorageBackend for Journaled<F, J> {
                 return self.file.sync_data();
             }
             {
-                // Readers find what is pending until it is in the file.
+                // Readers find pending writes here until they are in the file.
                 let pending = self.pending();
                 if pending.acts.is_empty() {
                     return Ok(());
@@ -216,7 +221,7 @@ impl<F: StorageBackend, J: StorageBackend> StorageBackend for Journaled<F, J> {
     }
 
     fn close(&self) -> Result<()> {
-        // After a failure, the journal is what tells.
+        // After a failure, the journal has the authoritative content.
         let done = self.sync_data().and_then(|()| {
             self.guarded(|end| {
                 self.checkpoint(end)?;

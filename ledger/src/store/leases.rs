@@ -1,6 +1,8 @@
-//! Parts of the budget that were handed to leaseholders: charged in full before they leave, given back by a settlement, burnt where none came.
+//! Parts of the budget handed to leaseholders: charged in full in advance, given back by a settlement, burnt without a
+//! settlement.
 //!
-//! While a lease is out, what one buyer may spend under it counts as that buyer's here too, so that caps hold over all holders together.
+//! While a lease is out, a buyer's limit under it counts as spent by that buyer here too, so that caps hold over all holders
+//! together.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -21,64 +23,64 @@ use super::{
     versions,
 };
 
-/// Where a lease is.
+/// Whereabouts of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Whereabouts {
-    /// With its leaseholder.
+    /// The lease is with its leaseholder.
     Out,
-    /// Lost: all of it counts as spent.
+    /// Lost: the whole lease counts as spent.
     Burnt,
 }
 
-/// A lease that was given.
+/// A lease given to a leaseholder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Given {
-    /// Its id.
+    /// Id of the lease.
     pub id: ContentHash,
-    /// As it was signed.
+    /// Lease as signed.
     pub envelope: Envelope,
-    /// What it says.
+    /// Content of the lease.
     pub lease: Lease,
-    /// Who may spend less under it than it says of a buyer.
+    /// Lower limits of individual buyers under the lease.
     pub less: BTreeMap<Party, Cost>,
-    /// Where it is.
+    /// Whereabouts of the lease.
     pub state: Whereabouts,
 }
 
-/// What is asked for.
+/// Request for a lease.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Of which population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// Over which version of its rows.
+    /// Version of the dataset.
     pub manifest: ContentHash,
-    /// For whom.
+    /// Leaseholder.
     pub holder: PeerId,
-    /// What the holder calls it.
+    /// The holder's name for the lease.
     pub nonce: String,
-    /// How much.
+    /// Requested amount.
     pub want: Cost,
-    /// The population's cap.
+    /// Cap of the dataset lineage.
     pub cap: Cost,
-    /// A buyer's.
+    /// Limit of each buyer.
     pub per_buyer: Cost,
     /// Revocation ids of the grant shown.
     pub grant_ids: Vec<String>,
-    /// From when.
+    /// Start of the lease.
     pub now: SystemTime,
-    /// Until when.
+    /// End of the lease.
     pub until: SystemTime,
 }
 
 impl Given {
-    /// What `buyer` may spend under it, as long as it is not known what it did spend.
+    /// Returns `buyer`'s limit under the lease, assumed spent until the actual spending is known.
     fn set_aside(&self, buyer: &Party) -> Cost {
         self.less.get(buyer).copied().unwrap_or(self.lease.per_buyer)
     }
 }
 
-/// Under which keys it is noted that a lease came back: by its id, and by what its holder called it.
+/// Returns the key for recording a lease's end, by its id; `used` does so by its holder's name for the lease.
 fn over(id: &ContentHash) -> String {
     format!("lease over {id}")
 }
@@ -87,7 +89,7 @@ fn used(holder: &PeerId, nonce: &str) -> String {
     format!("lease name {holder}/{nonce}")
 }
 
-/// Leases of a population, in the order of its chain.
+/// Returns the leases of a dataset lineage, in the order of its chain.
 fn of(
     leases: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
     population: &ContentHash,
@@ -110,7 +112,7 @@ fn sum(mut costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
     costs.try_fold(Cost::default(), Cost::plus).ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
 }
 
-/// What leases set aside for `buyer`.
+/// Returns the amount set aside by leases for `buyer`.
 pub(super) fn set_aside(
     leases: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
     population: &ContentHash,
@@ -125,7 +127,7 @@ fn add(tables: &mut Tables<'_>, key: &str, cost: Cost) -> Result<(), StoreError>
     Ok(())
 }
 
-/// What buyers have spent, each.
+/// Returns the spending of each buyer.
 fn buyers(tables: &Tables<'_>, population: &ContentHash) -> Result<BTreeMap<Party, Cost>, StoreError> {
     let prefix = format!("{population}/");
     let mut found = BTreeMap::new();
@@ -152,7 +154,7 @@ fn give(tables: &mut Tables<'_>, ask: &Ask) -> Result<Given, LeaseError> {
     if tables.once.get(used(&ask.holder, &ask.nonce).as_str())?.is_some() {
         return Err(LeaseError::Ended);
     }
-    // A holder that asks under another name knows no more of the one before: nobody can say what was spent of it.
+    // A holder that asks under another name has lost track of its earlier lease: nobody can tell its spending.
     let lost: Vec<_> = theirs().filter(|given| given.state == Whereabouts::Out).cloned().collect();
     if all.iter().filter(|given| given.state == Whereabouts::Out).count() >= limits::LEASES + lost.len() {
         return Err(LeaseError::TooMany);
@@ -215,7 +217,7 @@ fn burn(tables: &mut Tables<'_>, given: &mut Given) -> Result<(), StoreError> {
     append(tables, Statement::about("lease", given.envelope.payload_sha256(), says)).map(drop)
 }
 
-/// Gives back what a settlement says was not spent.
+/// Credits the unspent amount according to a settlement.
 fn credit(tables: &mut Tables<'_>, given: &Given, settlement: &Settlement) -> Result<(), StoreError> {
     let key = spent_key(&given.lease.population, None);
     let without = given.lease.amount.left_of(read_cost(&tables.spent, &key)?);
@@ -258,7 +260,7 @@ fn settle(tables: &mut Tables<'_>, population: &ContentHash, signed: &Signed<Set
     Ok(index)
 }
 
-/// That a lease has ended as its leaseholder says.
+/// Builds the statement of a lease's end according to its leaseholder.
 pub(super) fn ended(population: &ContentHash, signed: &Signed<Settlement>) -> Statement {
     let signature = signed.envelope().signatures.first().map(|s| s.sig.clone());
     let (lease, settlement) = (signed.body().lease, Some(Box::new(signed.body().clone())));
@@ -266,7 +268,7 @@ pub(super) fn ended(population: &ContentHash, signed: &Signed<Settlement>) -> St
     Statement::about("settlement", signed.envelope().payload_sha256(), says)
 }
 
-/// Takes in what a log says of leases that were given, where the ledger has lost it.
+/// Restores given leases from a log's statements, if the ledger has lost them.
 pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate, owner: &PeerId) -> Result<(), StoreError> {
     use tidegate_protocol::lease::Repeated as _;
     match predicate {
@@ -287,7 +289,7 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate, owner: &P
                     given.state = Whereabouts::Burnt;
                     put(tables, &given)
                 }
-                // One that was taken of another.
+                // A lease taken from another owner.
                 (None, _) => Ok(()),
             }
         }
@@ -296,31 +298,33 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate, owner: &P
 }
 
 impl Store {
-    /// Charges a part of the budget and hands it over, in one durable transaction, and logs that. Asked again by the same name it is the same lease; what the
-    /// same holder had under another name, and did not give back, is burnt.
+    /// Charges a part of the budget, hands it over as a lease and logs this, in a single durable transaction.
+    ///
+    /// Asking again by the same name returns the same lease; a lease that the same holder had under another name, and did not
+    /// give back, is burnt.
     ///
     /// # Errors
-    /// [`LeaseError`]; nothing was charged then.
+    /// Returns [`LeaseError`] if the lease is refused or the store fails; nothing was charged then.
     pub fn lease(&self, ask: Ask) -> Result<Given, LeaseError> {
         let given = self.committer.run(move |tables| settled(give(tables, &ask)))??;
         self.export()?;
         Ok(given)
     }
 
-    /// Takes back what was not spent of a lease, and logs that: the entry's index.
+    /// Takes back the unspent part of a lease, logs this and returns the entry's index.
     ///
     /// # Errors
-    /// [`LeaseError`] where it has ended otherwise, or the settlement does not fit it.
+    /// Returns [`LeaseError`] if it has ended otherwise, or the settlement does not fit it.
     pub fn settle(&self, population: ContentHash, settlement: Signed<Settlement>) -> Result<u64, LeaseError> {
         let index = self.committer.run(move |tables| settled(settle(tables, &population, &settlement)))??;
         self.export()?;
         Ok(index)
     }
 
-    /// Burns the leases that ran out and have not come back within as long a time as they were given for. How many.
+    /// Burns leases not returned by their end plus their own duration. Returns their number.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn burn_lost(&self, now: SystemTime) -> Result<u64, StoreError> {
         let lost = move |given: &Given| {
             let given_at = given.lease.given.parse::<jiff::Timestamp>().map(SystemTime::from).ok();
@@ -343,16 +347,16 @@ impl Store {
         Ok(burnt)
     }
 
-    /// The leases of a population that were given and have not come back, in order.
+    /// Returns the outstanding leases of a dataset lineage, in order.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn leases(&self, population: &ContentHash) -> Result<Vec<Given>, StoreError> {
         of(&self.db.begin_read()?.open_table(LEASES)?, population)
     }
 }
 
-/// What was refused has written nothing: those beside it are not held up.
+/// Passes refusals through as values: a refused step has written nothing, so the other steps of the group go on.
 pub(super) fn settled<T>(result: Result<T, LeaseError>) -> Result<Result<T, LeaseError>, StoreError> {
     match result {
         Err(LeaseError::Store(e)) => Err(e),

@@ -1,11 +1,11 @@
-//! Links of the chains of charges, one chain for each population.
+//! Links of the chains of charges, a chain for each dataset lineage.
 
 use redb::ReadableTable as _;
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::LedgerLink};
 
 use super::{error::StoreError, tables::Tables};
 
-/// Finds a population's next link: its sequence, and the digest of the one before.
+/// Returns the next link of a dataset lineage: its sequence, and the digest of the previous link.
 pub(super) fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
     Ok(match tables.last.get(population.to_string().as_str())? {
         Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
@@ -13,12 +13,12 @@ pub(super) fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64
     })
 }
 
-/// Keeps a link as its population's last.
+/// Stores a link as the last of its dataset lineage.
 pub(super) fn keep(tables: &mut Tables<'_>, link: &LedgerLink) -> Result<(), StoreError> {
     keep_written(tables, &link.population, link.sequence, &link.to_canonical()?)
 }
 
-/// As [`keep`], of a link in canonical JSON.
+/// Stores a link in canonical JSON like [`keep`].
 pub(super) fn keep_written(
     tables: &mut Tables<'_>,
     population: &ContentHash,

@@ -1,9 +1,11 @@
-//! The owner's durable state: ledger, jobs and log entries in one redb file, so that each step is one transaction, and steps that come at the same time
-//! share one fsync ([`commit`]).
+//! The owner's durable state.
+//!
+//! Ledger, jobs and log entries are in one redb file, so that each step is one transaction, and concurrent steps share one fsync
+//! ([`commit`]).
 //!
 //! Order of a job: [`Store::reserve`] (budget and INTENT, durable) → rows are read → [`Store::finish`] (noised bytes and OUTCOME,
-//! durable) → [`Store::export`] → reveal. A crash between any two leaves either nothing charged, or a charged job that
-//! [`Store::unfinished`] names, or a stored result that the same request id gets again.
+//! durable) → [`Store::export`] → reveal. A crash between any two leaves either nothing charged, or a charged job listed by
+//! [`Store::unfinished`], or a stored result that the same request id gets again.
 
 mod accounts;
 mod append;

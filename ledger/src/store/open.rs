@@ -23,24 +23,27 @@ use super::{
 };
 use crate::write;
 
-/// Where [`META`] has the layout, and the one that this version writes: 4 since there are leases ([`leases`](super::leases)), 3 since there is a journal ([`journal`](super::journal)) and entries lie there in fewer bytes
-/// ([`stored`](super::stored)), 2 since jobs' ends lie apart ([`row`](super::row)); 1, which is not said, before.
+/// Key of the layout in [`META`], and the layout written by this version.
+///
+/// 4 has leases ([`leases`](super::leases)); 3 has a journal ([`journal`](super::journal)) and shorter stored entries
+/// ([`stored`](super::stored)); 2 has jobs' ends in a table of their own ([`row`](super::row)); 1, which is not recorded, came
+/// before.
 const LAYOUT: (&str, u32) = ("layout", 4);
 
 impl Store {
-    /// Opens (or makes) the store in `folder`, and exports what a crash kept from the log folder.
+    /// Opens (or creates) the store in `folder`, and exports entries kept from the log folder by a crash.
     ///
     /// # Errors
-    /// [`StoreError`] when the file is damaged, held by another process, or cannot be written; [`StoreError::Behind`] and [`StoreError::Forked`] where it
-    /// is older than, or another than, what its log folder shows was published.
+    /// Returns [`StoreError`] if the file is damaged, held by another process, or cannot be written; [`StoreError::Behind`] and
+    /// [`StoreError::Forked`] if it is older than, or different from, the publication in its log folder.
     pub fn open(folder: &Path, identity: Identity) -> Result<Self, StoreError> {
         Self::with(database(folder)?, folder, identity)
     }
 
-    /// As [`Store::open`] with database and journal in storage of the caller's: for fault injection.
+    /// Opens a store like [`Store::open`], with database and journal in the caller's storage: for fault injection.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As for [`Store::open`].
     pub fn with_storage(
         file: impl StorageBackend,
         journal: impl StorageBackend,
@@ -58,7 +61,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Without looking at what was published.
+    /// Opens the store without checking the published checkpoint.
     pub(super) fn unguarded(db: Database, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
         let tx = db.begin_write()?;
         tx.open_table(ENTRIES)?;
@@ -92,18 +95,20 @@ impl Store {
         })
     }
 
-    /// Whether a write failed, as on a full disk. Nothing more is written then: the store is to be dropped and opened anew, and what was charged is in it.
+    /// Returns whether a write failed, as on a full disk.
+    ///
+    /// Nothing more is written then: drop the store and open it anew. All charges are in it.
     pub fn has_failed(&self) -> bool {
         self.committer.has_failed()
     }
 
-    /// Where the exported log lies.
+    /// Returns the folder of the exported log.
     pub fn log_folder(&self) -> PathBuf {
         self.folder.join("log")
     }
 }
 
-/// The database in `folder`. A new one is made under another name, so that a crash leaves a whole one or none.
+/// Opens the database in `folder`. A new one is created under another name, so that a crash leaves a complete database or none.
 pub(super) fn database(folder: &Path) -> Result<Database, StoreError> {
     files::create_folder(folder)?;
     let path = folder.join("ledger.redb");
@@ -111,7 +116,7 @@ pub(super) fn database(folder: &Path) -> Result<Database, StoreError> {
         let new = folder.join(format!("ledger.redb.{}.new", std::process::id()));
         drop(std::fs::remove_file(&new));
         drop(Database::builder().create_with_backend(FileBackend::new(files::create(&new)?)?)?);
-        // Not over one that another process made meanwhile.
+        // Must not replace a database that another process made meanwhile.
         let linked = std::fs::hard_link(&new, &path);
         std::fs::remove_file(&new)?;
         match linked {
@@ -125,7 +130,7 @@ pub(super) fn database(folder: &Path) -> Result<Database, StoreError> {
     if new {
         std::fs::File::open(folder)?.sync_all()?;
     }
-    // Before it is read: what a running process has there is not ours to write out.
+    // Locked before reading: a running process's journal is not ours to write out.
     match journal.try_lock() {
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
         locked => locked.map_err(std::io::Error::from)?,
@@ -141,7 +146,7 @@ fn journaled(file: impl StorageBackend, journal: impl StorageBackend) -> Result<
     }
 }
 
-/// Refuses a ledger of a later layout, and marks one of an earlier: an older version must not go on with it.
+/// Refuses a ledger of a later layout, and marks an earlier layout as current: an older version must not continue with the file.
 fn settle_layout(meta: &mut redb::Table<'_, &str, &str>) -> Result<(), StoreError> {
     let (key, known) = LAYOUT;
     let found = meta.get(key)?.map(|found| found.value().to_owned());

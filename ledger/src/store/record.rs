@@ -1,4 +1,4 @@
-//! A job as the ledger has it: what is asked for, its charge, and how far it has come.
+//! A job in the ledger: the request, its charge, and its progress.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, draft::Facts},
 };
 
-/// How far a job has come.
+/// Progress of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -26,12 +26,12 @@ pub enum State {
     },
 }
 
-/// One job as the store keeps it.
+/// Stored job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// The buyer's signed job.
     pub job: Envelope,
-    /// The facts both entries state.
+    /// Facts stated in both entries.
     pub facts: JobFacts,
     /// Log index of the INTENT.
     pub intent: u64,
@@ -40,13 +40,13 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Whose job it is: its signer, whatever the log calls that party.
+    /// Returns the signer of the job, whatever name the log uses.
     pub fn buyer(&self) -> Option<PeerId> {
         self.job.signatures.first()?.keyid.parse().ok()
     }
 }
 
-/// What to reserve.
+/// Request for a reservation.
 #[derive(Debug, Clone)]
 pub struct Reserve {
     /// The buyer's request id.
@@ -64,12 +64,12 @@ pub struct Reserve {
 pub struct Reservation {
     pub(super) key: String,
     pub(super) record: JobRecord,
-    /// The facts as its INTENT has them, to the last digit of their numbers.
+    /// Facts as in the INTENT, to the last digit of their numbers.
     pub(super) written: Facts,
 }
 
 impl Reservation {
-    /// What was reserved for.
+    /// Returns the record of the reserved job.
     pub fn record(&self) -> &JobRecord {
         &self.record
     }

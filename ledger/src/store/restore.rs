@@ -1,4 +1,4 @@
-//! Entries that the ledger lost, brought back from a copy of the log: what they charged is charged again, what they revoked stays revoked.
+//! Restoring lost entries from a copy of the log: charges are charged again, revocations stay in force.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,15 +28,15 @@ use tidegate_audit::{
     rules::alone::Checked,
 };
 
-/// After so many entries, what was appended is written, so that it is not all in memory a second time.
+/// Number of entries after which appended entries are written, to avoid holding them all in memory a second time.
 const SETTLED: u64 = 1024;
 
-/// What was brought back.
+/// Result of a restoration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Entries.
+    /// Number of restored entries.
     pub entries: u64,
-    /// Jobs that had no outcome in them, and were closed without a result: what they were run for is gone.
+    /// Number of jobs without an outcome, closed without a result: their results are gone.
     pub closed: u64,
 }
 
@@ -45,11 +45,12 @@ fn failed(e: BadNote) -> StoreError {
 }
 
 impl Store {
-    /// Opens the store in `folder` and appends what a copy of its own log has more, as far as its checkpoint goes.
+    /// Opens the store in `folder` and appends the further entries of a copy of its own log, up to its checkpoint.
     ///
     /// # Errors
-    /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then. [`StoreError::Behind`] also
-    /// where the log's folder shows that still more was published: what the copy had is here then.
+    /// Returns [`StoreError`] if the copy does not verify, or does not extend the ledger: nothing is changed then.
+    /// [`StoreError::Behind`] also if the log's folder shows that still more was published: the copy's entries are in the ledger
+    /// then.
     pub fn restore(folder: &Path, identity: Identity, fetch: Fetch<'_>) -> Result<(Self, Restored), StoreError> {
         let store = Self::unguarded(database(folder)?, folder, identity)?;
         let here = store.size()?;
@@ -79,7 +80,7 @@ impl Store {
     }
 }
 
-/// Everything in one transaction: all of the entries come back, or none.
+/// Appends all entries in a single transaction: either all come back, or none.
 fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Result<Restored, StoreError> {
     let mut restored = Restored::default();
     let mut open: BTreeMap<u64, (&JobFacts, Sha256Digest)> = BTreeMap::new();
@@ -104,7 +105,7 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
         }
         grants::remember(tables, &statement.predicate)?;
         fetches::remember(tables, &statement.predicate)?;
-        // What the log has is so, whatever an audit says of it.
+        // The log's content stands, whatever an audit says of it.
         if versions::may_say(tables, &statement.predicate)?.is_ok() {
             versions::remember(tables, &statement.predicate)?;
         }
@@ -115,7 +116,7 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
             tables.once.insert(key.as_str(), index)?;
         }
     }
-    // Jobs that the ledger has itself can still be finished.
+    // Jobs known to the ledger itself can still be finished.
     for (intent, (facts, subject)) in open.into_iter().filter(|(intent, _)| !known.contains(intent)) {
         let facts = Box::new(facts.clone());
         let name = format!("job {}", facts.job);

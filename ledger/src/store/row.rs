@@ -1,4 +1,4 @@
-//! Jobs as they lie in two tables: what was asked and charged, written once with its INTENT, and how it ended, written with its OUTCOME.
+//! Storage of jobs in two tables: request and charge, written with the INTENT, and the end, written with the OUTCOME.
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, WriteTransaction};
 use serde::Deserialize;
@@ -13,22 +13,22 @@ use super::{
 
 const RESERVED: &str = "{\"state\":\"reserved\",";
 
-/// What is stored of a job that begins: its id, JSON of what was asked, and its INTENT's index. The facts are in that entry.
+/// Formats the row of a new job: its id, JSON of the request, and its INTENT's index. The facts are in the INTENT.
 pub(super) fn begun(id: &ContentHash, job: &str, intent: u64) -> String {
     format!("{RESERVED}\"id\":\"{id}\",\"job\":{job},\"intent\":{intent}}}")
 }
 
-/// What is stored of one that has a `result`, which is JSON of a text.
+/// Formats the end of a job with a `result`, which is JSON of a text.
 pub(super) fn done(result: &str, outcome: u64) -> String {
     format!("{{\"done\":{{\"result\":{result},\"outcome\":{outcome}}}}}")
 }
 
-/// What is stored of one that was closed.
+/// Formats the end of a closed job.
 pub(super) fn closed(outcome: u64) -> String {
     format!("{{\"closed\":{{\"outcome\":{outcome}}}}}")
 }
 
-/// A row of [`JOBS`]. Earlier versions kept the facts there.
+/// A row of [`JOBS`]. Earlier versions stored the facts there.
 #[derive(Deserialize)]
 struct Row {
     job: Envelope,
@@ -44,7 +44,7 @@ struct StateOnly {
     state: State,
 }
 
-/// The tables that jobs lie in.
+/// Tables with the jobs.
 pub(super) struct Rows<J, E, L> {
     pub(super) jobs: J,
     pub(super) ended: E,
@@ -71,7 +71,7 @@ where
     E: ReadableTable<&'static str, &'static [u8]>,
     L: ReadableTable<u64, &'static [u8]>,
 {
-    /// A job out of what both tables have.
+    /// Assembles a job from both tables.
     pub(super) fn record(&self, stored: &[u8], ended: Option<&[u8]>) -> Result<JobRecord, StoreError> {
         let Row { job, facts, intent, state } = decode(stored)?;
         let facts = match facts {
@@ -81,14 +81,14 @@ where
         Ok(JobRecord { job, facts, intent, state: ended.map_or(Ok(state), decode)? })
     }
 
-    /// The job of a key, if any.
+    /// Returns the job of a key, if any.
     pub(super) fn get(&self, key: &str) -> Result<Option<JobRecord>, StoreError> {
         let Some(stored) = self.jobs.get(key)? else { return Ok(None) };
         let ended = self.ended.get(key)?;
         self.record(stored.value(), ended.as_ref().map(|state| state.value())).map(Some)
     }
 
-    /// Whether the job of a key has ended. One that is not there has not.
+    /// Returns whether the job of a key has ended; false for an unknown key.
     pub(super) fn has_ended(&self, key: &str) -> Result<bool, StoreError> {
         if self.ended.get(key)?.is_some() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! What an open store holds.
+//! State of an open store.
 
 use std::{
     path::PathBuf,
@@ -10,17 +10,17 @@ use tidegate_protocol::Identity;
 
 use super::{commit::Committer, hashes};
 
-/// The durable state of one owner.
+/// Durable state of an owner.
 pub struct Store {
     pub(super) db: Arc<Database>,
     pub(super) committer: Committer,
     pub(super) folder: PathBuf,
     pub(super) identity: Identity,
-    /// Entries that lie in the log's folder.
+    /// Number of entries in the log's folder.
     pub(super) exported: Mutex<u64>,
-    /// For proofs.
+    /// Cache of tree hashes for proofs.
     pub(super) kept: hashes::Kept,
-    /// The last checkpoint that was signed for a proof, and its size.
+    /// Last checkpoint signed for a proof, and its size.
     pub(super) signed: Mutex<Option<(u64, String)>>,
 }
 

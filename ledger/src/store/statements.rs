@@ -1,4 +1,4 @@
-//! Entries that are of no job: publications, grants, revocations, approvals, copies and the like.
+//! Entries other than jobs': publications, grants, revocations, approvals, copies and the like.
 
 use redb::ReadableTable as _;
 use tidegate_protocol::{
@@ -15,11 +15,13 @@ use super::{
 };
 
 impl Store {
-    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, retirement, approval, refusal, countersignature or held version again gives the entry that is there.
+    /// Logs and exports a statement other than a job's intent or outcome.
+    ///
+    /// Repeating a grant, revocation, retirement, approval, refusal, countersignature or held version returns the existing entry.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::NotInForce`] for a copy of a version that answers nothing, and for a version of a dataset that was retired;
-    /// [`StoreError::Rule`] where an audit would refuse it.
+    /// Returns [`StoreError`] if the store fails; [`StoreError::NotInForce`] for a copy of a version that answers nothing, and
+    /// for a version of a retired dataset; [`StoreError::Rule`] if an audit would refuse it.
     pub fn record(&self, name: &str, subject: Sha256Digest, predicate: Predicate) -> Result<u64, StoreError> {
         let statement = Statement::about(name, subject, predicate);
         let index = self.committer.run(move |tables| {
@@ -29,12 +31,12 @@ impl Store {
             {
                 return Ok(Ok(index.value()));
             }
-            // What is refused has written nothing: those beside it are not held up.
+            // A refused step has written nothing, so the other steps of the group go on.
             if let Err(why) = versions::may_say(tables, &statement.predicate)? {
                 return Ok(Err(StoreError::NotInForce(why)));
             }
             let index = match append(tables, statement.clone()) {
-                // What is refused has written nothing: those beside it are not held up.
+                // A refused step has written nothing, so the other steps of the group go on.
                 Err(rule @ StoreError::Rule { .. }) => return Ok(Err(rule)),
                 appended => appended?,
             };
@@ -51,7 +53,7 @@ impl Store {
         Ok(index)
     }
 
-    /// Whose log it is.
+    /// Returns the owner of the log.
     pub fn owner(&self) -> PeerId {
         self.identity.id()
     }

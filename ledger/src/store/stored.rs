@@ -1,8 +1,12 @@
-//! Entries as they lie in the ledger. Their text, which the log commits to, is mostly base64, and a job's OUTCOME repeats all that its INTENT said: so
-//! statements lie there by signature and payload, and an OUTCOME without the facts, which are in the entry of its INTENT. What is read is held against the tree.
+//! Storage format of entries in the ledger.
 //!
-//! The first byte tells them apart: `{`, the text itself; 1, length of the key's name, that name, signature (64 bytes), payload; 2, the same, but for the
-//! payload the INTENT's index and the length of what comes before the facts (64 and 32 bits, little-endian), and what comes before and after.
+//! Their text, which the log commits to, is mostly base64, and a job's OUTCOME repeats everything in its INTENT. So statements
+//! are stored by signature and payload, and an OUTCOME without the facts, which are in its INTENT's entry. Entries read back are
+//! checked against the tree.
+//!
+//! The first byte tells the formats apart: `{`, the text itself; 1, length of the key's name, that name, signature (64 bytes),
+//! payload; 2, the same, but with the INTENT's index and the length of the part before the facts (64 and 32 bits, little-endian),
+//! and the parts before and after, in place of the payload.
 
 use std::ops::Range;
 
@@ -24,29 +28,31 @@ use super::{error::StoreError, hashes::TableHashes};
 const STATEMENT: u8 = 1;
 const OUTCOME: u8 = 2;
 
-/// An entry that is to be written.
+/// Entry to be written.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// What the log commits to.
+    /// Text committed to by the log.
     pub(super) text: Vec<u8>,
-    /// What lies in the ledger.
+    /// Bytes stored in the ledger.
     pub(super) stored: Vec<u8>,
 }
 
 impl Entry {
-    /// One that comes as a text.
+    /// Wraps an entry given as text.
     pub(super) fn of(text: Vec<u8>) -> Self {
         Self { stored: text.clone(), text }
     }
 
-    /// A statement's. Room for a receipt is seen to when its job begins: one that were longer than readers take all the same would not be written.
+    /// Signs a statement.
+    ///
+    /// Room for a receipt is ensured when its job begins: an entry longer than readers accept would not be written.
     pub(super) fn sign(payload: &str, identity: &Identity) -> Result<Self, StoreError> {
         let (text, mut stored) = signed(STATEMENT, payload, identity)?;
         stored.extend_from_slice(payload.as_bytes());
         Ok(Self { text, stored })
     }
 
-    /// That of a job's end, whose beginning is entry `intent`.
+    /// Signs the end of a job whose beginning is entry `intent`.
     pub(super) fn sign_outcome(outcome: &Outcome, intent: u64, identity: &Identity) -> Result<Self, StoreError> {
         let (text, mut stored) = signed(OUTCOME, outcome.payload(), identity)?;
         let (before, after) = outcome.around();
@@ -58,7 +64,7 @@ impl Entry {
     }
 }
 
-/// The text, and what both kinds begin with.
+/// Returns the text, and the stored bytes with which both formats begin.
 fn signed(tag: u8, payload: &str, identity: &Identity) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
     if payload.len() > limits::DOCUMENT_BYTES {
         return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES }.into());
@@ -76,7 +82,7 @@ fn damaged() -> StoreError {
     StoreError::Record("an entry cannot be read back".into())
 }
 
-/// An entry taken apart.
+/// Decoded entry.
 struct Parts {
     keyid: String,
     sig: String,
@@ -100,11 +106,11 @@ fn parts(entries: &impl ReadableTable<u64, &'static [u8]>, stored: &[u8]) -> Res
     Ok(Some(Parts { keyid, sig, payload: format!("{}{}{}", text(before)?, facts.json(), text(after)?) }))
 }
 
-/// The facts of the job whose INTENT is at `index`.
+/// Returns the facts of the job whose INTENT is at `index`.
 pub(super) fn facts(entries: &impl ReadableTable<u64, &'static [u8]>, index: u64) -> Result<Facts, StoreError> {
     let stored = entries.get(index)?.ok_or_else(damaged)?;
     match stored.value() {
-        // An OUTCOME has none of its own: one that were named as an INTENT would lead nowhere, or round.
+        // An OUTCOME has no facts of its own: one named as an INTENT would lead nowhere, or in a circle.
         [OUTCOME, ..] => Err(damaged()),
         stored => {
             let payload = match parts(entries, stored)? {
@@ -119,10 +125,10 @@ pub(super) fn facts(entries: &impl ReadableTable<u64, &'static [u8]>, index: u64
     }
 }
 
-/// The text of the entry at `index`, if it is there.
+/// Returns the text of the entry at `index`, if any.
 ///
 /// # Errors
-/// [`StoreError::Record`] where it is not what the tree has.
+/// Returns [`StoreError::Record`] if it differs from the entry in the tree.
 pub(super) fn text(
     entries: &impl ReadableTable<u64, &'static [u8]>,
     hashes: &impl ReadableTable<u64, &'static [u8]>,

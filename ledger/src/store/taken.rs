@@ -1,4 +1,5 @@
-//! Parts of others' budgets that this node was handed: jobs over those populations are charged to the one lease of each that is open.
+//! Leased parts of others' budgets: jobs over their datasets are charged to the single open lease of the `population` (dataset
+//! lineage).
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -18,41 +19,41 @@ use super::{
     tables::Tables,
 };
 
-/// How a lease stands that was taken.
+/// Status of a taken lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
-    /// Jobs are charged to it.
+    /// Jobs are charged to the lease.
     Open,
-    /// Nothing is charged to it any more, and the owner is to be told so.
+    /// Nothing is charged any more, and the owner must be told.
     Closed(Envelope),
-    /// It is the owner's again.
+    /// The lease is the owner's again.
     Settled,
-    /// What was left of it is lost: the owner has burnt it, or this ledger cannot say what was spent.
+    /// The remainder is lost: the owner has burnt the lease, or this ledger cannot tell its spending.
     Lost,
 }
 
-/// A lease that was taken.
+/// A lease taken from an owner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
-    /// Its id.
+    /// Id of the lease.
     pub id: ContentHash,
-    /// As its owner signed it.
+    /// Lease as signed by its owner.
     pub envelope: Envelope,
-    /// Whose it is.
+    /// Owner of the budget.
     pub owner: PeerId,
-    /// What it says.
+    /// Content of the lease.
     pub lease: Lease,
-    /// Who may spend less under it.
+    /// Lower limits of individual buyers.
     pub less: BTreeMap<Party, Cost>,
-    /// What this node had spent of that population before.
+    /// Spending of this node on the dataset lineage before the lease.
     pub base: Cost,
-    /// How it stands.
+    /// Status of the lease.
     pub state: Standing,
 }
 
 impl Taken {
-    /// What this node may have spent of the population in all, under this lease and those before it.
+    /// Returns this node's limit for all spending on the dataset lineage, under this lease and earlier leases.
     pub fn cap(&self) -> Cost {
         self.base.plus(self.lease.amount).unwrap_or(self.base)
     }
@@ -68,22 +69,22 @@ fn put(tables: &mut Tables<'_>, taken: &Taken) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Under which key it is noted that a population is held for another.
+/// Returns the key for recording a dataset lineage as held for another owner.
 fn held(population: &ContentHash) -> String {
     format!("held {population}")
 }
 
-/// Under which key the charges of one account to one lease are summed.
+/// Returns the key under which the charges of an account to a lease are summed.
 fn account(lease: &ContentHash, buyer: &Party) -> String {
     format!("lease {lease}/{buyer}")
 }
 
-/// Under which key the document of a lease lies, which receipts go on naming.
+/// Returns the key of a lease's document, which receipts go on naming.
 fn document(lease: &ContentHash) -> String {
     format!("lease {lease}")
 }
 
-/// What accounts have spent under a lease.
+/// Returns the spending of each account under a lease.
 fn buyers(tables: &Tables<'_>, lease: &ContentHash) -> Result<BTreeMap<Party, Cost>, StoreError> {
     let prefix = format!("lease {lease}/");
     let mut found = BTreeMap::new();
@@ -95,7 +96,9 @@ fn buyers(tables: &Tables<'_>, lease: &ContentHash) -> Result<BTreeMap<Party, Co
     Ok(found)
 }
 
-/// Where a job is charged besides population and buyer: an account of the lease that it names, up to this much. None where the population is this owner's.
+/// Returns a job's further account besides dataset lineage and buyer: an account of its lease, with its limit.
+///
+/// Returns `None` if the dataset lineage is this owner's.
 pub(super) fn charged(tables: &Tables<'_>, facts: &JobFacts) -> Result<Option<(String, Cost)>, ReserveError> {
     let link = &facts.ledger;
     let Some(taken) = get(&tables.taken, &link.population)? else {
@@ -134,7 +137,7 @@ fn take(tables: &mut Tables<'_>, signed: &Signed<Lease>, less: &BTreeMap<Party, 
     Ok(taken)
 }
 
-/// That a lease was taken.
+/// Builds the statement of taking a lease.
 fn taken_over(signed: &Signed<Lease>) -> Statement {
     let signature = signed.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
     let says = Predicate::LeaseTaken { lease: Box::new(signed.body().clone()), owner: signed.signer(), signature };
@@ -158,14 +161,16 @@ fn close(tables: &mut Tables<'_>, population: &ContentHash, now: SystemTime) -> 
     Ok(Some(settlement.envelope().clone()))
 }
 
-/// Notes for whom a population is held, once the log says so: nothing is charged to it but leases.
+/// Records the owner for whom a dataset lineage is held, once the log says so: only leases are charged then.
 pub(super) fn hold(tables: &mut Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
     let Predicate::Publication { population, owner: Some(owner), .. } = predicate else { return Ok(()) };
     tables.taken.insert(held(population).as_str(), owner.to_string().as_bytes())?;
     Ok(())
 }
 
-/// Takes in what a log says of leases that were taken, where the ledger has lost it. What the log does not know of may have been spent under them: they are lost.
+/// Restores taken leases from a log's statements, if the ledger has lost them.
+///
+/// They count as lost: spending that the log does not know of may have happened under them.
 pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
     use tidegate_protocol::lease::Repeated as _;
     hold(tables, predicate)?;
@@ -179,37 +184,37 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result
 }
 
 impl Store {
-    /// Takes over a lease that its owner signed for this node, and logs that. The same one again is no other.
+    /// Takes over a lease signed by its owner for this node, and logs this. Taking the same lease again has no effect.
     ///
     /// # Errors
-    /// [`LeaseError::TooMany`] where another of this population has not come back.
+    /// Returns [`LeaseError::TooMany`] if another lease of this dataset lineage has not come back.
     pub fn take(&self, lease: Signed<Lease>, less: BTreeMap<Party, Cost>) -> Result<Taken, LeaseError> {
         let taken = self.committer.run(move |tables| settled(take(tables, &lease, &less)))??;
         self.export()?;
         Ok(taken)
     }
 
-    /// The last lease of a population that was taken.
+    /// Returns the last lease taken of a dataset lineage.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn taken(&self, population: &ContentHash) -> Result<Option<Taken>, StoreError> {
         get(&self.db.begin_read()?.open_table(TAKEN)?, population)
     }
 
-    /// A lease that was taken, this one or an earlier one, as its owner signed it.
+    /// Returns a taken lease, current or earlier, as signed by its owner.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn lease_document(&self, lease: &ContentHash) -> Result<Option<Envelope>, StoreError> {
         let taken = self.db.begin_read()?.open_table(TAKEN)?;
         taken.get(document(lease).as_str())?.map(|found| decode(found.value())).transpose()
     }
 
-    /// What is left of a lease: in all, and for one account.
+    /// Returns the remainder of a lease: in all, or for an account.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn left_of_lease(&self, taken: &Taken, buyer: Option<&Party>) -> Result<Cost, StoreError> {
         let tx = self.db.begin_read()?;
         let spent = tx.open_table(SPENT)?;
@@ -219,21 +224,22 @@ impl Store {
         Ok(read_cost(&spent, &account(&taken.id, buyer))?.left_of(cap).least(left))
     }
 
-    /// Has nothing more charged to the open lease of a population, and logs what was: the signed [`Settlement`] that its owner is to be told; none where there is
-    /// nothing to tell.
+    /// Closes the open lease of a dataset lineage and logs its spending.
+    ///
+    /// Returns the signed [`Settlement`] for its owner, or `None` if there is nothing to report.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn close_lease(&self, population: ContentHash, now: SystemTime) -> Result<Option<Envelope>, StoreError> {
         let settlement = self.committer.run(move |tables| close(tables, &population, now))?;
         self.export()?;
         Ok(settlement)
     }
 
-    /// Notes what became of a closed lease: the owner has it again, or has burnt it.
+    /// Records the fate of a closed lease: returned to the owner, or burnt by the owner.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn lease_is_over(&self, population: ContentHash, returned: bool) -> Result<(), StoreError> {
         self.committer.run(move |tables| {
             let Some(mut taken) = get(&tables.taken, &population)? else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! Which version of each dataset is in force, as the log says: looked at in the transaction that an act is logged in, so that none comes after what ends it.
+//! The version of each dataset in force, according to the log: checked in the transaction that logs an act, so that no act
+//! follows its version's end.
 
 use redb::{ReadableDatabase as _, ReadableTable};
 use tidegate_protocol::{
@@ -22,7 +23,7 @@ fn get(
     versions.get(population.to_string().as_str())?.map(|lineage| decode(lineage.value())).transpose()
 }
 
-/// Takes in a publication or a retirement that [`may_say`] let through; what is retired is told to those who are told of revocations.
+/// Records a publication or a retirement accepted by [`may_say`]; retirements are added to the revocation list.
 pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), StoreError> {
     let Some(population) = Lineage::of(says) else { return Ok(()) };
     let after = Lineage::after(get(&tables.versions, &population)?, says).map_err(StoreError::NotInForce)?;
@@ -35,8 +36,10 @@ pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), 
     Ok(())
 }
 
-/// Whether an act by this version may be logged now, which says that it is under the policy of the newest of this name too. What the log never published is
-/// not looked at here.
+/// Checks whether an act by this version may be logged now.
+///
+/// `newest` is the policy of the newest version under which the act says it also is. Versions that the log never published are
+/// not checked here.
 pub(super) fn acts(
     tables: &Tables<'_>,
     population: &ContentHash,
@@ -50,7 +53,7 @@ pub(super) fn acts(
     })
 }
 
-/// As [`acts`], of what an entry that is no job's says; and whether a publication or retirement may come next.
+/// Checks an entry other than a job's like [`acts`]; also checks whether a publication or retirement may come next.
 pub(super) fn may_say(tables: &Tables<'_>, says: &Predicate) -> Result<Result<(), NotInForce>, StoreError> {
     if let Some(population) = Lineage::of(says) {
         return Ok(Lineage::after(get(&tables.versions, &population)?, says).map(drop));
@@ -64,10 +67,10 @@ pub(super) fn may_say(tables: &Tables<'_>, says: &Predicate) -> Result<Result<()
 }
 
 impl Store {
-    /// The versions of a population, where the log has any.
+    /// Returns the versions of a dataset lineage, if the log has any.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub fn lineage(&self, population: &ContentHash) -> Result<Option<Lineage>, StoreError> {
         get(&self.db.begin_read()?.open_table(VERSIONS)?, population)
     }

@@ -1,4 +1,4 @@
-//! Raises the walls, does what it is told, and says whether it could. `tests/walls.rs` tells it.
+//! Confines itself, performs a given action, and prints whether the action succeeded. `tests/walls.rs` runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unsafe_code)]
 
 use std::{
@@ -28,13 +28,13 @@ fn main() {
         "runner" => Who::Runner,
         _ => Who::DeviceRunner,
     };
-    // What a worker holds is open before the walls rise.
+    // A worker's files are open before confinement.
     let held = std::path::Path::new(&folder).join("held");
     let mut held = File::options().read(true).write(true).create(true).truncate(false).open(held).unwrap();
     let parent = rustix::process::getppid().unwrap();
     let threads = if act == "threads before" { 2 } else { 1 };
     let waiting = (threads == 2).then(|| std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(5))));
-    // Behind all walls nothing could be read of them.
+    // Under full confinement these could not be read.
     if act == "name its namespaces" {
         let apart = tidegate_lockdown::apart();
         let space = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
@@ -54,7 +54,7 @@ fn main() {
         Err(e) => return println!("refused: {e}"),
     };
     drop(waiting);
-    // One thread that was there before the last wall, as a driver's would be.
+    // A thread started before the last measure, as a driver's would be.
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let early = (who == Who::DeviceRunner).then(|| {
         std::thread::spawn(move || {
@@ -72,7 +72,7 @@ fn main() {
     let path = |name: &str| format!("{folder}/{name}");
     let nothing = |_| ();
     let done: std::io::Result<()> = match act.as_str() {
-        // What must not work.
+        // Actions that must fail.
         "read a file" => File::open("/etc/passwd").map(nothing),
         "make a file" => File::create(path("made")).map(|_| ()),
         "look at a path" => std::fs::metadata("/etc/passwd").map(|_| ()),
@@ -104,7 +104,7 @@ fn main() {
         "change the working folder" => std::env::set_current_dir("/"),
         "be dumped" => rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable).map_err(Into::into),
         "write beyond the limit" => held.write_all_at(&[1], 2 << 20),
-        // What must.
+        // Actions that must succeed.
         "read what is held" => held.read(&mut [0; 4]).map(|_| ()),
         "write what is held" => held.write_all(b"rows").and_then(|()| held.seek(SeekFrom::End(0)).map(|_| ())),
         "read at a place" => held.read_at(&mut [0; 4], 0).map(|_| ()),
@@ -138,7 +138,8 @@ fn main() {
         "open what it was given" => File::open(path("held")).map(|_| ()),
         "everything that is not listed" => {
             let listed = |number: &i64| rules(who).any(|call| call.number == *number) || *number == libc::SYS_clone3;
-            // Whoever makes these two (uprobe, uretprobe) without the kernel's own probe is ended by it, filter or not.
+            // The kernel ends a process that makes these two calls (uprobe, uretprobe) without the kernel's own probe, filter or
+            // not.
             all_denied((0..=511).filter(|number| !listed(number) && ![335, 336].contains(number)))
         }
         "everything that is listed" => all_let_through(rules(who)),
@@ -151,7 +152,7 @@ fn main() {
 
 fn call(number: i64, arguments: [i64; 3]) -> std::io::Result<i64> {
     let [a, b, c] = arguments;
-    // SAFETY: no argument is a place in memory: the kernel refuses them, or leaves this process as it was.
+    // SAFETY: no argument is a memory address: the kernel refuses the call, or leaves this process as it was.
     let returned = unsafe { libc::syscall(number, a, b, c, -1, -1, -1) };
     if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
 }
@@ -165,7 +166,8 @@ fn all_denied(numbers: impl Iterator<Item = i64>) -> std::io::Result<()> {
     if open.is_empty() { Ok(()) } else { Err(std::io::Error::other(format!("let through: {open:?}"))) }
 }
 
-/// Each rule with arguments that it names and that do nothing. Those that end a thread or go back from a signal are used by every run.
+/// Calls each rule with allowed arguments without effect. Calls to end a thread or return from a signal are left out: every run
+/// uses them.
 fn all_let_through<'a>(rules: impl Iterator<Item = &'a Call>) -> std::io::Result<()> {
     let ends = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn];
     let mut shut = vec![];
@@ -187,7 +189,7 @@ fn all_let_through<'a>(rules: impl Iterator<Item = &'a Call>) -> std::io::Result
                 beside = Some((argument, -1));
             }
         }
-        // A clone that the kernel refuses: no thread of ours.
+        // A clone call that the kernel refuses, so that no thread is created.
         if rule.number == libc::SYS_clone {
             arguments = [-1; 3];
         }
@@ -204,7 +206,7 @@ fn all_let_through<'a>(rules: impl Iterator<Item = &'a Call>) -> std::io::Result
     if shut.is_empty() { Ok(()) } else { Err(std::io::Error::other(shut.join(", "))) }
 }
 
-/// A page that may be written and executed.
+/// Maps a writable and executable page.
 fn try_code() -> std::io::Result<()> {
     let flags = rustix::mm::MapFlags::PRIVATE;
     let protection = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE | rustix::mm::ProtFlags::EXEC;

@@ -1,4 +1,4 @@
-//! What an auditor is handed: a folder, or one file that holds such a folder (a tar archive, which is read in place and never unpacked).
+//! Auditor's input: a folder, or a tar archive of such a folder, which is read in place and never unpacked.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -22,30 +22,32 @@ use tidegate_protocol::{PeerId, limits};
 
 use crate::{NodeError, file_error};
 
-/// Most files of an archive that are looked at: a log of 2^33 entries has no more.
+/// Maximum number of files of an archive looked at: a log of 2^33 entries has no more.
 const FILES: usize = 1 << 26;
 
-/// Longest file beside the log in bytes: a result, which came in a frame.
+/// Maximum length in bytes of a file beside the log: a result, which came in a frame.
 const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
 
-/// Where each file of an archive has its bytes, and how many they are.
+/// Position and length of the bytes of each file of an archive.
 type Places = BTreeMap<String, (u64, u64)>;
 
-/// Bytes of a block of an archive: headers are one, files fill some.
+/// Block size of an archive in bytes: a header takes a block, files fill some.
 const BLOCK: u64 = 512;
 
-/// Most bytes behind an archive's last file that are looked at: packers fill up a record.
+/// Maximum number of bytes looked at behind an archive's last file: packers fill up a record.
 const REST: u64 = 1 << 20;
 
-/// Whether these bytes of a file are all zero.
+/// Returns whether the bytes of a file between `from` and `to` are all zero.
 fn is_empty(file: &File, from: u64, to: u64) -> io::Result<bool> {
     let mut bytes = vec![0; to.saturating_sub(from) as usize];
     file.read_exact_at(&mut bytes, from)?;
     Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
-/// The files of an archive, and what it has beside them. Headers alone are read, 512 bytes each, and what fills up blocks: of headers that would be read whole
-/// before their file is known (GNU's long names, pax records), whatever length they claim, none is taken.
+/// Returns the files of an archive, and whatever else the archive has.
+///
+/// Only headers, 512 bytes each, and the padding of blocks are read. Headers that would be read whole before their file is known
+/// (GNU's long names, pax records) are not accepted, whatever length they claim.
 fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
     let (mut files, mut again) = (Places::new(), Vec::new());
     let (mut end, length) = (0, file.metadata()?.len());
@@ -80,7 +82,7 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
             again.push(String::from_utf8_lossy(&named).into_owned());
             continue;
         };
-        // The first of a name counts, as whoever packed it saw it.
+        // The first entry of a name counts, as whoever packed the archive saw it.
         let name = name.trim_start_matches("./").to_owned();
         match files.entry(name) {
             Entry::Occupied(there) => again.push(format!("{}, which is there twice", there.key())),
@@ -96,24 +98,24 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
     Ok((files, again))
 }
 
-/// Gives the bytes at a path of the log.
+/// Function to read the bytes at a path of the log.
 pub(super) type Files<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a>;
 
-/// A folder as the demo and `tidegate run --out` leave it, or an archive of one.
+/// A folder as left by the demo and `tidegate run --out`, or an archive of such a folder.
 pub(super) enum Given {
     Folder(PathBuf),
     Archive {
         file: File,
         name: PathBuf,
-        /// Where each file's bytes begin, and how many they are.
+        /// Position and length of each file's bytes.
         files: Places,
-        /// Files whose name another had before, or that is no text, and what belongs to no file: nobody sees them.
+        /// Files whose name occurred before or is not text, and bytes that belong to no file: nobody sees them.
         again: Vec<String>,
     },
 }
 
 impl Given {
-    /// Of a folder or file.
+    /// Opens a folder or an archive.
     pub(super) fn open(path: &Path) -> Result<Self, NodeError> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
@@ -128,7 +130,9 @@ impl Given {
         Ok(Self::Archive { file, name: path.to_owned(), files, again })
     }
 
-    /// Names of the files in a folder of it, in order; none where it is not there. A name that is no text is not among them.
+    /// Returns the names of the files in a subfolder, in order; none if the subfolder does not exist.
+    ///
+    /// Names that are not text are left out.
     pub(super) fn list(&self, folder: &str) -> Result<Vec<String>, NodeError> {
         let mut names: Vec<String> = match self {
             Self::Folder(root) => {
@@ -150,7 +154,7 @@ impl Given {
         Ok(names)
     }
 
-    /// The names of everything in it that is no folder, in order.
+    /// Returns the names of everything other than folders, in order.
     pub(super) fn all(&self) -> Vec<String> {
         match self {
             Self::Archive { files, again, .. } => files.keys().cloned().chain(again.iter().cloned()).collect(),
@@ -158,7 +162,7 @@ impl Given {
         }
     }
 
-    /// Whether there is a log in it.
+    /// Returns whether there is a log.
     pub(super) fn has_log(&self) -> bool {
         match self {
             Self::Folder(root) => root.join("log").exists(),
@@ -166,7 +170,7 @@ impl Given {
         }
     }
 
-    /// One of its files.
+    /// Reads a file.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, NodeError> {
         match self {
             Self::Folder(root) => {
@@ -190,7 +194,7 @@ impl Given {
         Ok(bytes)
     }
 
-    /// Its log.
+    /// Returns the function to read the log.
     pub(super) fn log(&self) -> Files<'_> {
         match self {
             Self::Folder(root) => Box::new(from_folder(root.join("log"))),
@@ -204,7 +208,9 @@ impl Given {
     }
 }
 
-/// The names of everything in a folder, and in the folders in it, that is no folder itself. Links are not followed. A folder that cannot be read is named too, and why.
+/// Returns the names of everything other than folders in a folder and its subfolders.
+///
+/// Links are not followed. A folder that cannot be read is named too, with the reason.
 pub fn files_of(root: &Path) -> BTreeSet<String> {
     let (mut names, mut folders) = (BTreeSet::new(), vec![PathBuf::new()]);
     while let Some(folder) = folders.pop() {
@@ -225,10 +231,12 @@ pub fn files_of(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// Writes the log in `folder` as one file for auditors: what its checkpoint is of, also beside a node that goes on writing.
+/// Writes the log in `folder`, as far as its checkpoint, as a single file for auditors.
+///
+/// A node may go on writing meanwhile.
 ///
 /// # Errors
-/// [`NodeError::File`], also where the folder lacks a file: `tidegate log fsck` says more.
+/// Returns [`NodeError::File`], also if the folder lacks a file: `tidegate log fsck` says more.
 pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeError> {
     let failed = |e: &dyn std::fmt::Display| file_error(target, e);
     let beside = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! Forks that were found, kept so that anybody can be shown them.
+//! Evidence of forks, kept to be shown to anybody.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,9 @@ use tidegate_protocol::ContentHash;
 
 use crate::{NodeError, file_error, home::Home};
 
-/// Looks for one of the checkpoints `seen` before that the log under `now` does not go on from; its tiles are asked for the proof.
+/// Looks for a checkpoint among `seen` from which the log under `now` does not go on.
+///
+/// The log's tiles are fetched for the proof.
 pub fn find<'a>(log: &Verifier, seen: impl Iterator<Item = &'a Note>, now: &Note, fetch: Fetch<'_>) -> Option<Evidence> {
     let head = checkpoint::open(now, log).ok()?;
     for note in seen {
@@ -33,13 +35,17 @@ fn folder(home: &Home) -> PathBuf {
     home.path().join("evidence")
 }
 
-/// Forks of one log that are kept: one convinces, and whoever forks a log can make as many as it likes.
+/// Maximum number of forks kept of a log.
+///
+/// A single fork convinces, and whoever forks a log can make as many as they like.
 const OF_A_LOG: usize = 16;
 
-/// Keeps a fork; where. Of a log with [`OF_A_LOG`] of them, one that is there already stands for it.
+/// Saves fork evidence and returns its path.
+///
+/// If there are [`OF_A_LOG`] forks of the log already, returns the path of one of these instead.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// Returns [`NodeError::File`].
 pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
     let bytes = serde_json::to_vec_pretty(evidence).map_err(|e| NodeError::File(e.to_string()))?;
     let log = ContentHash::of(evidence.log.as_bytes()).short();
@@ -56,13 +62,13 @@ pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
     Ok(path)
 }
 
-/// A file, and the fork that it shows; why it shows none.
+/// A file with the fork shown there, or the reason why there is none.
 pub type Kept = (PathBuf, Result<Evidence, String>);
 
-/// What is kept: each file, and whether it shows what it is kept for.
+/// Returns all saved files, and for each whether it shows a fork.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// Returns [`NodeError::File`].
 pub fn list(home: &Home) -> Result<Vec<Kept>, NodeError> {
     let folder = folder(home);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };

@@ -1,4 +1,4 @@
-//! What was verified of a log, kept by the auditor: the next audit goes on from there, and takes no other history for it.
+//! Auditor's memory of verified logs: the next audit goes on from there, and accepts no other history of a log.
 
 use std::path::PathBuf;
 
@@ -14,16 +14,16 @@ use tidegate_protocol::{ContentHash, PeerId, Sha256Digest};
 use super::Heads;
 use crate::{NodeError, file_error, home::Home};
 
-/// Version of this file's form: another one is read from the start.
+/// Version of the file format; with a file of another version, the log is read from the start.
 const VERSION: u32 = 3;
 
-/// As far as a log was verified.
+/// Verified state of a log.
 pub(super) struct Memory {
     pub(super) frontier: Frontier,
     pub(super) audit: Audit,
-    /// Heads that receipts were proven under, and that were met on the way.
+    /// Heads under which receipts were proven, and heads met on the way.
     pub(super) heads: Heads,
-    /// The checkpoint under which it was last read.
+    /// Checkpoint under which the log was last read.
     pub(super) note: Option<Note>,
 }
 
@@ -45,8 +45,10 @@ impl Memory {
         Self { frontier: Frontier::default(), audit: Audit::new(owner), heads: Heads::new(), note: None }
     }
 
-    /// What is kept of `owner`'s log. From the start where nothing is, or where one of `heads` lies in what was read and was not met then; the
-    /// checkpoint that was seen is kept in any case.
+    /// Loads the memory of `owner`'s log.
+    ///
+    /// The memory starts anew if there is none, or if one of `heads` lies in what was read and was not met then; in that case the
+    /// checkpoint seen before is kept.
     pub(super) fn load(home: &Home, owner: &PeerId, heads: &Heads) -> Result<Self, NodeError> {
         let path = path(home, owner);
         let Ok(bytes) = std::fs::read(&path) else { return Ok(Self::new(*owner)) };
@@ -64,7 +66,7 @@ impl Memory {
         met.insert(file.frontier.size(), file.frontier.root());
         let size = file.frontier.size();
         if heads.range(..=size).any(|(size, root)| met.get(size) != Some(root)) {
-            // What was read before must come again, and meet this head on the way.
+            // The entries read before must be read again, and this head met on the way.
             let mut anew = Self::new(*owner);
             anew.note = Some(note);
             return Ok(anew);

@@ -1,7 +1,8 @@
-//! The auditor's side: read a log from a folder, a peer or a web server, check all of it, and check receipts against it.
+//! Auditor's side: reads a log from a folder, a peer or a web server, checks the whole log, and checks receipts against the log.
 //!
-//! [`source`] and [`bundle`] say where from, [`receipts`] checks what buyers hold, [`whole`] looks at every file, [`memory`] keeps what was verified, so that the next audit goes on from there and no
-//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two. [`shown`] checks what a peer shows beside its log, [`replay`] runs a receipt's job again.
+//! [`source`] and [`bundle`] read the log, [`receipts`] checks what buyers hold, [`whole`] looks at every file. [`memory`] keeps
+//! what was verified, so that the next audit goes on from there and accepts no history other than the one seen before; [`forks`]
+//! keeps the evidence of two histories. [`shown`] checks what a peer shows beside its log, [`replay`] runs a receipt's job again.
 
 use std::{
     collections::BTreeMap,
@@ -35,84 +36,86 @@ mod whole;
 
 pub use whole::Files;
 
-/// What an auditor asks for.
+/// Request for an audit.
 pub struct Ask<'a> {
-    /// Where what was verified is kept; with none, all is read from the start, and nothing is kept.
+    /// Home in which the verified state is kept; with `None`, all is read from the start and nothing is kept.
     pub home: Option<&'a Home>,
-    /// Whose cosignatures the checkpoint must have.
+    /// Quorum of cosignatures that the checkpoint must have.
     pub quorum: Quorum,
-    /// Whom the log's commitments name, as far as the owner opened them.
+    /// Parties named by the log's commitments, as far as the owner opened them.
     pub opened: BTreeMap<Party, PeerId>,
-    /// Oldest cosignature that counts, in seconds, where there is a limit.
+    /// Maximum age in seconds of a cosignature, if there is a limit.
     pub fresh: Option<u64>,
-    /// Told the entries that were checked, of how many.
+    /// Callback for the number of entries checked, and their total.
     pub progress: &'a mut dyn FnMut(u64, u64),
 }
 
-/// A witness's word.
+/// Cosignature of a witness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Witnessed {
-    /// The witness.
+    /// Name of the witness.
     pub name: String,
-    /// When it saw the checkpoint, RFC 3339.
+    /// Time at which the witness saw the checkpoint, RFC 3339.
     pub time: String,
 }
 
-/// What an audit found.
+/// Findings of an audit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// The log's owner.
     pub owner: PeerId,
-    /// Entries that an audit before had verified.
+    /// Number of entries verified by an earlier audit.
     pub known: u64,
-    /// Receipts that were checked against it.
+    /// Number of receipts checked against the log.
     pub receipts: u64,
-    /// Witnesses whose cosignature the checkpoint bears, of those that were asked for.
+    /// Requested witnesses with a cosignature on the checkpoint.
     pub witnesses: Vec<Witnessed>,
-    /// Where what was looked at is a copy of fewer entries than were verified before: how many those were.
+    /// Comparison with the entries verified before, if this log is a copy of fewer entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub older: Option<Older>,
-    /// What became of the files, where they lie in a folder or bundle.
+    /// Findings on the files, if the log is in a folder or bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
-    /// What was seen.
+    /// Report on the log.
     #[serde(flatten)]
     pub report: Report,
 }
 
-/// A copy that is older than what its auditor has seen.
+/// A copy older than the state its auditor has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Older {
-    /// Entries that were verified before.
+    /// Number of entries verified before.
     pub verified: u64,
-    /// Of the copy's entries, the first so many are the same as those. Of the others that is not known.
+    /// Number of the copy's first entries known to be the same as before; of its other entries this is not known.
     pub the_same: u64,
 }
 
 impl Outcome {
-    /// Whether everything holds.
+    /// Returns whether everything holds.
     pub fn is_sound(&self) -> bool {
         self.report.findings.is_empty() && self.files.as_ref().is_none_or(|files| files.wrong.is_empty())
     }
 }
 
-/// Where a log comes from.
+/// Origin of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// Its owner, who must have at least what was seen before.
+    /// The owner, whose log must have at least the entries seen before.
     Owner {
-        /// All of it is read: what was verified before is met on the way then.
+        /// Whether the whole log is read, meeting the head verified before on the way.
         anew: bool,
     },
     /// A copy, which may be older.
     Copy,
 }
 
-/// Audits a folder as the demo and `tidegate run --out` leave it: `owner.vkey`, `log/`, and any `receipts/` with their `results/`; or a tar archive of one. Where it has no
-/// log, receipts and results alone. Each file is verified to its last byte, or named as not looked at.
+/// Audits a folder as left by the demo and `tidegate run --out`, or a tar archive of such a folder.
+///
+/// The folder has `owner.vkey`, `log/`, and any `receipts/` with their `results/`. Without a log, only receipts and results are
+/// audited. Each file is verified to its last byte, or named as not looked at.
 ///
 /// # Errors
-/// [`NodeError::Unverified`] naming the first file that does not verify; [`NodeError::File`].
+/// Returns [`NodeError::Unverified`] naming the first file that does not verify, or [`NodeError::File`].
 pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
     let given = bundle::Given::open(folder)?;
     let owner = owner_of_vkey(&String::from_utf8_lossy(&given.read("owner.vkey")?))?;
@@ -131,7 +134,9 @@ pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
     Ok(outcome)
 }
 
-/// Receipts without the log: each is the owner's, of the result beside it, and in a log under a signed checkpoint.
+/// Builds the outcome for receipts without the log.
+///
+/// Each is the owner's, of the result beside it, and in a log under a signed checkpoint.
 fn receipts_alone(owner: PeerId, held: &receipts::Held, ask: &Ask<'_>) -> Result<Outcome, NodeError> {
     let now = SystemTime::now();
     let mut witnesses = Vec::new();
@@ -141,7 +146,7 @@ fn receipts_alone(owner: PeerId, held: &receipts::Held, ask: &Ask<'_>) -> Result
     Ok(Outcome { owner, known: 0, receipts: held.count, witnesses, older: None, files: None, report: Report::default() })
 }
 
-/// The witnesses whose cosignatures a checkpoint bears: as many as are asked for, and none of those too old.
+/// Returns the witnesses with a cosignature on a checkpoint: as many as required, and none too old.
 fn cosigned(quorum: &Quorum, fresh: Option<u64>, note: &Note, now: SystemTime) -> Result<Vec<Witnessed>, NodeError> {
     let cosigned = quorum.check(note, now)?;
     for one in &cosigned {
@@ -153,19 +158,21 @@ fn cosigned(quorum: &Quorum, fresh: Option<u64>, note: &Note, now: SystemTime) -
     Ok(cosigned.into_iter().map(|one| Witnessed { name: one.name, time: rfc3339(one.time) }).collect())
 }
 
-/// Audits a log that is fetched, of which the auditor holds no receipts; keeps a whole copy in `keep` when given, and reads what is there already from it.
+/// Audits a fetched log of which the auditor holds no receipts.
+///
+/// With `keep`, keeps a whole copy there, and reads from this copy what is there already.
 ///
 /// # Errors
-/// As [`audit_folder`].
+/// Same as [`audit_folder`].
 pub fn audit_source(owner: &PeerId, fetch: Fetch<'_>, keep: Option<PathBuf>, ask: Ask<'_>) -> Result<Outcome, NodeError> {
     let Some(folder) = keep else {
         return audit(owner, receipts::Held::default(), fetch, ask, From::Owner { anew: false });
     };
-    // The checkpoint last: a copy that was cut off is none.
+    // The checkpoint is written last: an interrupted copy is no copy.
     let mut checkpoint = None;
     let mut kept = source::kept(folder.join("log"), fetch, &mut checkpoint);
     let outcome = audit(owner, receipts::Held::default(), &mut kept, ask, From::Owner { anew: true })?;
-    // What shows a fork needs the tiles.
+    // Fork evidence needs the tiles.
     for path in path::tiles(outcome.report.entries) {
         if let Err(e) = part_or_whole(&path, &mut kept) {
             tracing::warn!("the copy lacks {path}: {e}");
@@ -196,7 +203,7 @@ fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_
     };
     let (seen, mut older) = ((memory.frontier.size(), memory.frontier.root()), None);
     if seen.0 > size && from == From::Copy {
-        // What was seen then of as many entries must be here, and the memory of more stays as it is.
+        // The heads seen up to this size must be met here; the memory of more entries stays as it is.
         held.heads.extend(memory.heads.range(..=size));
         let the_same = memory.heads.range(..=size).next_back().map_or(0, |(size, _)| *size);
         older = Some(Older { verified: seen.0, the_same });
@@ -248,5 +255,5 @@ fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// Roots that were seen, by the number of entries.
+/// Roots seen, by the number of entries.
 type Heads = BTreeMap<u64, tlog_tiles::Hash>;

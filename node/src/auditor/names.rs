@@ -1,4 +1,4 @@
-//! What this party knows others' datasets by: an audit shows it beside the hashes, and rests nothing on it.
+//! Names under which this party knows others' datasets: an audit shows them beside the hashes, and rests nothing on them.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -6,7 +6,7 @@ use tidegate_catalog::dataset;
 
 use crate::{finding, home::Home, results::Results};
 
-/// Names of datasets, by their populations: of what was heard of, what was asked, and what is this party's own.
+/// Returns the names of datasets by lineage: datasets heard of, datasets asked, and this party's own.
 pub fn of_datasets(home: &Home) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     if !home.path().exists() {

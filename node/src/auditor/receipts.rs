@@ -1,4 +1,6 @@
-//! Receipts that a buyer holds: each is the owner's, in the log under a checkpoint, and of the result beside it.
+//! Checks of the receipts held by a buyer.
+//!
+//! Each receipt must be the owner's, in the log under a checkpoint, and of the result beside it.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +13,21 @@ use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 use super::{Heads, bundle::Given, whole};
 use crate::NodeError;
 
-/// What receipts say of the log: it must have had these heads.
+/// Valid receipts, and the heads of the log implied by them.
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) count: u64,
     pub(super) heads: Heads,
     pub(super) notes: BTreeMap<u64, Note>,
-    /// Each of them.
+    /// All receipts.
     pub(super) all: Vec<whole::Held>,
 }
 
 /// Checks every receipt in `receipts/`.
 ///
 /// # Errors
-/// [`NodeError::Unverified`] naming the first that does not hold, also where two of them were proven under different roots of one size.
+/// Returns [`NodeError::Unverified`] naming the first receipt that does not hold, also if two of them were proven under different
+/// roots of one size.
 pub(super) fn check(given: &Given, owner: &PeerId) -> Result<Held, NodeError> {
     let mut held = Held::default();
     for file in given.list("receipts")?.iter().filter(|file| file.ends_with(".dsse.json")) {

@@ -1,4 +1,4 @@
-//! A receipt's job, run again over the same rows: its sums must be those that the receipt commits to.
+//! Replay of a receipt's job over the same rows: the sums must match the receipt's commitment.
 
 use std::{
     fs::{self, File},
@@ -33,31 +33,31 @@ use crate::{
     worker::{Coming, Over, Work, Workers, tolerance},
 };
 
-/// How long a job may take here at least, whatever its slot was: this machine may be slower than the owner's.
+/// Minimum time allowed to a job here, whatever its slot was: this machine may be slower than the owner's.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What to replay, and with what.
+/// Request for a replay.
 #[derive(Debug)]
 pub struct Ask<'a> {
     /// Log index of the receipt.
     pub entry: u64,
-    /// The receipt as it is known already, in DSSE: it must be that entry.
+    /// The receipt as already known, in DSSE, which must be the entry above.
     pub receipt: Option<Vec<u8>>,
     /// A grant for replays.
     pub grant: &'a str,
-    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    /// Folder with the dataset's files, as left by `tidegate fetch`.
     pub data: &'a Path,
-    /// What came with the job, where the owner has it no more.
+    /// Attachment of the job, for when the owner no longer has a copy.
     pub program: Option<PathBuf>,
 }
 
-/// How it came out.
+/// Outcome of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The sums are those that the receipt commits to.
+    /// The sums match the receipt's commitment.
     Same,
-    /// The receipt commits to the public default: the job failed at the owner's, or was not run.
+    /// The receipt commits to the public fallback value: the job failed at the owner's, or was not run.
     PublicDefault,
     /// The receipt commits to other sums.
     Different,
@@ -68,31 +68,32 @@ pub enum Verdict {
 pub struct Replayed {
     /// Log index of the receipt.
     pub entry: u64,
-    /// The job.
+    /// Id of the job.
     pub job: ContentHash,
-    /// Its buyer.
+    /// Buyer of the job.
     pub buyer: PeerId,
-    /// The dataset's name.
+    /// Name of the dataset.
     pub dataset: String,
-    /// How it came out.
+    /// Outcome of the replay.
     pub verdict: Verdict,
-    /// What the receipt commits to.
+    /// Commitment in the receipt.
     pub committed: Sha256Digest,
-    /// The same of what this machine made.
+    /// Commitment to the sums made on this machine.
     pub made: Option<Sha256Digest>,
-    /// Why the job did not run here, where it did not.
+    /// Reason why the job did not run here, if so.
     pub failed: Option<String>,
-    /// What is other here than at the owner's, and may be why sums differ.
+    /// Differences between this machine and the owner's, which may be why sums differ.
     pub other_here: Vec<String>,
 }
 
-/// What one is told on the way.
+/// Callback for progress messages.
 pub type Report<'a> = &'a mut (dyn FnMut(&str) + Send);
 
-/// Has `owner` open a receipt, runs its job here, and compares.
+/// Has `owner` open a receipt, runs its job here, and compares the sums.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] naming what does not hold; [`NodeError::File`] where files are missing.
+/// Returns [`NodeError::Refused`] with the owner's reason, [`NodeError::Unverified`] naming what does not hold, or
+/// [`NodeError::File`] if files are missing.
 pub async fn replay(
     home: &Home,
     buyer: &Buyer,
@@ -136,22 +137,22 @@ pub async fn replay(
     Ok(Replayed { entry: ask.entry, job: facts.job, buyer, dataset, verdict, committed, made, failed, other_here })
 }
 
-/// A receipt that was opened.
+/// An opened receipt.
 struct Receipt {
     facts: Box<JobFacts>,
     committed: Sha256Digest,
     job: Signed<Job>,
 }
 
-/// The version that a job ran over, and the policy that it was under.
+/// Dataset version over which a job ran, and the policy in force for the job.
 struct Governed {
     manifest: Signed<Manifest>,
-    /// Of its manifest.
+    /// Policy named by the manifest.
     own: Signed<Policy>,
     policy: Policy,
 }
 
-/// The documents that the receipt names, whatever version is the newest today.
+/// Opens the documents named by the receipt, whatever version is the newest today.
 fn governed(opening: &Opening, facts: &JobFacts) -> Result<Governed, NodeError> {
     let Published { manifest, policy, newest, lease: _ } = &opening.version;
     let (manifest, own) = (Signed::<Manifest>::open(manifest.clone())?, Signed::<Policy>::open(policy.clone())?);
@@ -168,7 +169,7 @@ fn governed(opening: &Opening, facts: &JobFacts) -> Result<Governed, NodeError> 
     Ok(Governed { manifest, own, policy })
 }
 
-/// Whether what was opened is the entry that was asked for, and the job the one that it names.
+/// Checks the opened receipt against the requested entry, and the job against the receipt.
 fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, NodeError> {
     let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
     let entry = opening.receipt.to_canonical()?;
@@ -205,7 +206,7 @@ async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Op
     };
     let folder = tempfile::tempdir_in(home.path()).map_err(|e| file_error(home.path(), e))?;
     let target = folder.path().join("program");
-    // The owner says which: no more comes than a job can have with it.
+    // The owner names the file, so no more is accepted than a job can have with it.
     let most = limits::PROGRAM_BYTES as u64;
     let mut came = |bytes| if bytes > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     match buyer.fetch_blob(home.path(), owner, hash, &target, &mut came).await {
@@ -216,12 +217,12 @@ async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Op
     }
 }
 
-/// What a job is run again with.
+/// Context for running a job again.
 struct Again<'a> {
     home: &'a Home,
     workers: &'a Workers,
     policy: &'a Policy,
-    /// The name that the dataset was published under.
+    /// Name under which the dataset was published.
     name: &'a str,
     files: &'a [PathBuf],
     facts: &'a JobFacts,
@@ -234,7 +235,9 @@ struct Planned {
 }
 
 impl Again<'_> {
-    /// Plans as the owner's node does; what it comes to must be what the receipt says of the noise and the price. Also what is other here than there.
+    /// Plans the job as the owner's node does.
+    ///
+    /// The noise and the price must be as the receipt says. Also returns the differences between this machine and the owner's.
     async fn plan(&self, job: &Job, program: &[u8], prf: [u8; 32]) -> Result<(Planned, Vec<String>), NodeError> {
         let first = self.files.first().ok_or_else(|| NodeError::File("the dataset has no files".into()))?;
         let rows = File::open(first).map_err(|e| file_error(first, e))?;
@@ -268,7 +271,7 @@ impl Again<'_> {
         Ok((Planned { work, plan, terms }, other))
     }
 
-    /// The sums, or why there are none.
+    /// Runs the job, and returns the sums or why there are none.
     async fn run(&self, planned: &Planned) -> Result<Committing, String> {
         let (send, mut receive) = tokio::sync::mpsc::channel(4);
         let take = async {
@@ -282,7 +285,7 @@ impl Again<'_> {
             sums
         };
         let work = &planned.work;
-        // The slot itself stays: what fuel and work a program has follows from it.
+        // The slot itself stays: a program's fuel and work follow from it.
         let deadline = SystemTime::now() + PATIENCE.max(Duration::from_millis(work.policy.limits.slot_ms));
         let over = Over {
             files: self.files,

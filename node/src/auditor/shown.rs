@@ -1,5 +1,7 @@
-//! What a peer shows of its datasets, held against its log: each manifest is of the policy that was logged with it, and names files as that policy wants it. A plain
-//! hash of what nobody may copy is a number about its rows without noise, of which the log, which has the manifest's id alone, tells nothing.
+//! Checks of the datasets shown by a peer against the peer's log.
+//!
+//! Each manifest must be of the policy that was logged with it, and name files as that policy wants. A plain hash of files that
+//! nobody may copy is a number about their rows without noise, of which the log, which has only the manifest's id, tells nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +14,12 @@ use tidegate_protocol::{
 
 use crate::{Address, NodeError, buyer::Buyer};
 
-/// Asks `peer` what everybody may see, or the grant that `buyer` shows lets it see, and adds to an audit's report what is wrong with it. What
-/// the datasets are called, by their populations.
+/// Asks `peer` for its listings, adds what is wrong with them to an audit's report, and returns the datasets' names by lineage.
+///
+/// The listings are those that everybody may see, or that the grant shown by `buyer` allows.
 ///
 /// # Errors
-/// [`NodeError`] where the peer does not answer.
+/// Returns [`NodeError`] if the peer does not answer.
 pub async fn check(buyer: &Buyer, peer: &Address, report: &mut Report) -> Result<BTreeMap<String, String>, NodeError> {
     let request = Request::Listings { grant: buyer.grant().to_owned() };
     let Reply::Listings(shown) = buyer.ask(peer, &request, &[]).await? else {
@@ -29,7 +32,7 @@ pub async fn check(buyer: &Buyer, peer: &Address, report: &mut Report) -> Result
     Ok(names)
 }
 
-/// What is wrong with a version that is shown.
+/// Returns the finding against a shown version, if anything is wrong.
 fn wrong(shown: Published, report: &Report) -> Option<Finding> {
     let id = Signed::<Manifest>::open(shown.manifest.clone()).map(|manifest| manifest.id()).ok();
     let version = id.and_then(|id| report.stated.versions.get(&id));
@@ -39,7 +42,7 @@ fn wrong(shown: Published, report: &Report) -> Option<Finding> {
     };
     match manifest::open(shown.manifest, shown.policy) {
         Err(e) => finding("manifest-form", e.to_string()),
-        // What was published since the log was read is not in it.
+        // A version published since the log was read is not in the report.
         Ok((_, policy)) if version.is_some_and(|version| version.policy != policy.id()) => {
             finding("manifest-policy", "is shown with another policy than was logged with it".into())
         }

@@ -1,4 +1,4 @@
-//! Where a log is fetched from beside a folder: a peer, or a web server that serves the folder.
+//! Sources of a log other than a folder: a peer, or a web server of the folder.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,9 @@ use tidegate_exchange::web::Web;
 
 use crate::{Address, buyer::Buyer};
 
-/// From a peer. For use off the runtime's own threads.
+/// Returns a function to fetch log files from a peer.
+///
+/// For use off the runtime's own threads.
 pub fn peer<'a>(buyer: &'a Buyer, peer: &'a Address) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
     let runtime = Handle::current();
     move |path| {
@@ -25,7 +27,7 @@ pub fn peer<'a>(buyer: &'a Buyer, peer: &'a Address) -> impl FnMut(&str) -> Resu
     }
 }
 
-/// From a web server that serves a log's folder at `url`.
+/// Returns a function to fetch log files from a web server of the log's folder at `url`.
 pub fn web<'a>(client: &'a Web, url: &'a str) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
     let runtime = Handle::current();
     move |path| {
@@ -35,8 +37,9 @@ pub fn web<'a>(client: &'a Web, url: &'a str) -> impl FnMut(&str) -> Result<Vec<
     }
 }
 
-/// Also puts what is fetched into `folder`, but for the checkpoint, which is left in `checkpoint`. A whole bundle that is there already is not fetched: it
-/// never changes, and is verified like any.
+/// Returns a function to fetch files and keep them in `folder`, except for the checkpoint, which is left in `checkpoint`.
+///
+/// A whole bundle that is there already is not fetched: it never changes, and is verified like any.
 pub(super) fn kept<'a>(
     folder: PathBuf,
     fetch: Fetch<'a>,

@@ -1,4 +1,4 @@
-//! SQL over a log that lies in a folder.
+//! SQL over a log in a folder.
 
 use std::path::Path;
 
@@ -13,10 +13,12 @@ use tidegate_protocol::limits;
 
 use crate::{NodeError, file_error, home::Home};
 
-/// Answers `query` over the log in `folder` (as `tidegate audit --keep` or `run --out` leave it), or over the party's own; all rows without a query.
+/// Answers `query` over the log in `folder`, or over the party's own; returns all rows without a query.
+///
+/// The folder is as left by `tidegate audit --keep` or `run --out`.
 ///
 /// # Errors
-/// [`NodeError::Unverified`] where the log does not verify, [`NodeError::File`] for the query.
+/// Returns [`NodeError::Unverified`] if the log does not verify, or [`NodeError::File`] for the query.
 pub async fn sql(home: &Home, folder: Option<&Path>, query: Option<&str>) -> Result<Vec<RecordBatch>, NodeError> {
     let (owner, log) = match folder {
         None => (home.identity()?.id(), home.path().join("log")),

@@ -1,4 +1,4 @@
-//! Every file of what an auditor was handed: each is verified to its last byte, or named as not looked at.
+//! Check of every file handed to an auditor: each is verified to its last byte, or named as not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,27 @@ use tidegate_protocol::{
 
 use super::bundle::Given;
 
-/// What became of the files of a folder or bundle.
+/// Findings on the files of a folder or bundle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Files {
-    /// Files that are what log and signatures say, to the last byte.
+    /// Number of files that match log and signatures to the last byte.
     pub verified: u64,
-    /// What is wrong.
+    /// Descriptions of everything wrong.
     pub wrong: Vec<String>,
-    /// What nothing here says anything of: it may be anything.
+    /// Files and signatures of which nothing here says anything: each may be anything.
     pub not_looked_at: Vec<String>,
 }
 
-/// Whose signatures can be checked.
+/// Parties whose signatures can be checked.
 pub(super) struct Known<'a> {
     pub(super) owner: PeerId,
     pub(super) witnesses: &'a [Verifier],
     pub(super) opened: &'a BTreeMap<Party, PeerId>,
 }
 
-/// Looks at every file of `given`, of which `receipts` were found to hold: each by its name, with its statement, its place in the log and its bytes. With `log` the log is
+/// Looks at every file of `given`.
+///
+/// `receipts` were found to hold: each has its name, its statement, its place in the log and its bytes. With `log`, the log is
 /// there too.
 pub(super) fn look(given: &Given, known: &Known<'_>, receipts: &[Held], log: bool) -> Files {
     let mut files = Files::default();
@@ -85,13 +87,13 @@ pub(super) fn look(given: &Given, known: &Known<'_>, receipts: &[Held], log: boo
     files
 }
 
-/// A receipt that holds.
+/// A receipt found to hold.
 pub(super) struct Held {
     pub(super) name: String,
     pub(super) statement: Statement,
     pub(super) index: u64,
     pub(super) entry: Vec<u8>,
-    /// The checkpoint under which it was proven.
+    /// Checkpoint under which the receipt was proven.
     pub(super) note: Note,
 }
 
@@ -118,7 +120,9 @@ fn of_the_log(given: &Given, known: &Known<'_>, names: BTreeSet<String>, files: 
     }
 }
 
-/// Signatures on a checkpoint beside the log's own, which was checked: those of witnesses that are known hold, and the others are named.
+/// Checks the signatures on a checkpoint beside the log's own, which was checked before.
+///
+/// Signatures of known witnesses must hold; the others are named as not looked at.
 fn signatures(note: &Note, file: &str, known: &Known<'_>, files: &mut Files) {
     let log = Verifier::log(&known.owner);
     let (mut own, id) = (0, log.id());
@@ -144,7 +148,9 @@ fn signatures(note: &Note, file: &str, known: &Known<'_>, files: &mut Files) {
     }
 }
 
-/// Whether a buyer's word is of this receipt, and the buyer's; not, where the log hides who that is.
+/// Checks whether a countersignature is of this receipt and by its buyer.
+///
+/// Returns false if the log hides who the buyer is.
 fn countersigned(bytes: &[u8], held: &Held, known: &Known<'_>) -> Result<bool, String> {
     let envelope: Envelope = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
     if envelope.to_canonical().map_err(|e| e.to_string())? != bytes {

@@ -1,4 +1,4 @@
-//! Beginning to hold a dataset: its rows are here, they are what its owner published, and this party's log says for whom.
+//! Beginning to hold a dataset: brings its rows here, checks them against the publication, and logs for whom they are held.
 
 use std::path::{Path, PathBuf};
 
@@ -27,22 +27,22 @@ use crate::{
     spool,
 };
 
-/// What to hold.
+/// Request to hold a dataset.
 #[derive(Debug)]
 pub struct Ask<'a> {
     /// The owner.
     pub owner: &'a Address,
     /// The dataset's name or manifest id.
     pub dataset: &'a str,
-    /// The owner's grant, which has `hold`.
+    /// The owner's grant, with the `hold` action.
     pub grant: &'a str,
-    /// The dataset's files, as `tidegate fetch` leaves them; none where no rows are to be kept but the columns that jobs read.
+    /// The dataset's files, as left by `tidegate fetch`; `None` to keep no rows but the columns that jobs read.
     pub data: Option<&'a Path>,
-    /// ρ of one lease.
+    /// ρ of each lease.
     pub rho: f64,
 }
 
-/// What one lease is to have: so much ρ, and of what else the policy counts the same share.
+/// Computes the amount of each lease: `rho`, and the same share of whatever else the policy counts.
 fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
     let rho_micro = MicroRho::ceil(rho).filter(|rho| rho.0 > 0);
     let rho_micro = rho_micro.ok_or_else(|| NodeError::File(format!("--rho {}", out_of_range(rho, MicroRho::MOST))))?;
@@ -53,10 +53,13 @@ fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
     Ok(Cost { rho_micro, epsilon_micro, delta_femto: FemtoDelta(part(budget.delta_femto.0)), reviewed: 0 })
 }
 
-/// Begins to hold a dataset: everything is checked before anything is kept. The node asks for a lease when it serves.
+/// Begins to hold a dataset.
+///
+/// Everything is checked before anything is kept. The node asks for a lease when it serves.
 ///
 /// # Errors
-/// [`NodeError`] where owner, policy or grant do not let this party, or the files are not what was published.
+/// Returns [`NodeError`] if owner, policy or grant do not let this party hold the dataset, or the files are not what was
+/// published.
 pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Report) -> Result<(Held, String), NodeError> {
     let shown = grant::show(ask.grant, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
     if shown.owner.as_deref() != Some(&ask.owner.peer.did()) {
@@ -138,7 +141,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     Ok((held, body.name.clone()))
 }
 
-/// Files that are here whole.
+/// Files of a dataset on this machine.
 struct Rows {
     files: Vec<PathBuf>,
     compute: Vec<PathBuf>,
@@ -146,7 +149,7 @@ struct Rows {
     report: publish::Report,
 }
 
-/// Checks that the files in `data` are what was published, and lays them out as the owner's node did.
+/// Checks the files in `data` against the manifest, and lays them out as the owner's node did.
 async fn here(
     home: &Home,
     manifest: &Signed<Manifest>,
@@ -173,7 +176,7 @@ async fn here(
     Ok(Rows { files, compute: profile.compute, content, report })
 }
 
-/// Has this party's log say for whom it holds which version; once.
+/// Logs the held version and its owner; once for each version.
 fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>, content: &Content) -> Result<(), NodeError> {
     let (body, known) = (manifest.body(), dataset::load_all(&home.datasets())?);
     if known.iter().any(|dataset| dataset.manifest.id() == manifest.id()) {

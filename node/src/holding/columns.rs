@@ -1,7 +1,10 @@
-//! A dataset of which a holder keeps no rows but the columns that its jobs have read: each is fetched from the owner when the first job comes that reads it,
-//! verified, into its place in a file that is empty elsewhere.
+//! Partial copies of held datasets: no rows but the columns read by the node's jobs so far.
 //!
-//! All row groups of a column are fetched: which of them a query's filter could leave out depends on rows, and what is fetched is in the owner's log.
+//! Each column is fetched from the owner when the first job that reads it comes, verified, and written into its place in a file
+//! that is empty elsewhere.
+//!
+//! All row groups of a column are fetched: which of them a query's filter could leave out depends on rows, and what is fetched is
+//! in the owner's log.
 
 use std::{
     collections::BTreeSet,
@@ -33,19 +36,19 @@ use crate::{
     mirror::seal::{get, put},
 };
 
-/// Ranges are widened to multiples of this many bytes, so that they say little of how well a column could be compressed.
+/// Granularity of fetched ranges in bytes: wide ranges say little about how well a column could be compressed.
 const ROUND: u64 = 256 << 10;
 
-/// What is there of a dataset's files.
+/// State of a dataset's files here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Here {
     columns: BTreeSet<String>,
-    /// Of each file, when that was last written.
+    /// Stamp of each file after its last write.
     stamps: Vec<Stamp>,
 }
 
-/// Files that have some of their columns.
+/// Files with some of their columns.
 #[derive(Debug, Clone)]
 pub struct Sparse {
     folder: PathBuf,
@@ -53,12 +56,12 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// The files that jobs read of this version, in `folder`.
+    /// Builds the partial copies, in `folder`, of the files of this version read by jobs.
     pub fn new(folder: &Path, content: &Content) -> Self {
         Self { folder: folder.to_owned(), files: content.computed().to_vec() }
     }
 
-    /// Where they lie.
+    /// Returns the paths of the files.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|file| self.folder.join(format!("{}.parquet", file.hash))).collect()
     }
@@ -74,7 +77,9 @@ impl Sparse {
         serde_json::from_str(&text).map_err(|e| file_error(&path, e))
     }
 
-    /// With the stamps of the files; without, they are being written to.
+    /// Records the columns present.
+    ///
+    /// The files' stamps are recorded if `stamped`; otherwise the files are being written to.
     fn keep(&self, columns: BTreeSet<String>, stamped: bool) -> Result<(), NodeError> {
         let files = if stamped { self.paths() } else { vec![] };
         let stamps = files.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?;
@@ -82,10 +87,10 @@ impl Sparse {
         put(&self.list(), &text)
     }
 
-    /// Makes the files, of which nothing is there but where their columns lie; where they are there already, they stay.
+    /// Creates the files, empty but for their Parquet footers; existing files stay.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub async fn begin(&self, home: &Path, buyer: &Buyer, owner: &Address, permission: &Request) -> Result<(), NodeError> {
         if self.here().is_ok() {
             return Ok(());
@@ -109,10 +114,10 @@ impl Sparse {
         self.keep(BTreeSet::new(), true)
     }
 
-    /// Checks that nobody else has written to the files.
+    /// Checks whether anybody else has written to the files.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the one.
+    /// Returns [`NodeError::File`] naming the changed file.
     pub fn check_unchanged(&self) -> Result<(), NodeError> {
         let here = self.here()?;
         for (path, stamp) in self.paths().iter().zip(&here.stamps) {
@@ -123,10 +128,10 @@ impl Sparse {
         Ok(())
     }
 
-    /// Which of these columns are not here.
+    /// Returns which of the wanted columns are not here.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub fn lacking(&self, wanted: &[String]) -> Result<Vec<String>, NodeError> {
         let here = self.here()?;
         Ok(wanted.iter().filter(|column| !here.columns.contains(*column)).cloned().collect())
@@ -135,7 +140,7 @@ impl Sparse {
     /// Fetches columns, of every row group.
     ///
     /// # Errors
-    /// [`NodeError`]: none of them counts as here then.
+    /// Returns [`NodeError`], in which case none of the columns counts as here.
     pub async fn fetch(
         &self,
         home: &Path,
@@ -146,7 +151,7 @@ impl Sparse {
     ) -> Result<(), NodeError> {
         buyer.ask(owner, permission, &[]).await?;
         let mut here = self.here()?.columns;
-        // A crash in the middle leaves files that were written to, and whose columns are those that were here.
+        // A crash in the middle leaves files that were written to, of which only the earlier columns count as here.
         self.keep(here.clone(), false)?;
         let fetched = self.write(home, buyer, owner, columns).await;
         if fetched.is_ok() {
@@ -171,12 +176,12 @@ impl Sparse {
     }
 }
 
-/// The columns of Parquet that these top-level columns are made of.
+/// Returns the indices of the Parquet leaf columns of these top-level columns.
 fn leaves(schema: &SchemaDescriptor, columns: &[String]) -> Vec<usize> {
     (0..schema.num_columns()).filter(|leaf| columns.iter().any(|name| name == schema.get_column_root(*leaf).name())).collect()
 }
 
-/// Ranges that cover these, each a multiple of [`ROUND`], none twice.
+/// Returns disjoint ranges covering the given ranges, widened to multiples of [`ROUND`] or the file's end.
 fn rounded(ranges: impl Iterator<Item = (u64, u64)>, bytes: u64) -> Vec<(u64, u64)> {
     let widened =
         |(start, end): (u64, u64)| (start / ROUND * ROUND, end.checked_next_multiple_of(ROUND).unwrap_or(end).min(bytes));

@@ -1,5 +1,6 @@
-//! Datasets of other owners over which this party's node answers jobs, by leases of their budgets: where each comes from, and what its owner last said of
-//! revoked grants.
+//! Datasets of other owners over which this party's node answers jobs, by leases of their privacy budgets.
+//!
+//! Recorded here are where each dataset comes from, and its owner's last list of revoked grants.
 
 use std::{fs, path::PathBuf};
 
@@ -21,30 +22,30 @@ pub mod columns;
 
 use columns::Sparse;
 
-/// Where a dataset comes from, and by which grant it is held.
+/// Origin of a held dataset, with its grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The owner.
     pub owner: PeerId,
-    /// Where its node is, `did:key:…@ip:port`.
+    /// Address of the owner's node, `did:key:…@ip:port`.
     pub at: String,
-    /// The grant, which has `hold`.
+    /// The grant, with the `hold` action.
     pub grant: String,
-    /// How much of the budget is asked for at a time.
+    /// Amount of privacy budget to ask for at a time.
     pub want: Cost,
-    /// Whether no rows are kept but the columns that jobs have read.
+    /// Whether no rows are kept but the columns read by jobs.
     #[serde(default)]
     pub columns: bool,
 }
 
-/// What is held of one population.
+/// A dataset lineage held here.
 #[derive(Debug, Clone)]
 pub struct Held {
     folder: PathBuf,
-    /// Which.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// Where it comes from.
+    /// Origin of the dataset.
     pub place: Place,
     /// The owner's last list of revoked grants.
     pub list: Option<Signed<Revocations>>,
@@ -54,10 +55,10 @@ fn all(home: &Home) -> PathBuf {
     home.path().join("held")
 }
 
-/// What this party holds for others.
+/// Loads the datasets held by this party for others.
 ///
 /// # Errors
-/// [`NodeError`] naming the file that is damaged.
+/// Returns [`NodeError`] naming the damaged file.
 pub fn load_all(home: &Home) -> Result<Vec<Held>, NodeError> {
     let all = by_population(&all(home)).into_iter();
     all.filter_map(|(population, folder)| load(folder, population).transpose()).collect()
@@ -72,33 +73,35 @@ fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Held>, NodeEr
     Ok(Some(Held { folder, population, place, list }))
 }
 
-/// Answers no more jobs over a population; what is left of a lease is lost to its owner unless the node has given it back.
+/// Ends the holding of a lineage: no more jobs are answered over its rows.
+///
+/// What is left of a lease is lost to its owner unless the node has given it back.
 ///
 /// # Errors
-/// [`NodeError`] where it is not held.
+/// Returns [`NodeError`] if the lineage is not held.
 pub fn forget(home: &Home, population: &ContentHash) -> Result<(), NodeError> {
     let folder = all(home).join(population.to_string());
     fs::remove_dir_all(&folder).map_err(|e| file_error(&folder, e))
 }
 
 impl Held {
-    /// Where the owner's node is.
+    /// Returns the address of the owner's node.
     ///
     /// # Errors
-    /// [`NodeError`] where the record is damaged.
+    /// Returns [`NodeError`] if the record is damaged.
     pub fn owner(&self) -> Result<Address, NodeError> {
         self.place.at.parse().map_err(|e| file_error(&self.folder, e))
     }
 
-    /// Its files, where no more is here than the columns that jobs have read.
+    /// Returns the partial copies if no more is here than the columns read by jobs.
     pub fn sparse(&self, content: &Content) -> Option<Sparse> {
         self.place.columns.then(|| Sparse::new(&self.folder, content))
     }
 
-    /// Takes a list, where it is later than the one that is here. Says whether it was.
+    /// Takes a list if later than the list here, and returns whether the list was taken.
     ///
     /// # Errors
-    /// [`NodeError`] where it cannot be kept.
+    /// Returns [`NodeError`] if the list cannot be saved.
     pub fn hear(&mut self, list: Signed<Revocations>) -> Result<bool, NodeError> {
         if self.list.as_ref().is_some_and(|last| list.body().order() <= last.body().order()) {
             return Ok(false);
@@ -108,10 +111,12 @@ impl Held {
         Ok(true)
     }
 
-    /// What the lease is called that is being asked for: the same until it was taken or refused, whatever happens to this machine meanwhile.
+    /// Returns the nonce of the lease being requested.
+    ///
+    /// The nonce stays the same until the lease is taken or refused, whatever happens to this machine meanwhile.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub fn nonce(&self) -> Result<String, NodeError> {
         let path = self.folder.join("asking");
         if let Some(nonce) = get(&path)? {
@@ -122,10 +127,10 @@ impl Held {
         Ok(nonce)
     }
 
-    /// Asks under another name from now on.
+    /// Drops the current nonce: the next lease is requested under another.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub fn asked(&self) -> Result<(), NodeError> {
         let path = self.folder.join("asking");
         match fs::remove_file(&path) {

@@ -1,4 +1,4 @@
-//! The day on which a job is asked.
+//! Replacement of the current date and time in a job.
 
 use tidegate_sandbox::sql::dated;
 
@@ -6,8 +6,10 @@ use super::{JobFile, wrong};
 use crate::NodeError;
 
 impl JobFile {
-    /// Writes the day and time `at`, in seconds since 1970 and UTC, in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now() in the query, or in the select of a component or model: what is
-    /// signed asks the same question on every day. Gives the words, each with the literal that took its place.
+    /// Replaces CURRENT_DATE, CURRENT_TIMESTAMP and now() with the day and time `at`, in seconds since 1970 and UTC.
+    ///
+    /// This applies to the query, or to the select of a component or model: the signed job asks the same question on every day.
+    /// Returns the words, each with the literal that replaced it.
     pub fn date(&mut self, at: i64) -> Vec<(String, String)> {
         let Ok(time) = jiff::Timestamp::from_second(at) else { return vec![] };
         let time = time.to_string();
@@ -24,7 +26,7 @@ impl JobFile {
         all
     }
 
-    /// Refuses a query that is another one on each day.
+    /// Refuses a query whose meaning changes from day to day.
     ///
     /// # Errors
     /// [`NodeError::File`] naming the word.

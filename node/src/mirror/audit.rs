@@ -1,4 +1,4 @@
-//! Whether an owner's list of revoked grants is what its log says.
+//! Audit of an owner's list of revoked grants against the owner's log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use tidegate_protocol::{
 
 use crate::{NodeError, auditor::source, buyer::Buyer};
 
-/// Reads the owner's log, checked, and says what of the list is not as it says.
+/// Reads and verifies the owner's log, and returns how the list differs from the log, if at all.
 ///
 /// # Errors
-/// [`NodeError`] where the log cannot be had or does not verify.
+/// Returns [`NodeError`] if the log cannot be had or does not verify.
 pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Result<Option<String>, NodeError> {
     let owner = list.signer();
     let (mut grants, mut revoked) = (BTreeMap::new(), BTreeSet::new());
@@ -29,7 +29,7 @@ pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Resu
             Ok(Predicate::Grant { grant, scope, .. }) => drop(grants.insert(grant, *scope)),
             _ => {}
         }
-        // What the log had when the list was made.
+        // The revocations in the log when the list was made.
         if revoked.len() as u64 == list.body().number && said.is_none() {
             said = Some(revoked.clone());
         }

@@ -1,4 +1,4 @@
-//! A grantee's side: the encrypted files from whoever has them, opened here with the keys that came with the grant.
+//! Grantee's side: encrypted files, fetched from any holder and decrypted with the keys from the grant.
 
 use std::{fs, ops::ControlFlow, path::Path};
 
@@ -19,7 +19,7 @@ use crate::{
     file_error,
 };
 
-/// What a grant says of encrypted files.
+/// Contents of a grant for encrypted files.
 struct Granted<'a> {
     token: &'a str,
     owner: tidegate_protocol::PeerId,
@@ -39,10 +39,10 @@ fn granted<'a>(token: &'a str, me: &Identity) -> Result<Granted<'a>, NodeError> 
     Ok(Granted { token, owner, population, keys })
 }
 
-/// The keys of encrypted files that came with a grant of this party's, encrypted to another.
+/// Encrypts the keys of encrypted files from this party's grant to another party.
 ///
 /// # Errors
-/// [`NodeError`] where they are not this party's.
+/// Returns [`NodeError`] if the keys are not this party's.
 pub fn pass_on(token: &str, me: &Identity, to: &tidegate_protocol::PeerId) -> Result<Option<String>, NodeError> {
     let shown = grant::show(token, None).map_err(|e| NodeError::File(e.to_string()))?;
     if shown.files_key.is_none() {
@@ -53,11 +53,13 @@ pub fn pass_on(token: &str, me: &Identity, to: &tidegate_protocol::PeerId) -> Re
 }
 
 impl Buyer {
-    /// Copies a dataset's files into `folder` out of their encrypted form, each from as many of `sources` as have it: the owner, and mirrors. What a source
-    /// has wrong the others send.
+    /// Copies a dataset's files into `folder` out of their encrypted form.
+    ///
+    /// Each file comes from as many of `sources` as have it: the owner, and mirrors. Whatever a source has wrong, the others
+    /// send.
     ///
     /// # Errors
-    /// [`NodeError`] naming what each source said, where none has it; nothing half-written appears.
+    /// Returns [`NodeError`] naming each source's answer if none has the files; nothing half-written appears.
     pub async fn fetch_sealed(
         &self,
         home: &Path,
@@ -107,7 +109,7 @@ impl Buyer {
             };
             let at = waiting.join(format!("{}.age", sealed_file.hash));
             if !at.exists() {
-                // Permission runs out, and files before this one may have taken long.
+                // Permission runs out, and the files before this may have taken long.
                 if !fetched.is_empty() {
                     from = self.holders(&from, &granted, &sealed.id()).await?;
                 }
@@ -126,7 +128,7 @@ impl Buyer {
         Ok((offer, fetched))
     }
 
-    /// What each of the sources has: each was asked for permission. Why the others have nothing.
+    /// Asks each source for permission, and returns each version found with its source, and why the others have nothing.
     async fn offered(&self, sources: &[Address], granted: &Granted<'_>) -> (Vec<(Signed<Sealed>, Address)>, String) {
         let (mut found, mut failed) = (Vec::new(), Vec::new());
         for source in sources {
@@ -143,7 +145,7 @@ impl Buyer {
         (found, format!("nobody has the encrypted files. {}", failed.join("; ")))
     }
 
-    /// The latest of what the sources have, and which of them have it.
+    /// Returns the latest version among the sources, and the sources of this version.
     async fn latest(&self, sources: &[Address], granted: &Granted<'_>) -> Result<(Signed<Sealed>, Vec<Address>), NodeError> {
         let (found, nobody) = self.offered(sources, granted).await;
         let last = found.iter().map(|(sealed, _)| sealed).max_by_key(|sealed| sealed.body().order()).cloned();
@@ -152,21 +154,21 @@ impl Buyer {
         Ok((last, have))
     }
 
-    /// Those of the sources that have this one.
+    /// Returns the sources with the version `id`.
     async fn holders(&self, sources: &[Address], granted: &Granted<'_>, id: &ContentHash) -> Result<Vec<Address>, NodeError> {
         let (found, nobody) = self.offered(sources, granted).await;
         let have: Vec<_> = found.into_iter().filter(|(sealed, _)| sealed.id() == *id).map(|(_, source)| source).collect();
         if have.is_empty() { Err(NodeError::File(nobody)) } else { Ok(have) }
     }
 
-    /// Manifest and policy, which the owner signed.
+    /// Opens manifest and policy, signed by the owner, from the encrypted index.
     fn index(&self, at: &Path, sealed: &Signed<Sealed>, granted: &Granted<'_>) -> Result<Offer, NodeError> {
         let mut bytes = Vec::new();
         let file = fs::File::open(at).map_err(|e| file_error(at, e))?;
         sealed::open(&granted.keys, file, &mut bytes, limits::INDEX_BYTES, &mut |_| {}).map_err(|e| {
             NodeError::Unverified(format!("the encrypted manifest: {e}. Where the owner changed the key, ask for a new grant"))
         })?;
-        // Zeros come after it, so that its size is no exact one.
+        // The index is padded with zeros to hide its exact size.
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let published: Published = serde_json::from_slice(&bytes[..end]).map_err(|e| NodeError::Unverified(e.to_string()))?;
         let (manifest, policy) = manifest::open(published.manifest, published.policy)?;
@@ -181,7 +183,7 @@ impl Buyer {
     }
 }
 
-/// Opens one file into `target`, which appears whole and as the manifest says, or not at all.
+/// Decrypts a file into `target`, which appears whole and as the manifest says, or not at all.
 fn open(keys: &Keys, at: &Path, target: &Path, of: &DataFile) -> Result<(), NodeError> {
     let parent = target.parent().unwrap_or(target);
     let mut part = tempfile::NamedTempFile::new_in(parent).map_err(|e| file_error(target, e))?;

@@ -1,4 +1,4 @@
-//! What a mirror holds: of each population the encrypted files, what names them, and the owner's last list of revoked grants.
+//! Holdings of a mirror: for each lineage the encrypted files, the document naming them, and the owner's last revocation list.
 
 use std::{
     collections::BTreeSet,
@@ -22,31 +22,31 @@ use crate::{
     home::{Home, by_population},
 };
 
-/// Where it comes from, and by which grant.
+/// Origin of a mirrored dataset, with its grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The owner.
     pub owner: PeerId,
-    /// Where its node is, `did:key:…@ip:port`.
+    /// Address of the owner's node, `did:key:…@ip:port`.
     pub at: String,
-    /// The grant, which has `mirror`.
+    /// The grant, with the `mirror` action.
     pub grant: String,
-    /// Most bytes that are held of it.
+    /// Maximum number of bytes held of the dataset.
     pub most: u64,
 }
 
-/// What is held of one population.
+/// A dataset lineage mirrored here.
 #[derive(Debug, Clone)]
 pub struct Kept {
     folder: PathBuf,
-    /// Which.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// Where it comes from.
+    /// Origin of the dataset.
     pub place: Place,
-    /// What is held, whole.
+    /// Document naming the held files, all of which are here.
     pub sealed: Option<Signed<Sealed>>,
-    /// The owner's last list.
+    /// The owner's last list of revoked grants.
     pub list: Option<Signed<Revocations>>,
 }
 
@@ -54,10 +54,10 @@ fn all(home: &Home) -> PathBuf {
     home.path().join("mirrors")
 }
 
-/// What this party holds for others.
+/// Loads the lineages mirrored by this party for others.
 ///
 /// # Errors
-/// [`NodeError`] naming the file that is damaged.
+/// Returns [`NodeError`] naming the damaged file.
 pub fn load_all(home: &Home) -> Result<Vec<Kept>, NodeError> {
     let all = by_population(&all(home)).into_iter();
     all.filter_map(|(population, folder)| load(folder, population).transpose()).collect()
@@ -75,7 +75,7 @@ fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Kept>, NodeEr
     Ok(Some(Kept { folder, population, place, sealed, list }))
 }
 
-/// What names encrypted files, signed by `owner`.
+/// Opens the document naming a lineage's encrypted files, which must be signed by `owner`.
 pub(super) fn opened(envelope: Envelope, owner: &PeerId, population: &ContentHash) -> Result<Signed<Sealed>, NodeError> {
     let sealed = Signed::<Sealed>::open(envelope)?;
     if sealed.signer() != *owner || sealed.body().population != *population {
@@ -85,10 +85,10 @@ pub(super) fn opened(envelope: Envelope, owner: &PeerId, population: &ContentHas
     Ok(sealed)
 }
 
-/// Begins to hold what a grant says, of whom it says; nothing is copied yet.
+/// Begins to mirror the lineage of a grant from `owner`; nothing is copied yet.
 ///
 /// # Errors
-/// [`NodeError`] where it is no grant of that owner.
+/// Returns [`NodeError`] if the grant is not that owner's.
 pub fn begin(home: &Home, owner: &Address, token: &str, most: u64) -> Result<Kept, NodeError> {
     let shown = grant::show(token, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
     if shown.owner.as_deref() != Some(&owner.peer.did()) {
@@ -103,33 +103,33 @@ pub fn begin(home: &Home, owner: &Address, token: &str, most: u64) -> Result<Kep
     load(folder.clone(), population)?.ok_or_else(|| file_error(&folder, "is gone again"))
 }
 
-/// Holds nothing of a population any more.
+/// Removes everything held of a lineage.
 ///
 /// # Errors
-/// [`NodeError`] where nothing of it is held.
+/// Returns [`NodeError`] if nothing of the lineage is held.
 pub fn forget(home: &Home, population: &ContentHash) -> Result<(), NodeError> {
     let folder = all(home).join(population.to_string());
     fs::remove_dir_all(&folder).map_err(|e| file_error(&folder, e))
 }
 
 impl Kept {
-    /// Where the encrypted file of this hash lies.
+    /// Returns the path of the encrypted file with this hash.
     pub fn file(&self, hash: &ContentHash) -> PathBuf {
         self.folder.join(format!("{hash}.age"))
     }
 
-    /// Where the owner's node is.
+    /// Returns the address of the owner's node.
     ///
     /// # Errors
-    /// [`NodeError`] where the record is damaged.
+    /// Returns [`NodeError`] if the record is damaged.
     pub fn owner(&self) -> Result<Address, NodeError> {
         self.place.at.parse().map_err(|e| file_error(&self.folder, e))
     }
 
-    /// Takes a list, where it is later than the one that is here.
+    /// Takes a list if later than the list here, and returns whether the list was taken.
     ///
     /// # Errors
-    /// [`NodeError`] where it cannot be kept.
+    /// Returns [`NodeError`] if the list cannot be saved.
     pub fn hear(&mut self, list: Signed<Revocations>) -> Result<bool, NodeError> {
         if let Some(last) = &self.list {
             let (new, old) = (list.body(), last.body());
@@ -145,10 +145,12 @@ impl Kept {
         Ok(true)
     }
 
-    /// Asks the owner for what is new, and copies it. `home` is where parts of files wait to be whole. Says whether there was another version.
+    /// Asks the owner for a newer list and version, copies them, and returns whether there was another version.
+    ///
+    /// Parts of files wait in `home` until they are whole.
     ///
     /// # Errors
-    /// [`NodeError`]; what was held before stays, and what came stays for the next time.
+    /// Returns [`NodeError`]; what was held before stays, and what came stays for the next time.
     pub async fn refresh(
         &mut self,
         home: &Home,
@@ -160,7 +162,7 @@ impl Kept {
         let known = self.sealed.as_ref().map(Signed::id);
         let request = Request::Sealed { population: self.population, grant: self.place.grant.clone(), known };
         let sealed = match buyer.sealed(&owner, &request).await {
-            // What is held was retired, or superseded by what nobody may mirror.
+            // The held version was retired, or superseded by a version that nobody may mirror.
             Err(NodeError::Refused(refusal)) if matches!(refusal.code, Code::Policy | Code::NotFound) => {
                 self.withdraw()?;
                 return Err(NodeError::Refused(refusal));
@@ -177,7 +179,7 @@ impl Kept {
                 self.place.most >> 20
             )));
         }
-        // Of what is here already, nothing is asked for; of this, permission.
+        // Files already here are not asked for; for the others, this asks for permission.
         let permission = Request::Sealed { population: self.population, grant: self.place.grant.clone(), known: None };
         for (i, file) in sealed.body().all().enumerate() {
             let target = self.file(&file.hash);
@@ -186,7 +188,7 @@ impl Kept {
             }
             let name = if i == 0 { "index".to_owned() } else { format!("file {i}") };
             let mut progress = |done| report(&name, done, file.bytes);
-            // No more than the owner signed, whatever its hash is of.
+            // No more bytes than the owner signed for, whatever the hash is of.
             buyer.copy(home.path(), &owner, &permission, (file.hash, file.bytes), &target, &mut progress).await?;
         }
         put(&self.folder.join("sealed.json"), &sealed.envelope().to_canonical()?)?;
@@ -196,7 +198,7 @@ impl Kept {
         Ok(true)
     }
 
-    /// Serves nothing of it any more; the encrypted files stay for a version that has some of them too.
+    /// Stops serving the lineage; the encrypted files stay for a later version with some of the same files.
     fn withdraw(&mut self) -> Result<(), NodeError> {
         let path = self.folder.join("sealed.json");
         self.sealed = None;
@@ -206,18 +208,18 @@ impl Kept {
         }
     }
 
-    /// How an owner's list has what is held here, where it was retired.
+    /// Returns the names under which an owner's list retires the version and the lineage held here.
     pub fn retired_as(&self) -> Vec<String> {
         let versions = self.sealed.iter().map(|sealed| revocations::of_version(&sealed.body().manifest));
         versions.chain([revocations::of_population(&self.population)]).collect()
     }
 
-    /// The files that are held, and where.
+    /// Returns the hashes and paths of the held files.
     pub fn files(&self) -> impl Iterator<Item = (ContentHash, PathBuf)> + '_ {
         self.sealed.iter().flat_map(|sealed| sealed.body().all()).map(|file| (file.hash, self.file(&file.hash)))
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

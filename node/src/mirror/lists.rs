@@ -1,4 +1,4 @@
-//! Which grants are revoked: the owner's word on it, told to whoever holds its encrypted files and to whoever asks.
+//! Lists of revoked grants: signed by the owner, and told to holders of its encrypted files and to anybody who asks.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -14,32 +14,32 @@ use tidegate_protocol::{Envelope, Identity, PeerId, Revocations, Signed};
 
 use crate::NodeError;
 
-/// How long it stays away where it could not follow.
+/// Pause before rejoining the gossip after falling behind.
 const REJOIN: Duration = Duration::from_secs(2);
-/// Longest that nobody is told again.
+/// Maximum time between announcements of a list.
 const REMIND: Duration = Duration::from_secs(60);
 
-/// The gossip that an owner's lists are told in.
+/// Returns the gossip topic of an owner's lists.
 fn topic(owner: &PeerId) -> String {
     format!("revocations of {owner}")
 }
 
-/// An owner's own list, signed anew where something was revoked or its time runs.
+/// An owner's own list, signed anew after a revocation and as its validity runs down.
 #[derive(Debug)]
 pub(crate) struct Own {
     lifetime: Duration,
     last: Mutex<Option<Signed<Revocations>>>,
-    /// Told when a grant was revoked.
+    /// Notified when a grant was revoked.
     changed: tokio::sync::Notify,
 }
 
 impl Own {
-    /// Lists that are good for so long.
+    /// Builds lists valid for `lifetime`.
     pub(crate) fn lasting(lifetime: Duration) -> Self {
         Self { lifetime, last: Mutex::default(), changed: tokio::sync::Notify::new() }
     }
 
-    /// The list as the log has it now.
+    /// Returns the list as of the log's present state.
     pub(crate) fn now(&self, store: &Store, identity: &Identity) -> Result<Signed<Revocations>, NodeError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now();
@@ -48,7 +48,7 @@ impl Own {
             let body = last.body();
             (body.number, body.digest, &body.revoked) == (list.number, list.digest, &list.revoked)
         };
-        // A quarter of its time later, it is signed again.
+        // The list is signed again once a quarter of its lifetime has passed.
         let fresh = |last: &&Signed<Revocations>| last.body().good(&[], now + self.lifetime * 3 / 4).is_ok();
         if let Some(last) = last.as_ref().filter(same).filter(fresh) {
             return Ok(last.clone());
@@ -58,12 +58,12 @@ impl Own {
         Ok(signed)
     }
 
-    /// Says that something was revoked.
+    /// Signals a revocation.
     pub(crate) fn revised(&self) {
         self.changed.notify_one();
     }
 
-    /// Tells the list, whenever it is another and to whoever comes, for as long as this is run.
+    /// Announces each new list, and the present list to newcomers, until the future is dropped.
     pub(crate) async fn tell(
         &self,
         store: &Store,
@@ -75,7 +75,7 @@ impl Own {
         let (mut teller, mut listener) = swarm.join(&name, with).await?;
         loop {
             match self.now(store, identity).and_then(|list| Ok(list.envelope().to_canonical()?)) {
-                // One that is too long to be told is asked for.
+                // A list too long to be told has to be asked for.
                 Ok(list) => drop(teller.tell(list).await.inspect_err(|e| tracing::debug!("{e}"))),
                 Err(e) => tracing::error!("the list of revoked grants: {e}"),
             }
@@ -100,10 +100,10 @@ impl Own {
     }
 }
 
-/// A list that `owner` signed, and that can be one.
+/// Opens a list signed by `owner` and checks its form.
 ///
 /// # Errors
-/// [`NodeError::Unverified`].
+/// Returns [`NodeError::Unverified`].
 pub fn opened(envelope: Envelope, owner: &PeerId) -> Result<Signed<Revocations>, NodeError> {
     let list = Signed::<Revocations>::open(envelope)?;
     if list.signer() != *owner {
@@ -114,7 +114,9 @@ pub fn opened(envelope: Envelope, owner: &PeerId) -> Result<Signed<Revocations>,
     Ok(list)
 }
 
-/// Hears an owner's lists, and tells the last of them to whoever comes, for as long as this is run. `hear` is given each, and says which is the last.
+/// Listens for an owner's lists, and tells newcomers the last list, until the future is dropped.
+///
+/// `hear` is given each list, and returns the last.
 pub(crate) async fn listen(
     owner: &Address,
     swarm: &Swarm,

@@ -1,9 +1,8 @@
-//! Encrypted copies that others hold, for when the owner is not there: they serve what they cannot read.
+//! Encrypted copies held by mirrors for when the owner is away; mirrors cannot read the files they serve.
 //!
 //! # Path
-//! The owner: [`seal`] → its node answers [`Request::Sealed`](tidegate_protocol::frame::Request::Sealed) and tells which grants are revoked
-//! ([`lists`]). A mirror: [`keep`] (what it holds) → [`serve`]. A grantee: [`fetch`]. Whoever
-//! looks: [`audit`].
+//! The owner: [`seal`] → its node answers [`Request::Sealed`](tidegate_protocol::frame::Request::Sealed) and announces revoked
+//! grants ([`lists`]). A mirror: [`keep`] (its holdings) → [`serve`]. A grantee: [`fetch`]. Anybody who checks: [`audit`].
 
 pub mod audit;
 pub mod fetch;

@@ -1,4 +1,4 @@
-//! The owner's side: a population's keys, and its latest version encrypted to them.
+//! Owner's side: a lineage's keys, and its latest version encrypted to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,22 +22,22 @@ use tidegate_protocol::{
 
 use crate::{NodeError, file_error, home::Home, publish::find};
 
-/// Which plain files are encrypted already, under which key: hashes of the one by [`known_as`].
+/// Files already encrypted, by the hash of plain file and key from [`known_as`].
 type Known = BTreeMap<String, SealedFile>;
 
-/// Who is told how far it is: a file's name, bytes done, bytes in all.
+/// Callback for progress: a file's name, bytes done, bytes in all.
 pub type Report<'a> = &'a mut (dyn FnMut(&str, u64, u64) + Send);
 
 fn folder(home: &Home, population: &ContentHash) -> PathBuf {
     home.path().join("sealed").join(population.to_string())
 }
 
-/// Where the encrypted file of this hash lies.
+/// Returns the path of the encrypted file with this hash.
 pub(crate) fn file(home: &Home, population: &ContentHash, hash: &ContentHash) -> PathBuf {
     folder(home, population).join(format!("{hash}.age"))
 }
 
-/// Puts `bytes` at `path`, whole or not at all, for this user's eyes alone.
+/// Writes `bytes` to `path`, whole or not at all, readable by this user alone.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let parent = path.parent().unwrap_or(path);
     let write = || -> std::io::Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     write().map_err(|e| file_error(path, e))
 }
 
-/// Reads what [`put`] wrote; `None` where there is nothing.
+/// Reads a file written by [`put`]; `None` if there is no file.
 pub(crate) fn get(path: &Path) -> Result<Option<String>, NodeError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -60,7 +60,7 @@ pub(crate) fn get(path: &Path) -> Result<Option<String>, NodeError> {
     }
 }
 
-/// The keys of a population's encrypted files, made where there are none yet.
+/// Returns the keys of a lineage's encrypted files, generated if there are none yet.
 fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
     let path = folder(home, population).join("keys");
     let read = || -> Result<Option<Keys>, NodeError> {
@@ -71,7 +71,7 @@ fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
     }
     tidegate_files::create_folder(folder(home, population)).map_err(|e| file_error(&path, e))?;
     let made = Keys::generate();
-    // Not over those that another process made meanwhile: a grant may have them already.
+    // Never overwrites keys that another process made meanwhile: a grant may have them already.
     let new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.with_extension("new"));
     match new {
         Ok(mut file) => {
@@ -91,10 +91,12 @@ fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
     read()?.ok_or_else(|| file_error(&path, "is gone again"))
 }
 
-/// The keys of a dataset's encrypted files for one who may copy them, encrypted to that party; none where the policy lets nobody mirror it.
+/// Returns the keys of a dataset's encrypted files, encrypted to a holder who may copy the files.
+///
+/// `None` if the policy lets nobody mirror or copy the dataset, or the grant's actions do not include copying.
 ///
 /// # Errors
-/// [`NodeError`].
+/// Returns [`NodeError`].
 pub fn files_key(
     home: &Home,
     policy: &Policy,
@@ -109,10 +111,10 @@ pub fn files_key(
     Ok(Some(wrapped))
 }
 
-/// A population as it is encrypted, where it is.
+/// Returns the document of a lineage's latest encrypted version, if there is such a version.
 ///
 /// # Errors
-/// [`NodeError`] where what lies there is nothing this owner signed.
+/// Returns [`NodeError`] if the file there is not a signed document.
 pub fn latest(home: &Home, population: &ContentHash) -> Result<Option<Signed<Sealed>>, NodeError> {
     let path = folder(home, population).join("sealed.json");
     let Some(text) = get(&path)? else { return Ok(None) };
@@ -123,11 +125,13 @@ fn known_as(plain: &ContentHash, key: &str) -> String {
     ContentHash::of(format!("{plain} under {key}").as_bytes()).to_string()
 }
 
-/// Encrypts a dataset's latest version for mirrors; files that are encrypted already under the key in use are left as they are, those that nobody may copy within one version alone. With `new_key`, under a
-/// fresh one: grants that were given before open none of it.
+/// Encrypts a dataset's latest version for mirrors.
+///
+/// Files already encrypted under the key in use are left as they are; files that nobody may copy, within the same version only.
+/// With `new_key`, the files are encrypted under a fresh key: grants given before open none of them.
 ///
 /// # Errors
-/// [`NodeError`]; mirrors go on with what there was before.
+/// Returns [`NodeError`]; mirrors go on with what there was before.
 pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Result<(Dataset, Signed<Sealed>), NodeError> {
     let identity = home.identity()?;
     let dataset = find(home, name)?;
@@ -144,7 +148,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         keys = keys.renewed();
         put(&folder(home, &population).join("keys"), keys.to_text().as_bytes())?;
     }
-    // Where nobody may copy the files, whether they are those of the version before is not for mirrors to see.
+    // If nobody may copy the files, mirrors must not see whether they are the same as in the version before.
     let in_use = match policy.replicate {
         Access::Nobody => format!("{} for {}", keys.in_use(), dataset.manifest.id()),
         Access::Granted | Access::Anybody => keys.in_use(),
@@ -195,13 +199,13 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
     let (signed, before) = (Signed::sign(body, &identity)?, latest(home, &population)?);
     put(&path, &serde_json::to_vec(&known).map_err(|e| file_error(&path, e))?)?;
     put(&folder(home, &population).join("sealed.json"), &signed.envelope().to_canonical()?)?;
-    // What came before this one may be under way to somebody; what came before that is not.
+    // Files of the previous version may be under way to somebody; files of earlier versions are not.
     let kept = before.iter().chain([&signed]).flat_map(|sealed| sealed.body().all()).map(|file| file.hash).collect();
     forget_others(&folder(home, &population), &kept);
     Ok((dataset, signed))
 }
 
-/// Removes encrypted files that are none of these.
+/// Removes encrypted files not in `kept`.
 pub(super) fn forget_others(folder: &Path, kept: &BTreeSet<ContentHash>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -211,7 +215,7 @@ pub(super) fn forget_others(folder: &Path, kept: &BTreeSet<ContentHash>) {
     }
 }
 
-/// Hashes what is read of a file.
+/// File reader with a running hash of the bytes read.
 struct Checked {
     file: fs::File,
     hasher: blake3::Hasher,

@@ -1,4 +1,4 @@
-//! A mirror's node: encrypted files for those whom the owner granted a copy, as long as the owner's word on revoked grants is fresh.
+//! Mirror's node: serves encrypted files to the owner's grantees as long as the owner's revocation list is fresh.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,10 +27,10 @@ use super::{
 };
 use crate::{NodeError, buyer::Buyer, home::Home};
 
-/// How often owners are asked for what is new, and this party's folder for what it holds.
+/// Interval between requests for news to owners, and between checks of this party's folder.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// A mirror as its party runs it.
+/// Node of a mirror.
 #[derive(Debug, Clone)]
 pub struct MirrorNode {
     home: Home,
@@ -47,10 +47,10 @@ fn refused(why: NotGood) -> Refusal {
 }
 
 impl MirrorNode {
-    /// Of the party at `home`, with what it holds.
+    /// Opens the mirror of the party at `home`, with the files held there.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub async fn open(home: Home, served: Arc<Served>) -> Result<Self, NodeError> {
         let me = home.identity()?.id();
         let node = Self { home, me, served, kept: Arc::default() };
@@ -62,17 +62,17 @@ impl MirrorNode {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many populations are held.
+    /// Returns the number of lineages held.
     pub fn len(&self) -> usize {
         self.kept().len()
     }
 
-    /// Whether none is.
+    /// Returns whether no lineage is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes in what this party's commands began to hold, or hold no more.
+    /// Takes in changes to the holdings by this party's commands.
     async fn look(&self) -> Result<(), NodeError> {
         let found = keep::load_all(&self.home)?;
         let populations: BTreeSet<_> = found.iter().map(|one| one.population).collect();
@@ -87,7 +87,7 @@ impl MirrorNode {
         for (hash, path) in one.files().collect::<Vec<_>>() {
             self.served.add(&path, hash).await?;
         }
-        // Nothing is heard meanwhile.
+        // While this lock is held, no list is heard.
         let mut kept = self.kept();
         let held: BTreeSet<_> = one.files().map(|(hash, _)| hash).collect();
         let gone = kept.get(&one.population).into_iter().flat_map(Kept::files).map(|(hash, _)| hash);
@@ -103,7 +103,7 @@ impl MirrorNode {
         Ok(())
     }
 
-    /// Cuts off those whose grants the list revokes.
+    /// Cuts off peers whose grants the list revokes.
     fn enforce(&self, one: &Kept) {
         if let Some(list) = &one.list {
             self.served.access().revoke_those(|id| list.body().revoked.contains(&tidegate_protocol::revocations::name(id)));
@@ -130,7 +130,7 @@ impl MirrorNode {
         one.list.clone()
     }
 
-    /// Asks owners for what is new, and hears what they tell, for as long as this is run.
+    /// Asks owners for news and listens for their lists, until the future is dropped.
     pub async fn tend(self, endpoint: Endpoint, swarm: Swarm, with: Vec<Address>) {
         let mut listening = BTreeSet::new();
         let Ok(identity) = self.home.identity() else { return };
@@ -168,7 +168,7 @@ impl MirrorNode {
         }
     }
 
-    /// What names a population's files, for one who may copy them or mirror them too.
+    /// Returns the document naming a lineage's files, to a peer who may copy or mirror them.
     fn sealed(&self, peer: PeerId, population: ContentHash, token: &str, known: Option<ContentHash>) -> Result<Reply, Refusal> {
         let none = || Refusal::new(Code::NotFound, "nothing of this population is held here").at("population");
         let one = self.kept().get(&population).cloned().ok_or_else(none)?;
@@ -182,7 +182,7 @@ impl MirrorNode {
             let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
             good.map(|()| authority).map_err(refused)
         };
-        // Whoever may not hold it any more serves it no more.
+        // A mirror that may not hold the files any more does not serve them any more.
         let own = may(&Presented::read(&one.place.grant), self.me, Action::Mirror).map_err(|why| match why.code {
             Code::Unavailable => why,
             _ => none(),
@@ -193,16 +193,16 @@ impl MirrorNode {
             _ => Err(why),
         })?;
         if known != Some(sealed.id()) {
-            // What whoever asks may have ends with what this mirror may serve.
+            // The peer's permission ends when this mirror's own does.
             let both = authority.and(&own);
             self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), &both);
-            // A list that came meanwhile did not find it yet.
+            // A list that came meanwhile could not revoke this permission yet.
             self.kept().get(&population).inspect(|one| self.enforce(one));
         }
         Ok(Reply::Sealed(Box::new(sealed.envelope().clone())))
     }
 
-    /// Whether a request shows a grant of something held here, that is `peer`'s to show.
+    /// Returns whether a request shows a grant of `peer`'s for a lineage held here.
     fn shows_a_grant(&self, peer: PeerId, request: &Request) -> bool {
         let (shown, now) = (Presented::read(request.grant()), SystemTime::now());
         let Some(token) = shown.token() else { return false };
@@ -258,7 +258,7 @@ impl Handler for MirrorNode {
         let reply = match request {
             Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known),
             Request::Revocations { owner } => self.list(&owner),
-            // How `tidegate ping` asks.
+            // The request of `tidegate ping`.
             Request::Catalogue { .. } => Ok(Reply::Catalogue(vec![])),
             _ => Err(Refusal::new(Code::NotFound, "this node is a mirror, and no owner")),
         };

@@ -1,4 +1,6 @@
-//! Accesses that are no jobs, each logged before it happens: copies, parts of files, jobs that were turned away, and the owner's own words.
+//! Accesses other than jobs, each logged before it happens.
+//!
+//! These are copies, parts of files, jobs turned away, and the owner's own statements.
 
 use std::{
     collections::HashMap,
@@ -25,10 +27,10 @@ use tidegate_protocol::{
 use super::{Provider, not_logged, rights::Shown, unavailable};
 use crate::{NodeError, home::Home, spool};
 
-/// How long a node that starts waits for a command that has the ledger open just now.
+/// Maximum time a starting node waits for a command using the ledger.
 const MOMENT: Duration = Duration::from_secs(5);
 
-/// The owner's store, as soon as no command has it open.
+/// Opens the owner's store, waiting for a moment while a command has the store open.
 pub(super) async fn open_store(home: &Home, identity: &Identity) -> Result<Store, NodeError> {
     let until = Instant::now() + MOMENT;
     loop {
@@ -39,15 +41,15 @@ pub(super) async fn open_store(home: &Home, identity: &Identity) -> Result<Store
     }
 }
 
-/// Which files were offered to whom, and how the log names that party there, for as long as a fetch may begin.
+/// Files offered to each peer, with the party's name in the log, for as long as a fetch may begin.
 #[derive(Default)]
 pub(super) struct Offered {
     files: HashMap<(PeerId, ContentHash), (Party, Instant)>,
-    /// How many there were when those that are over were last forgotten.
+    /// Number of offers left when expired offers were last removed.
     before: usize,
 }
 
-/// Fewer offers are not looked through for those that are over.
+/// Number of offers below which expired offers are not looked for.
 const OFFERS: usize = 4096;
 
 impl Offered {
@@ -69,14 +71,14 @@ pub(super) fn now() -> String {
 }
 
 impl Provider {
-    /// Logs `predicate`, durably.
+    /// Logs `predicate` durably.
     pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<u64, Refusal> {
         let store = self.store.clone();
         let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
         logging.await.map_err(unavailable)?.map_err(not_logged)
     }
 
-    /// Does what the owner's commands leave for this node, for as long as it runs.
+    /// Carries out what the owner's commands leave for this node, until the future is dropped.
     pub async fn tend(self: Arc<Self>) {
         loop {
             let (home, store) = (self.home.clone(), self.store.clone());
@@ -96,7 +98,7 @@ impl Provider {
                 Err(e) => tracing::error!("{e}"),
             }
             self.burn_lost().await;
-            // Witnesses that did not answer are asked again, and soon.
+            // Witnesses that did not answer are asked again soon.
             self.witnesses.push(&self.store).await;
             tokio::time::sleep(spool::LOOK).await;
         }
@@ -127,14 +129,14 @@ impl Provider {
             time: now(),
         };
         self.log("dataset manifest".into(), dataset.manifest().envelope().payload_sha256(), copy).await?;
-        // What jobs read has no more in it than the files.
+        // The files that jobs read contain no more than the published files.
         self.let_fetch((peer, party), dataset.record().content.all().map(|f| f.hash), &authority);
         self.still_good(dataset, &authority.ids)?;
         self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
     }
 
-    /// As [`Provider::replicate`], and of which pieces one of the files is made.
+    /// Like [`Provider::replicate`], and returns the pieces of `file`.
     pub(super) async fn pieces(
         &self,
         peer: PeerId,
@@ -153,7 +155,7 @@ impl Provider {
             if let Ok(bytes) = std::fs::read(&kept) {
                 return Ok(serde_json::from_slice(&bytes)?);
             }
-            // Of none, where there would be too many: then nothing is seen to be the same.
+            // Too many pieces are stored as an empty list: then no piece is recognized as the same.
             let pieces = pieces::pieces(std::fs::File::open(path)?)?.unwrap_or_default();
             files::create_folder(kept.parent().unwrap_or(&kept))?;
             let new = kept.with_extension("new");
@@ -164,7 +166,7 @@ impl Provider {
         cut.await.map_err(unavailable)?.map(Reply::Pieces).map_err(unavailable)
     }
 
-    /// Lets a peer, which the log names so, begin to fetch files, for no longer than what it showed allows.
+    /// Lets `peer`, named `party` in the log, begin to fetch files for no longer than its authority allows.
     pub(super) fn let_fetch(&self, (peer, party): (PeerId, Party), files: impl IntoIterator<Item = ContentHash>, by: &Authority) {
         let files: Vec<_> = files.into_iter().collect();
         let now = Instant::now();
@@ -173,13 +175,15 @@ impl Provider {
         self.served.access().allow(peer, files, by);
     }
 
-    /// How the log names a peer that is sent a part of a file: as where it was allowed that.
+    /// Returns the log's name for a peer fetching part of a file: the name at the time of the offer.
     fn party_of_fetch(&self, peer: PeerId, file: ContentHash) -> Option<Party> {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(peer, file)
     }
 
-    /// How the log, which everybody may read, names a part of a file: as it is where everybody may see a manifest that has its hash, and else by a secret
-    /// name, and not which part.
+    /// Returns the name and the ranges by which the public log refers to part of a file.
+    ///
+    /// These are the file's own if everybody may see a manifest that has its hash; otherwise the name is secret, and the log does
+    /// not say which part.
     fn named_in_log(&self, file: ContentHash, ranges: Vec<ByteRange>) -> (ContentHash, Vec<ByteRange>) {
         let mut with = self.versions.with_file(&file).peekable();
         if with.peek().is_none() || with.any(Policy::shows_hashes) {
@@ -188,7 +192,7 @@ impl Provider {
         (ContentHash(self.salts.of(&format!("name of file {file}"))), vec![(0, None)])
     }
 
-    /// Whether parts of files may be sent: each is in the log then.
+    /// Logs parts of files before they are sent, and returns whether they may be sent.
     pub(super) async fn fetch_is_logged(&self, peer: PeerId, parts: Vec<(ContentHash, Vec<ByteRange>)>) -> bool {
         let mut fetches = Vec::with_capacity(parts.len());
         for (file, ranges) in parts {
@@ -202,11 +206,11 @@ impl Provider {
             let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
             fetches.push(self.log(format!("file {file}"), subject, fetch));
         }
-        // They wait for the disk together.
+        // The entries wait for the disk together.
         futures_util::future::join_all(fetches).await.iter().all(Result::is_ok)
     }
 
-    /// Logs that a buyer has a result and its receipt.
+    /// Logs a buyer's confirmation of having received a result and its receipt.
     pub(super) async fn countersigned(&self, buyer: PeerId, word: Envelope) -> Result<u64, Refusal> {
         let bad = |why: &str| Refusal::new(Code::BadRequest, why).at("word");
         let word = Signed::<Countersignature>::open(word).map_err(|e| bad(&e.to_string()))?;
@@ -230,7 +234,7 @@ impl Provider {
         self.log(format!("receipt {outcome}"), digest, predicate).await
     }
 
-    /// Turns a buyer away who was refused more often within the hour than is logged.
+    /// Turns away a buyer with more refusals within the hour than are logged.
     pub(super) fn may_be_refused(&self, buyer: &PeerId) -> Result<(), Refusal> {
         if self.refused.left(buyer) {
             return Ok(());
@@ -239,7 +243,7 @@ impl Provider {
         Err(refusal.fix("Send it again later; `tidegate check` says beforehand what is refused"))
     }
 
-    /// Logs that a job was turned away, where the reason is the policy or a budget; what is sent to its buyer.
+    /// Logs the refusal of a job if the reason is the policy or a budget, and returns the refusal to send.
     pub(super) async fn log_refusal(&self, job: &Signed<Job>, grant: Shown, refusal: Refusal) -> Refusal {
         let Some(outcome) = Turned::of(refusal.code) else { return refusal };
         let Ok(dataset) = self.in_force(&job.body().dataset) else { return refusal };
@@ -265,7 +269,7 @@ impl Provider {
         }
     }
 
-    /// BLAKE3 of the program that this process runs.
+    /// Returns the BLAKE3 hash of this process's executable.
     pub(super) async fn build(&self) -> Result<ContentHash, Refusal> {
         let hash = || async {
             let hashed = tokio::task::spawn_blocking(|| {

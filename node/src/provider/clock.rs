@@ -1,33 +1,41 @@
-//! When anything of a job may be seen: public times alone, whatever the rows and however often somebody asks.
+//! Public times at which anything of a job may be seen, whatever the rows and however often a peer asks.
 //!
 //! ```text
-//! start ───── slot ───── end ── SETTLE ── result and receipt become durable, the log shows them ── GRACE ── first tick: replies
+//! start ───── slot ───── end ── SETTLE ── result and receipt become durable, the log shows them ── GRACE ── release: replies
 //! ```
-//! The receipt log is open to all: were an outcome appended as soon as a job is done, its place would tell how long the rows took. And were
-//! a repeated request answered at once, a buyer could ask until it is.
+//! The receipt log is public. If an outcome were appended as soon as its job is done, its position would reveal how long the rows
+//! took; if a repeated request were answered at once, a buyer could ask until the job is done. Release times are the multiples of
+//! the policy's release interval, `tick_ms`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_protocol::{PeerId, policy::Policy, receipt::JobFacts};
 
-/// Time between the end of a slot and the log's entry: a worker that is killed at the end and one that was done long before look the same.
+/// Time between a slot's deadline and the log entry.
+///
+/// A worker killed at the deadline and a worker that finished long before look the same.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Time between the end of a slot and the earliest tick, for noise, fsync and proof: they must not push a reply to a later tick.
+/// Time between a slot's deadline and the earliest release time.
+///
+/// It covers noise, fsync and proof, which must not push a reply to a later release time.
 const GRACE: Duration = Duration::from_millis(400);
 
-/// Waits until a time; at once where it is past.
+/// Waits until `time`; returns at once if past.
 pub(super) async fn until(time: SystemTime) {
     if let Ok(wait) = time.duration_since(SystemTime::now()) {
         tokio::time::sleep(wait).await;
     }
 }
 
-/// When the outcome of a job with this slot may become durable and public.
+/// Returns when the outcome of a job with this deadline may become durable and public.
 pub(super) fn settled(slot_end: SystemTime) -> SystemTime {
     slot_end + SETTLE
 }
 
-/// When a reply about a finished job may leave to `buyer`: at a tick, no earlier than its slot allows. `None` where the policy turns ticks off.
+/// Returns when a reply about a finished job may leave to `buyer`.
+///
+/// This is a release time, no earlier than the job's deadline allows. `None` if the policy turns release intervals off for the
+/// buyer.
 pub(super) fn reply_time(facts: &JobFacts, policy: &Policy, buyer: &PeerId) -> Option<SystemTime> {
     if policy.skips_tick(buyer) {
         return None;
@@ -36,7 +44,9 @@ pub(super) fn reply_time(facts: &JobFacts, policy: &Policy, buyer: &PeerId) -> O
     next_tick(slot_end + GRACE, SystemTime::now(), policy.tick_ms)
 }
 
-/// The first tick at or after `end`, or after `now` where the node is late: a reply never leaves between ticks.
+/// Returns the first release time at or after `end`, or after `now` if the node is late.
+///
+/// A reply never leaves between release times.
 fn next_tick(end: SystemTime, now: SystemTime, tick_ms: u64) -> Option<SystemTime> {
     let due = end.max(now).duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
     Some(UNIX_EPOCH + Duration::from_millis(due.div_ceil(tick_ms).checked_mul(tick_ms)?))

@@ -1,4 +1,4 @@
-//! Columns that a job reads and that this node, which holds the dataset for its owner, does not have yet.
+//! Fetching of columns missing here, for jobs over a dataset held for its owner.
 
 use tidegate_exchange::Endpoint;
 use tidegate_protocol::{Code, Refusal, frame::Request};
@@ -7,10 +7,10 @@ use super::{Provider, unavailable, versions::InForce};
 use crate::{NodeError, buyer::Buyer, holding::columns::Sparse};
 
 impl Provider {
-    /// The files are what was published, or as much of it as was fetched.
+    /// Checks whether the files, or the parts fetched so far, are as published.
     pub(super) async fn unchanged(&self, dataset: InForce<'_>) -> Result<(), Refusal> {
         let (sparse, proven, dataset) = (self.sparse(dataset), self.proven.clone(), dataset.dataset().clone());
-        // What is being fetched just now is another thing from one moment to the next.
+        // Files that are being fetched change from one moment to the next.
         let _still = if sparse.is_some() { Some(self.holdings.bringing.lock().await) } else { None };
         let checking = tokio::task::spawn_blocking(move || match sparse {
             Some(sparse) => sparse.check_unchanged(),
@@ -24,12 +24,12 @@ impl Provider {
         })
     }
 
-    /// Where of a dataset's files only columns are here.
+    /// Returns the dataset's [`Sparse`] files if only columns of the files are here.
     fn sparse(&self, dataset: InForce<'_>) -> Option<Sparse> {
         if self.is_own(dataset) { None } else { self.held(&dataset.population()).ok()?.sparse(&dataset.record().content) }
     }
 
-    /// Fetches the columns that a job reads and that are not here. Says whether there were any.
+    /// Fetches the columns missing here for a job, and returns whether there were any.
     pub(super) async fn bring_columns(&self, dataset: InForce<'_>, reads: &[String]) -> Result<bool, Refusal> {
         let Some(sparse) = self.sparse(dataset) else { return Ok(false) };
         let _one = self.holdings.bringing.lock().await;
@@ -54,7 +54,7 @@ impl Provider {
         Ok(true)
     }
 
-    /// Reaches owners over this endpoint.
+    /// Sets the endpoint over which owners are reached.
     pub(super) fn reach_owners(&self, endpoint: Endpoint) {
         drop(self.holdings.buyer.set(Buyer::over(self.identity.clone(), endpoint)));
     }

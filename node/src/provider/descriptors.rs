@@ -1,24 +1,24 @@
-//! File descriptors: a node has as many as its jobs will need, or does not begin.
+//! File descriptors: a node has as many as its jobs will need, or does not start.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::NodeError;
 
-/// For ledger, log, network, and files that are sent.
+/// Descriptors for the ledger, the log, the network, and files being sent.
 const BASE: usize = 256;
-/// Of a job: workers, runners, their pipes, what is compiled and spilled.
+/// Descriptors for a job: workers, runners, their pipes, compiled code and spill files.
 const JOB: usize = 64;
 
-/// Raises this process's limit to what it may be, and says whether that is enough for so many `jobs` at a time, each over so many `files`.
+/// Raises this process's limit as far as possible, and checks whether this is enough for `jobs` at a time over `files` each.
 ///
 /// # Errors
-/// [`NodeError::File`] saying how many are needed.
+/// Returns [`NodeError::File`] saying how many are needed.
 pub(super) fn suffice(jobs: usize, files: usize) -> Result<(), NodeError> {
     let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised it stays, and is looked at below.
+    // A limit that cannot be raised stays as it is and is checked below.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let has = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    // Each file is open here and handed to a worker; a job that is looked for who broke it has two workers at a time.
+    // Each file is open here and handed to a worker; a job being searched for the cause of a failure has two workers at a time.
     let needs = (BASE + jobs.saturating_mul(JOB + 2 * files)) as u64;
     if has >= needs {
         return Ok(());

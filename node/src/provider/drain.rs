@@ -1,4 +1,5 @@
-//! A node that is to end: it takes no new job, finishes those that are charged within their slots, and says when their replies are taken.
+//! Graceful shutdown: a node takes no new job, finishes charged jobs within their time budgets, and waits until replies are
+//! taken.
 
 use std::{any::Any, time::Duration};
 
@@ -8,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Provider;
 
-/// How long replies are waited for that nobody takes.
+/// Maximum time to wait for replies to be taken.
 const REPLIES: Duration = Duration::from_secs(10);
 
-/// What a node has in hand, and whether it is to end.
+/// Jobs and requests in progress, and the signal to shut down.
 #[derive(Debug)]
 pub(super) struct Drain {
     told: CancellationToken,
@@ -19,7 +20,7 @@ pub(super) struct Drain {
     requests: watch::Sender<usize>,
 }
 
-/// One of what is in hand, until this is dropped.
+/// Guard that counts a job or request as in progress until dropped.
 #[derive(Debug)]
 pub(super) struct Inside(watch::Sender<usize>);
 
@@ -37,7 +38,7 @@ impl Drop for Inside {
 }
 
 async fn none_of(count: &watch::Sender<usize>) {
-    // It fails where nobody counts any more.
+    // This fails only if the counter no longer exists.
     drop(count.subscribe().wait_for(|count| *count == 0).await);
 }
 
@@ -48,35 +49,37 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// A job is taken in hand, where the node goes on.
+    /// Counts a new job as in progress unless the node is shutting down.
     ///
     /// # Errors
-    /// [`Code::Busy`]: another process may answer here soon.
+    /// Returns [`Code::Busy`] during shutdown: another process may answer here soon.
     pub(super) fn enter(&self) -> Result<Inside, Refusal> {
-        // Counted first: who looks after the node was told sees it.
+        // Counted first, so that whoever looks after the signal sees the job.
         let inside = Inside::of(&self.jobs);
         if self.told.is_cancelled() { Err(ending()) } else { Ok(inside) }
     }
 
-    /// Until the node is told to end.
+    /// Waits for the signal to shut down.
     pub(super) async fn told(&self) {
         self.told.cancelled().await;
     }
 
-    /// Whether it was.
+    /// Returns whether the signal to shut down was given.
     pub(super) fn is_told(&self) -> bool {
         self.told.is_cancelled()
     }
 }
 
-/// What a job is told that would begin now.
+/// Builds the refusal for a job that arrives during shutdown.
 pub(super) fn ending() -> Refusal {
     Refusal::new(Code::Busy, "the owner's node is ending, and takes no new job")
         .fix("Send the same job again in a while; nothing was charged")
 }
 
 impl Provider {
-    /// Takes no new job from now on, and waits until those that run are settled and their replies are taken, or a while for these.
+    /// Takes no new job from now on, and waits until running jobs are settled and their replies are taken.
+    ///
+    /// Replies are waited for only for a limited time.
     pub async fn drain(&self) {
         self.drain.told.cancel();
         none_of(&self.drain.jobs).await;

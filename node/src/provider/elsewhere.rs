@@ -1,4 +1,6 @@
-//! Grants of owners for whom this node holds a dataset: good as the owner's last list of revoked ones says, and for as long as that is fresh.
+//! Grants issued by the owners of datasets held here.
+//!
+//! A grant is valid as the owner's last revocation list says, and only while the list is fresh.
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
@@ -15,8 +17,9 @@ use super::{Provider, leaseholder::Holding, unavailable, versions::InForce};
 use crate::mirror::lists;
 
 impl Provider {
-    /// How the grant stands that these are the blocks of, where its owner's log is not here: as the owner's last list says. The first time that it is shown, what
-    /// was granted is logged.
+    /// Returns the standing of a grant whose owner's log is not here, by the owner's last revocation list.
+    ///
+    /// `authority` has the revocation ids of the grant's blocks. When the grant is first shown, what was granted is logged.
     pub(super) fn standing_elsewhere(
         &self,
         dataset: InForce<'_>,
@@ -39,7 +42,10 @@ impl Provider {
         Ok(known)
     }
 
-    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant, or retired the dataset; nobody can say where its list is old.
+    /// Checks the last revocation list of a held lineage's owner.
+    ///
+    /// Returns the standing if the owner has revoked one of `ids` or this node's own grant, or retired the dataset. Returns a
+    /// refusal if the list is old, because nobody can say then.
     pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
         let all = self.holdings.all();
         let one = all.get(population);
@@ -57,14 +63,14 @@ impl Provider {
         }
     }
 
-    /// The last list of an owner for whom something is held.
+    /// Returns the last revocation list of an owner for whom this node holds a dataset.
     pub(super) fn list_of(&self, owner: &PeerId) -> Option<Envelope> {
         let all = self.holdings.all();
         let lists = all.values().filter(|one| one.held.place.owner == *owner).filter_map(|one| one.held.list.as_ref());
         lists.max_by_key(|list| list.body().order()).map(|list| list.envelope().clone())
     }
 
-    /// Hears what owners tell of revoked grants, for as long as this is run.
+    /// Listens for owners' revocation lists, in a task per owner.
     pub async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
         let owners: BTreeMap<_, _> = self.holdings.all().values().map(|one| (one.held.place.owner, one.held.owner())).collect();
         for owner in owners.into_values().filter_map(Result::ok) {
@@ -78,7 +84,7 @@ impl Provider {
         }
     }
 
-    /// Takes an owner's list, where it is later than what is here; what is the last one.
+    /// Takes an owner's list if later than the list here, and returns the latest list.
     fn hear(&self, owner: &PeerId, list: Option<Signed<Revocations>>) -> Option<Signed<Revocations>> {
         let mut all = self.holdings.all();
         let (mut last, mut new) = (None, false);
@@ -91,7 +97,7 @@ impl Provider {
             }
             last = one.held.list.clone();
         }
-        // This node's own grant may be among them.
+        // This node's own grant may be among the revoked.
         if new {
             self.holdings.wake.notify_one();
         }

@@ -1,5 +1,7 @@
-//! What a node watches of itself: that its ledger can be written, and that the files that jobs read are what was published. They are read at the start, daily, and
-//! where a worker broke, for a damaged file breaks it as a hostile program does.
+//! Self-checks of a node: whether its ledger can be written, and whether the data files match what was published.
+//!
+//! The files are read at the start, daily, and after a worker broke, because a damaged file breaks a worker as a hostile program
+//! does.
 
 use std::{
     sync::Arc,
@@ -12,11 +14,13 @@ use tidegate_protocol::ContentHash;
 use super::{Provider, clock, submit::AdmittedJob};
 use crate::{meter::Meter, quarantine, spool};
 
-/// How often all files are read.
+/// Interval between full reads of all files.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Provider {
-    /// Reads the files of all datasets now and every day: what is not what was published is told to the owner, and no job runs on it from then on.
+    /// Reads the files of this owner's datasets now and every day.
+    ///
+    /// A file that is not what was published is reported to the owner, and no job runs on it from then on.
     pub async fn tend_files(self: Arc<Self>) {
         loop {
             let own = self.versions.answering(&self.store).filter(|dataset| self.is_own(*dataset));
@@ -36,16 +40,19 @@ impl Provider {
         }
     }
 
-    /// Waits until the ledger cannot be written any more, as on a full disk: no job could be charged, or answered, until it is opened anew.
+    /// Waits until the ledger can no longer be written, for example because the disk is full.
+    ///
+    /// No job could then be charged or answered until the ledger is opened anew.
     pub async fn ledger_failed(&self) {
         while !self.store.has_failed() {
             tokio::time::sleep(spool::LOOK).await;
         }
     }
 
-    /// Reads a job's files again after the public time when it is settled, because its worker broke. However many jobs break their workers, files are read for a
-    /// small part of the time. Where they are damaged, neither the program nor its buyer is at fault: the quarantine's entry `set_apart` and the failure that was
-    /// counted are removed.
+    /// Reads a job's files again because its worker broke, after the job is settled at its public time.
+    ///
+    /// However many jobs break their workers, only a small part of the time is spent on reading files. If they are damaged,
+    /// neither the program nor its buyer is at fault: the quarantine entry `set_apart` and the counted failure are removed.
     pub(super) fn suspect_files(&self, admitted: &AdmittedJob<'_>, meter: &Meter, set_apart: Option<ContentHash>) {
         if !self.is_own(admitted.dataset) {
             return;

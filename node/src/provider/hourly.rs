@@ -1,4 +1,6 @@
-//! How often a peer may do what leaves an entry in the log: a log that anybody could fill at will would be nobody's.
+//! Hourly limits, by peer, on actions with an entry in the log.
+//!
+//! A log that anybody could fill at will would be of use to nobody.
 
 use std::{
     collections::HashMap,
@@ -17,18 +19,18 @@ pub(super) struct Hourly {
 }
 
 impl Hourly {
-    /// At most so many times an hour.
+    /// Allows at most `most` actions of a peer an hour.
     pub(super) fn new(most: u32) -> Self {
         Self { most, counts: Mutex::default() }
     }
 
-    /// Whether `peer` has some left.
+    /// Returns whether `peer` has any actions left.
     pub(super) fn left(&self, peer: &PeerId) -> bool {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(peer).is_none_or(|(since, count)| since.elapsed() >= HOUR || *count < self.most)
     }
 
-    /// Takes one of `peer`'s; false where none is left.
+    /// Counts an action of `peer`; returns false if none was left.
     pub(super) fn take(&self, peer: PeerId) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|_, (since, _)| since.elapsed() < HOUR);

@@ -1,5 +1,7 @@
-//! The keys that files are named with where nobody may copy them, for those who may hold the dataset. That they are told is logged first: whoever has all of a
-//! file but a value, and the key, can try which value it is.
+//! Disclosure of a dataset's file key to peers that may hold the dataset.
+//!
+//! Files that nobody may copy are named by keyed hashes. The disclosure is logged first: whoever has all of a file but one value,
+//! and the key, can try which value it is.
 
 use std::time::SystemTime;
 
@@ -13,7 +15,7 @@ use tidegate_protocol::{
 use super::{Provider, accesses::now};
 
 impl Provider {
-    /// Tells `peer` what a dataset's files are named with, by a grant of its own.
+    /// Sends `peer` the dataset's file key, under a grant issued to `peer` itself.
     pub(super) async fn file_key(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
         let dataset = Some(self.in_force(&dataset)?).filter(|dataset| self.is_own(*dataset));

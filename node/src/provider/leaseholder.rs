@@ -1,4 +1,4 @@
-//! Datasets that this node holds for their owners: jobs are charged to a lease, which is asked for, used up and given back.
+//! Leases on datasets held for other owners: requesting a lease, charging jobs to it, and returning the rest.
 
 use std::{
     collections::BTreeMap,
@@ -27,40 +27,40 @@ use crate::{
     mirror::lists,
 };
 
-/// How often owners are asked for lists, and leases looked at.
+/// Interval between requests for revocation lists and checks of leases.
 const LOOK: Duration = Duration::from_secs(10);
-/// A lease of which less than this part is left is given back for another.
+/// Fraction (1/`NEARLY`) of a lease's amount below which the lease is returned for another.
 const NEARLY: u64 = 16;
-/// Longest that giving back holds a node up that is told to stop.
+/// Maximum time by which returning leases may delay a node's shutdown.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// One dataset that is held.
+/// A dataset held for its owner.
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) held: Held,
-    /// Revocation ids of the grant by which it is held.
+    /// Revocation ids of the grant to hold the dataset.
     pub(super) own: Vec<String>,
-    /// The lease of which the owner has said, since this node started, that it is still this node's.
+    /// Lease that the owner has confirmed, since the node started, as still this node's.
     confirmed: Option<ContentHash>,
-    /// A job did not fit what was left.
+    /// Whether a job did not fit into the rest of the lease.
     short: bool,
-    /// When that last made it ask for more.
+    /// Time of the last renewal caused by `short`.
     renewed: Option<Instant>,
-    /// The owner has published another version, which is not here.
+    /// Whether the owner has published another version, which is not here.
     outdated: bool,
 }
 
-/// All that are held, by population.
+/// All held datasets, by dataset lineage (`population`).
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     all: Mutex<BTreeMap<ContentHash, Holding>>,
-    /// Told where one should be looked at before its time.
+    /// Wakes `tend_leases` before its next regular check.
     pub(super) wake: tokio::sync::Notify,
-    /// What asks owners.
+    /// Client for requests to owners.
     pub(super) buyer: OnceLock<Buyer>,
-    /// Held while columns are fetched, and while it is looked at what is here.
+    /// Lock held while columns are fetched or local files are inspected.
     pub(super) bringing: tokio::sync::Mutex<()>,
-    /// This node stops: it asks for nothing more.
+    /// Whether the node is stopping and requests nothing more.
     parting: AtomicBool,
 }
 
@@ -78,26 +78,26 @@ impl Holdings {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this node answers jobs over a dataset of another owner's.
+    /// Returns whether this node answers jobs over `dataset` for another owner.
     pub(super) fn holds(&self, dataset: &Dataset) -> bool {
         let all = self.all();
         all.get(&dataset.manifest.body().population).is_some_and(|one| one.held.place.owner == dataset.manifest.signer())
     }
 }
 
-/// A lease cannot be charged just now.
+/// Builds the refusal for a dataset whose lease cannot be charged at the moment.
 fn none_open(why: &str) -> Refusal {
     Refusal::new(Code::Busy, format!("this node holds the dataset for its owner, and {why}"))
         .fix("Ask again in a moment, or send the job to the owner or another holder")
 }
 
 impl Provider {
-    /// Whether a dataset is this owner's.
+    /// Returns whether the dataset is this owner's.
     pub(super) fn is_own(&self, dataset: InForce<'_>) -> bool {
         dataset.manifest().signer() == self.identity.id()
     }
 
-    /// The lease that jobs over a dataset are charged to; none where it is this owner's.
+    /// Returns the lease to charge for jobs over a dataset; `None` if the dataset is this owner's.
     pub(super) fn lease_for(&self, dataset: InForce<'_>) -> Result<Option<Taken>, Refusal> {
         if self.is_own(dataset) {
             return Ok(None);
@@ -109,14 +109,16 @@ impl Provider {
         if open.lease.manifest != dataset.id() {
             return Err(none_open("its lease is over another version"));
         }
-        // Whether it was given back before this ledger was put back from a copy, the owner alone can say.
+        // Only the owner can say whether it was returned before this ledger was restored from a copy.
         if self.holdings.all().get(&population).and_then(|one| one.confirmed) != Some(open.id) {
             return Err(none_open("the owner has not said yet that its lease still holds"));
         }
         Ok(Some(open))
     }
 
-    /// That a job did not fit what is left of a lease: where something was spent of it, another one is asked for.
+    /// Has a new lease requested if a job does not fit into the rest of the lease, and returns the job's refusal.
+    ///
+    /// Returns `None` if nothing of the lease was spent, or if the last such request was less than [`LOOK`] ago.
     pub(super) fn lease_is_short(&self, dataset: InForce<'_>) -> Option<Refusal> {
         let taken = self.store.taken(&dataset.population()).ok()??;
         let left = self.store.left_of_lease(&taken, None).ok()?;
@@ -130,7 +132,7 @@ impl Provider {
         Some(none_open("what is left of its lease does not cover this: another one is asked for"))
     }
 
-    /// Asks owners for lists of revoked grants and for leases, for as long as this is run.
+    /// Asks owners for revocation lists and leases until the future is dropped.
     pub async fn tend_leases(self: Arc<Self>, endpoint: Endpoint) {
         let buyer = Buyer::over(self.identity.clone(), endpoint);
         loop {
@@ -150,7 +152,7 @@ impl Provider {
         }
     }
 
-    /// Gives back what is left of every lease, as long as that takes no longer than a node may take to stop.
+    /// Returns the rest of every lease to its owner, within the time that a node may take to stop.
     pub async fn give_back(&self, endpoint: Endpoint) {
         self.holdings.parting.store(true, Ordering::SeqCst);
         let buyer = Buyer::over(self.identity.clone(), endpoint);
@@ -171,7 +173,7 @@ impl Provider {
         }
     }
 
-    /// What is held of a population.
+    /// Returns the held dataset of a lineage.
     pub(super) fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
         let gone = || NodeError::File("it is not held any more".into());
         self.holdings.all().get(population).map(|one| one.held.clone()).ok_or_else(gone)
@@ -187,7 +189,7 @@ impl Provider {
         }
         self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
         if self.revoked_elsewhere(population, &[])?.is_some() {
-            // What is left is the owner's.
+            // The rest belongs to the owner.
             self.store.close_lease(*population, SystemTime::now())?;
             self.settle_one(buyer, population).await?;
             return Err(NodeError::File("its owner has revoked the grant by which it is held".into()));
@@ -196,7 +198,7 @@ impl Provider {
             if self.is_done(&taken)? {
                 self.store.close_lease(*population, SystemTime::now())?;
             } else {
-                // Each time: the owner may have published another version since, or retired this one.
+                // Confirmed each time: the owner may since have published another version or retired this one.
                 return self.confirm(buyer, &held, &taken).await;
             }
         }
@@ -204,7 +206,7 @@ impl Provider {
         self.ask_for_one(buyer, &held).await
     }
 
-    /// Whether an open lease is to be given back: run out, nearly used up, or too small for what is asked.
+    /// Returns whether an open lease is to be returned: expired, nearly used up, or too small for a job.
     fn is_done(&self, taken: &Taken) -> Result<bool, NodeError> {
         let mut all = self.holdings.all();
         let short = all.get_mut(&taken.lease.population).is_some_and(|one| {
@@ -221,7 +223,7 @@ impl Provider {
         Ok(short || used || !in_time(&taken.lease))
     }
 
-    /// Tells the owner what was spent of a closed lease, until it is told.
+    /// Reports to the owner how much of a closed lease was spent; repeated until the owner has been told.
     async fn settle_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
         let held = self.held(population)?;
         let Some(Taken { state: LeaseStanding::Closed(settlement), .. }) = self.store.taken(population)? else { return Ok(()) };
@@ -237,7 +239,7 @@ impl Provider {
         Ok(self.store.lease_is_over(*population, returned)?)
     }
 
-    /// Has the owner say that a lease still is this node's, and its version the one in force.
+    /// Asks the owner whether a lease is still this node's and its version still in force.
     async fn confirm(&self, buyer: &Buyer, held: &Held, taken: &Taken) -> Result<(), NodeError> {
         match self.request(buyer, held, taken.lease.nonce.clone()).await {
             Ok((lease, _)) if lease.id() == taken.id => {}
@@ -248,7 +250,7 @@ impl Provider {
                 return Ok(());
             }
             Err(NodeError::Refused(refusal)) if refusal.code == Code::NotFound => {
-                // Of another version's, nothing is charged here any more.
+                // The version is not in force any more, so nothing more is charged to its lease here.
                 self.store.close_lease(held.population, SystemTime::now())?;
                 return self.settle_one(buyer, &held.population).await;
             }
@@ -264,7 +266,7 @@ impl Provider {
         }
     }
 
-    /// Asks for a lease of this name over the latest version that is held.
+    /// Requests the lease `nonce` over the latest version held here.
     async fn request(
         &self,
         buyer: &Buyer,
@@ -295,7 +297,7 @@ impl Provider {
         }
         let (lease, handed) = match self.request(buyer, held, held.nonce()?).await {
             Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
-                // That one has ended: the next is another.
+                // That lease has ended; the next request is for a new one.
                 held.asked()?;
                 return Err(NodeError::Refused(refusal));
             }
@@ -311,7 +313,7 @@ impl Provider {
         held.asked()?;
         self.confirmed(&held.population, taken.id);
         if self.holdings.parting.load(Ordering::SeqCst) {
-            // It came while this node stops.
+            // The lease arrived while the node was stopping.
             self.store.close_lease(held.population, SystemTime::now())?;
             return self.settle_one(buyer, &held.population).await;
         }

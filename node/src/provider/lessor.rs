@@ -1,4 +1,4 @@
-//! Parts of this owner's budget for other nodes that hold the same rows: handed over by signed lease, taken back by the leaseholder's settlement.
+//! Leases of this owner's privacy budget to other nodes with the same rows, taken back by the leaseholders' settlements.
 
 use std::time::SystemTime;
 
@@ -27,7 +27,7 @@ fn refused(e: LeaseError) -> Refusal {
 }
 
 impl Provider {
-    /// Hands a part of the budget over to `peer`, by a grant of its own.
+    /// Leases part of the privacy budget to `peer`, under a grant issued to `peer` itself.
     pub(super) async fn lease(
         &self,
         peer: PeerId,
@@ -50,7 +50,7 @@ impl Provider {
         if authority.holder != peer {
             return Err(Refusal::new(Code::NotGranted, "a lease goes to whom the owner itself named").at("grant"));
         }
-        // Nobody holds longer than it was granted.
+        // A lease does not outlast its grant.
         let expires = authority.scope.as_ref().and_then(|scope| scope.until());
         let until = expires.map_or(now + self.leases_last, |expires| expires.min(now + self.leases_last));
         let policy = dataset.policy();
@@ -72,7 +72,7 @@ impl Provider {
         Ok(Reply::HandedOver(Box::new(HandedOver { lease: given.envelope, less: given.less })))
     }
 
-    /// Takes back what `peer` has not spent of a lease.
+    /// Takes back the unspent part of a lease of `peer`.
     pub(super) async fn settle(&self, peer: PeerId, population: ContentHash, settlement: Envelope) -> Result<Reply, Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("settlement");
         let settlement = Signed::<Settlement>::open(settlement).map_err(|e| bad(&e))?;
@@ -84,7 +84,7 @@ impl Provider {
         settling.await.map_err(unavailable)?.map_err(refused).map(Reply::Logged)
     }
 
-    /// Counts leases as spent that ran out long ago and have not come back.
+    /// Counts leases as spent if they ran out long ago and have not come back.
     pub(super) async fn burn_lost(&self) {
         let store = self.store.clone();
         match tokio::task::spawn_blocking(move || store.burn_lost(SystemTime::now())).await {

@@ -1,4 +1,4 @@
-//! What this owner tells its mirrors, and those who copy from them: the encrypted files, and which grants are revoked.
+//! Answers to mirrors and to peers copying from them: the encrypted files and the revoked grants.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -14,7 +14,7 @@ use super::{Provider, accesses::now, unavailable};
 use crate::{NodeError, mirror::seal};
 
 impl Provider {
-    /// What names a population's encrypted files; where `peer` does not have it, its files may be fetched.
+    /// Returns the document naming a lineage's encrypted files, and lets `peer` fetch the files unless `known` is this document.
     pub(super) async fn sealed(
         &self,
         peer: PeerId,
@@ -24,7 +24,7 @@ impl Provider {
     ) -> Result<Reply, Refusal> {
         let none = || Refusal::new(Code::NotFound, "no such dataset is encrypted here").at("population");
         let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
-        // What was encrypted may be a version that answers nothing any more.
+        // The encrypted version may no longer be in force.
         let dataset = self.in_force(&sealed.body().manifest)?;
         let may = |action| self.authorize(dataset, peer, token, &Ask::of(action, SystemTime::now()));
         let authority = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
@@ -57,7 +57,7 @@ impl Provider {
         Ok(reply)
     }
 
-    /// Which of this owner's grants are revoked.
+    /// Returns the revocation list of `owner`: this node's owner, or an owner for whom this node holds a dataset.
     pub(super) fn revocations(&self, owner: PeerId) -> Result<Reply, Refusal> {
         if owner != self.identity.id() {
             let none = || Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner");
@@ -67,10 +67,10 @@ impl Provider {
         Ok(Reply::Revocations(Box::new(list.envelope().clone())))
     }
 
-    /// Tells mirrors which grants are revoked, for as long as this is run.
+    /// Tells mirrors about revoked grants until the future is dropped.
     ///
     /// # Errors
-    /// [`NodeError`] where there is no gossip to take part in.
+    /// Returns [`NodeError`] if there is no gossip to take part in.
     pub async fn tell_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) -> Result<(), NodeError> {
         self.lists.tell(&self.store, &self.identity, &swarm, &with).await
     }

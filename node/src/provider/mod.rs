@@ -1,6 +1,7 @@
-//! The owner's side of a job: admit → reserve → run → release → log → reply at a public tick.
+//! Owner's side of a job: admit → reserve → run → release → log → reply at a public release time.
 //!
-//! [`submit`] takes a job as far as its reservation, [`run`] from there to its durable receipt, [`clock`] says when anything of it may be seen.
+//! [`submit`] handles a job up to its reservation, [`run`] from there to its durable receipt; [`clock`] defines when any of it
+//! may be seen.
 
 use std::{
     future::Future,
@@ -79,11 +80,11 @@ pub struct Provider {
     store: Arc<Store>,
     parties: Parties,
     salts: Salts,
-    /// Of all datasets; what acts by one of them asks [`Provider::in_force`] first.
+    /// Versions of all datasets; callers ask [`Provider::in_force`] before they act on a version.
     versions: versions::Versions,
-    /// Whether their files are what was published.
+    /// Checks of dataset files against what was published.
     proven: Arc<Proven>,
-    /// Others' listings, and this owner's.
+    /// Listings of this owner and of others.
     catalogue: Arc<Catalogue>,
     served: Arc<Served>,
     slots: slots::Slots,
@@ -91,20 +92,20 @@ pub struct Provider {
     drain: drain::Drain,
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
-    /// Which files were offered to whom, and how the log names that party there.
+    /// Files offered to each peer, with the party's name in the log.
     offered: Mutex<accesses::Offered>,
     witnesses: witnesses::Witnesses,
-    /// Held while a file is cut into pieces: one at a time.
+    /// Lock for cutting a file into pieces, a single file at a time.
     cutting: tokio::sync::Mutex<()>,
-    /// What mirrors are told of revoked grants.
+    /// Revocation lists for mirrors.
     lists: lists::Own,
-    /// What this node holds for other owners.
+    /// Datasets held by this node for other owners.
     holdings: leaseholder::Holdings,
-    /// How long a lease lasts.
+    /// Lifetime of a lease.
     leases_last: Duration,
     build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
-    /// The walls around them.
+    /// Sandbox layers in force around the workers.
     walls: lockdown::Standing,
 }
 
@@ -119,7 +120,9 @@ fn unavailable(e: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
 }
 
-/// Of what the ledger did not write: the asker learns what an audit would refuse, and of the rest nothing.
+/// Converts an error of a ledger write into a refusal.
+///
+/// The peer learns which audit rule would refuse the entry or why the version is not in force, and nothing about other errors.
 fn not_logged(e: StoreError) -> Refusal {
     match e {
         StoreError::Rule { rule, detail } => broken(rule, &detail),
@@ -128,7 +131,7 @@ fn not_logged(e: StoreError) -> Refusal {
     }
 }
 
-/// Of an entry that an audit of the log would refuse, and that is not written.
+/// Builds the refusal for a log entry that an audit would refuse and that was therefore not written.
 pub(crate) fn broken(rule: &str, detail: &str) -> Refusal {
     let message = format!("an audit would refuse this ({rule}): {detail}");
     if rule.starts_with("grant-") {
@@ -139,12 +142,14 @@ pub(crate) fn broken(rule: &str, detail: &str) -> Refusal {
             .at("program")
             .fix("Give the column bounds that lie further apart, or ask at another price"),
         "countersignature" => Refusal::new(Code::BadRequest, message).at("word"),
-        // The owner's own doing.
+        // The owner's own fault.
         _ => unavailable(message),
     }
 }
 
-/// Has a file served to those who may have it. One that was changed since, of an earlier version it may be, is not, and the others are.
+/// Offers a file to the peers that may have it.
+///
+/// A file that has changed since its publication, perhaps a file of an earlier version, is not sent to anybody; the others are.
 async fn offer(served: &Served, path: &Path, file: &DataFile) {
     if let Err(e) = served.add(path, file.hash).await {
         tracing::error!("{e}: it is not sent to anybody");
@@ -152,10 +157,12 @@ async fn offer(served: &Served, path: &Path, file: &DataFile) {
 }
 
 impl Provider {
-    /// Opens an owner's node, which runs as many jobs as the owner wishes. Jobs that a crash cut off wait for [`Provider::recover`].
+    /// Opens an owner's node, which runs as many jobs as the owner wishes.
+    ///
+    /// Jobs interrupted by a crash wait for [`Provider::recover`].
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// Returns [`NodeError`].
     pub async fn open(
         home: Home,
         served: Arc<Served>,
@@ -174,7 +181,8 @@ impl Provider {
         let proven = Arc::new(Proven::default());
         for dataset in versions.answering(&store) {
             let (manifest, policy, record) = (dataset.manifest(), dataset.policy(), dataset.record());
-            // Of what is held for another there may be no more than columns: it is looked at when a job comes; and it is copied from its owner.
+            // A dataset held for another owner may be here only as columns and is checked when a job arrives; peers copy it from
+            // its owner.
             let own = manifest.signer() == me;
             if let Err(e) = if own { proven.check(dataset.dataset()) } else { Ok(()) } {
                 tracing::error!("{}: no job will run on it: {e}", manifest.body().name);
@@ -188,7 +196,7 @@ impl Provider {
             for (path, file) in record.files.iter().zip(&record.content.published) {
                 offer(&served, path, file).await;
             }
-            // Who holds it may have columns alone, of what jobs read.
+            // Leaseholders may fetch single columns of the files that jobs read.
             if policy.hold == Access::Granted {
                 for (path, file) in record.compute.iter().zip(record.content.computed()) {
                     offer(&served, path, file).await;
@@ -204,9 +212,9 @@ impl Provider {
         )?;
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         let (refused, fetched) = (hourly::Hourly::new(limits::REFUSALS_PER_HOUR), hourly::Hourly::new(limits::FETCHES_PER_HOUR));
-        // A job takes one to be checked and one to be run.
+        // A job uses one worker for the check and one for the run.
         let workers = Workers::ahead(2, wishes.unwalled);
-        // Where none can be asked, none counts as standing.
+        // If no worker can be asked, no sandbox layer counts as active.
         let walls = workers.walls().await.unwrap_or_default();
         let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
         let offered = Mutex::default();
@@ -238,27 +246,27 @@ impl Provider {
         })
     }
 
-    /// Asks the owner's witnesses what they saw of its log, over `endpoint`, before anything is served.
+    /// Asks the owner's witnesses over `endpoint` what they saw of its log, before anything is served.
     ///
     /// # Errors
-    /// [`NodeError`] where one of them saw more than there is here, or another history: what was spent since would be spent again.
+    /// Returns [`NodeError`] if a witness saw a longer or a different log: budget spent since then would be spent again.
     pub async fn meet_witnesses(&self, endpoint: tidegate_exchange::Endpoint) -> Result<(), NodeError> {
         self.reach_owners(endpoint.clone());
         self.witnesses.connect(endpoint);
         self.witnesses.meet(&self.store).await
     }
 
-    /// What this owner tells everybody about its datasets.
+    /// Builds the public listings of this owner's datasets.
     pub fn own_listings(&self, reached: &Reached) -> Vec<Signed<Listing>> {
         let newest = self.versions.answering(&self.store).filter(|d| d.policies().1.is_none() && self.is_own(*d));
         finding::own(newest.map(|d| (d.manifest(), d.policy())), &self.identity, reached)
     }
 
-    /// The datasets that `peer` may see: of each the newest version, and what came before it and was not retired.
+    /// Lists the datasets visible to `peer`: the newest version of each, and earlier versions not retired.
     fn listings(&self, peer: PeerId, token: &str) -> Vec<Published> {
         let token = Presented::read(token);
         let shown = self.versions.kept(&self.store).filter(|d| self.admits(*d, peer, &token, Action::List, &Action::ALL).is_ok());
-        // What is held for another is shown with its owner's word for that.
+        // A dataset held for another owner is shown with that owner's lease.
         let published = |d: InForce<'_>| Some(d.published(self.lease_for(d).ok()?.map(|taken| taken.envelope)));
         shown.filter_map(published).collect()
     }
@@ -277,12 +285,12 @@ impl Provider {
         Ok(Reply::Replicating)
     }
 
-    /// How the log names `peer` where it is about this dataset.
+    /// Returns the log's name for `peer` in entries about this dataset.
     fn party(&self, dataset: InForce<'_>, peer: PeerId) -> Result<Party, Refusal> {
         self.parties.name(dataset.policy(), peer).map_err(unavailable)
     }
 
-    /// How the log names the one who was granted what `peer` shows, where that is another.
+    /// Returns the log's name for the holder of the presented grant if this is not `peer`.
     fn holder(&self, dataset: InForce<'_>, peer: PeerId, holder: PeerId) -> Result<Option<Party>, Refusal> {
         if holder == peer { Ok(None) } else { self.party(dataset, holder).map(Some) }
     }
@@ -291,7 +299,7 @@ impl Provider {
         if !log::is_log_path(path) {
             return Err(Refusal::new(Code::BadRequest, "not a path of the log").at("path"));
         }
-        // Others are answered while a disk is waited for.
+        // Asynchronous, so that other requests are answered while the disk is busy.
         let bytes = tokio::fs::read(self.store.log_folder().join(path)).await;
         bytes.map(|b| STANDARD.encode(b)).map_err(|_| Refusal::new(Code::NotFound, "no such log file").at("path"))
     }

@@ -1,4 +1,4 @@
-//! Where a job's model runs, and what the receipt says of it.
+//! Device of a job's model, and its note in the receipt.
 
 use tidegate_gpu_runner::{device, library};
 use tidegate_protocol::{
@@ -11,10 +11,10 @@ use tidegate_protocol::{
 
 use crate::worker::{Checked, Work, Workers, usable_gpus};
 
-/// Where `program`'s model runs on this machine, if it has one.
+/// Returns where `program`'s model runs on this machine, [`Place::Cpu`] if the program has no model.
 ///
 /// # Errors
-/// A [`Refusal`] where there is nothing to run it, or not where the job wants it.
+/// Returns a [`Refusal`] if nothing here can run the model, or not where the job wants it.
 pub(super) fn place(program: &Program, policy: &Policy) -> Result<Place, Refusal> {
     if !program.infers() {
         return Ok(Place::Cpu);
@@ -27,10 +27,12 @@ pub(super) fn place(program: &Program, policy: &Policy) -> Result<Place, Refusal
     Ok(place)
 }
 
-/// Checks a job. Where neither job nor owner say where its model runs, one that a GPU has not all kernels for runs on the processor: the receipt says so.
+/// Checks a job, and falls back to the processor if the GPU lacks kernels for its model.
+///
+/// The fallback applies only if neither job nor owner says where the model runs; the receipt states where it ran.
 ///
 /// # Errors
-/// As [`Workers::check`].
+/// Same as [`Workers::check`].
 pub(super) async fn check(workers: &Workers, mut work: Work) -> Result<(Work, Checked), Refusal> {
     let first = workers.check(&work).await;
     let either = work.policy.models.device == DeviceRule::Auto && work.job.program.on().is_none();
@@ -45,7 +47,7 @@ pub(super) async fn check(workers: &Workers, mut work: Work) -> Result<(Work, Ch
     }
 }
 
-/// What the receipt says of what runs a model.
+/// Builds the receipt's note on the runtime and device of a model.
 pub(super) fn note(place: Place, runtime: String) -> InferenceNote {
     match place {
         Place::Cpu => InferenceNote { provider: "cpu".into(), device: device::processor(), runtime, tf32: false },

@@ -1,4 +1,4 @@
-//! What comes with a job (a component, a model, public tables), kept from its charge until it is done.
+//! Attachments of jobs (a component, a model, public tables), kept from the charge until the job is done.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tidegate_protocol::{ContentHash, Job, Refusal, Signed};
 use super::{Provider, unavailable};
 
 impl Provider {
-    /// Keeps what comes with a job until it is done, so that a restart can finish it.
+    /// Saves a job's attachment until the job is done, so a restart can finish the job.
     pub(super) async fn keep_program(&self, job: &Signed<Job>, bytes: Option<Arc<Vec<u8>>>) -> Result<(), Refusal> {
         let Some(bytes) = bytes else { return Ok(()) };
         let (folder, path) = (self.home.programs(), self.home.program(&job.id()));
@@ -22,7 +22,7 @@ impl Provider {
         tokio::task::spawn_blocking(keep).await.map_err(unavailable)?.map_err(unavailable)
     }
 
-    /// Lets go of what came with a job that is done, or was not paid for.
+    /// Deletes the attachment of a job that is done or was not paid for.
     pub(super) fn drop_program(&self, job: &ContentHash) {
         if let Err(e) = std::fs::remove_file(self.home.program(job))
             && e.kind() != std::io::ErrorKind::NotFound

@@ -1,6 +1,6 @@
-//! Auditors who may run a job again: what it takes is opened to them, and that it was is logged first.
+//! Replays of jobs by auditors: opens the inputs of a job to an auditor, and logs this first.
 //!
-//! Whoever has the salt of a commitment can try which sums it is of: to open it is to say what the exact sums were.
+//! Whoever has the salt of a commitment can try which sums it commits to: opening a commitment reveals the exact sums.
 
 use std::{fs, path::Path, time::SystemTime};
 
@@ -16,16 +16,18 @@ use tidegate_protocol::{
 use super::{Provider, accesses::now, unavailable};
 use crate::salts;
 
-/// Most bytes of programs that are kept. What was used longest ago goes first.
+/// Maximum number of bytes of kept programs; the least recently used go first.
 const KEPT_BYTES: u64 = 4 << 30;
 
 impl Provider {
-    /// Key of the function that chooses among a unit's rows and groups, and lays units into blocks: one for each job.
+    /// Derives a job's PRF key, which chooses among a privacy unit's rows and groups and lays units into blocks.
     pub(super) fn prf(&self, job: &ContentHash) -> [u8; 32] {
         self.identity.derive(&format!("prf of job {job}"))
     }
 
-    /// What hides the sums that a receipt of `job` commits to. Where the policy lets nobody replay, nobody ever knows it.
+    /// Returns the salt hiding the sums committed to by a receipt of `job`.
+    ///
+    /// If the policy lets nobody replay, nobody ever knows the salt.
     pub(super) fn salt(&self, policy: &Policy, job: &ContentHash) -> Result<[u8; 32], Refusal> {
         match policy.replay {
             Access::Granted | Access::Anybody => Ok(self.salts.of(&format!("sums of job {job}"))),
@@ -77,7 +79,7 @@ impl Provider {
         Ok(Opening { job: record.job, receipt, version, proof, salt, prf, buyer_salt, attachment, file_key })
     }
 
-    /// Lets `auditor` fetch what came with a job, where it is kept.
+    /// Lets `auditor` fetch a job's attachment, if kept.
     async fn offer_program(&self, auditor: (PeerId, Party), program: &Program, by: &Authority) -> Option<ContentHash> {
         let path = self.home.kept_programs().join(kept_as(program)?);
         if !path.exists() {
@@ -95,7 +97,7 @@ impl Provider {
         }
     }
 
-    /// Keeps what came with a job that is done, for those who may run it again.
+    /// Keeps the attachment of a finished job for replays.
     pub(super) fn keep_for_replays(&self, job: &Signed<Job>) {
         let Some(name) = kept_as(&job.body().program) else { return };
         let (from, folder) = (self.home.program(&job.id()), self.home.kept_programs());
@@ -111,13 +113,15 @@ impl Provider {
     }
 }
 
-/// By the hashes of its parts: what many jobs run is kept once.
+/// Returns the file name for a program's attachment, made of the hashes of its parts.
+///
+/// An attachment that many jobs use is kept once.
 fn kept_as(program: &Program) -> Option<String> {
     let hash = program.attachment()?;
     Some(program.data().map_or_else(|| hash.to_string(), |data| format!("{hash}.{}", data.hash)))
 }
 
-/// Removes what was used longest ago until all fits, but `newest`.
+/// Removes the least recently used files, but not `newest`, until the rest fits.
 fn make_room(folder: &Path, newest: &Path) -> std::io::Result<()> {
     let mut files = Vec::new();
     for file in fs::read_dir(folder)? {

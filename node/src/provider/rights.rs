@@ -1,4 +1,4 @@
-//! Who may do what: a grant's signature and rules, and what the log says of it.
+//! Authorization: a grant's signature and rules, and its standing in the log.
 
 use std::time::SystemTime;
 
@@ -12,24 +12,28 @@ use tidegate_protocol::{
 
 use super::{Provider, unavailable, versions::InForce};
 
-/// The grant that a job came with.
+/// Grant presented with a job.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
     /// BLAKE3 of the token.
     pub(super) token: ContentHash,
     /// Revocation ids of its blocks.
     pub(super) ids: Vec<String>,
-    /// To whom it was granted: whose account is charged.
+    /// Peer to whom the grant was issued, whose account is charged.
     pub(super) holder: PeerId,
 }
 
 impl Provider {
-    /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
+    /// Checks whether a token gives `peer` the rights in `ask`.
+    ///
+    /// The token must allow the action, have been logged when it was issued, and not be revoked.
     pub(super) fn authorize(&self, dataset: InForce<'_>, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
         self.authorized(dataset, peer, &Presented::read(token), ask)
     }
 
-    /// As [`Provider::authorize`], of a token that was read already: its signatures are verified once, whatever it is asked for.
+    /// Like [`Provider::authorize`], for a token already read.
+    ///
+    /// Its signatures are verified once, however many actions it is checked for.
     fn authorized(&self, dataset: InForce<'_>, peer: PeerId, shown: &Presented, ask: &Ask) -> Result<Authority, Refusal> {
         let action = ask.action.word();
         if dataset.policy().access(ask.action) == Access::Nobody {
@@ -56,7 +60,10 @@ impl Provider {
         }
     }
 
-    /// Whether `peer` may do this: as anybody may, or by a token for this, or for one of the `greater` actions that it is a part of.
+    /// Checks whether `peer` may perform `action`.
+    ///
+    /// It may if the policy allows anybody, or with a token for `action` or for one of the `greater` actions of which it is a
+    /// part.
     pub(super) fn admits(
         &self,
         dataset: InForce<'_>,
@@ -79,8 +86,9 @@ impl Provider {
         self.authorized(dataset, peer, shown, &Ask::of(action, now)).map(|_| ())
     }
 
-    /// Whether `request` shows a grant of a dataset here that is `peer`'s to show, has not run out and is not revoked: no stranger is asking, whatever the
-    /// grant is for.
+    /// Returns whether `request` presents a valid grant of a dataset here.
+    ///
+    /// The grant must be `peer`'s to show, unexpired and not revoked, whatever it is for: the peer is then no stranger.
     pub(super) fn shows_a_grant(&self, peer: PeerId, request: &Request) -> bool {
         let shown = Presented::read(request.grant());
         let Some(token) = shown.token() else { return false };
@@ -97,7 +105,7 @@ impl Provider {
         }
     }
 
-    /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
+    /// Opens a job signed by `peer` and checks its form, its size and its grant.
     pub(super) fn granted(
         &self,
         peer: PeerId,
@@ -114,7 +122,7 @@ impl Provider {
         let now = SystemTime::now();
         let first = Ask { cost: job.body().cost, program: Some(job.body().bound()), ..Ask::of(Action::Compute, now) };
         let authority = self.authorize(dataset, peer, token, &first)?;
-        // Nothing is looked up, or noted, of one who has no grant.
+        // Nothing is looked up or recorded for a peer without a grant.
         let ask = self.asked(&job, dataset, &authority.ids, now)?;
         if ask.used > 0 {
             self.authorize(dataset, peer, token, &ask)?;
@@ -122,17 +130,17 @@ impl Provider {
         Ok((job, dataset, authority))
     }
 
-    /// What a job asks of its grant, before it is planned.
+    /// Builds the [`Ask`] of a job to its grant, before the job is planned.
     pub(super) fn asked(&self, job: &Signed<Job>, dataset: InForce<'_>, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
         let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
-        // What is charged already is no further job.
+        // A job that was charged before does not count again.
         let again = known.is_some_and(|record| record.facts.job == job.id());
         let id = ids.first().filter(|_| !again);
         let used = id.map_or(Ok(0), |id| self.store.used(id, now)).map_err(unavailable)?;
         Ok(Ask { cost: job.body().cost, program: Some(job.body().bound()), used, ..Ask::of(Action::Compute, now) })
     }
 
-    /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
+    /// Checks again whether a grant is in force, and withdraws the access just given if not.
     pub(super) fn still_good(&self, dataset: InForce<'_>, ids: &[String]) -> Result<(), Refusal> {
         let revoked = match self.is_own(dataset) {
             true => None,

@@ -1,4 +1,6 @@
-//! From a reservation to a durable receipt. Whatever goes wrong in the worker is invisible outside.
+//! From a reservation to a durable receipt.
+//!
+//! Whatever goes wrong in the worker is invisible outside.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -18,15 +20,17 @@ use crate::{
 };
 
 impl Provider {
-    /// Finishes the jobs that a crash cut off: charged, and nothing of them was revealed, so they run once more at no further charge; without a result, where their
-    /// version was retired or superseded since.
+    /// Finishes the jobs interrupted by a crash.
+    ///
+    /// They are charged and nothing of them was revealed, so they run once more at no further charge. A job whose version was
+    /// retired or superseded since has no result.
     ///
     /// # Errors
-    /// [`NodeError`] when the ledger cannot be read; a job that cannot be finished stays open and is reported to the owner.
+    /// Returns [`NodeError`] if the ledger cannot be read; a job that cannot be finished stays open and is reported to the owner.
     pub async fn recover(&self) -> Result<(), NodeError> {
         for reservation in self.store.unfinished()? {
             let record = reservation.record().clone();
-            // What is not begun goes on when this node serves again.
+            // Jobs not begun are resumed when this node serves again.
             let Ok(_inside) = self.drain.enter() else { break };
             let _turn = self.turns.take(record.facts.job).await;
             let job = Signed::<Job>::open(record.job.clone())?;
@@ -41,7 +45,7 @@ impl Provider {
             }
             let policies = (record.facts.policy, record.facts.policy_newest);
             if !self.in_force(&record.facts.dataset).is_ok_and(|dataset| dataset.policies() == policies) {
-                // What it was charged under is no more: nothing of it was seen, and nothing will be.
+                // The policies under which it was charged are no longer in force: nothing of it was seen, and nothing will be.
                 tracing::warn!(
                     "job {} was cut off, and its version is retired or superseded since: it has no result",
                     record.facts.job
@@ -68,12 +72,14 @@ impl Provider {
             None => None,
             Some(_) => Some(Arc::new(std::fs::read(self.home.program(&job.id())).map_err(unavailable)?)),
         };
-        // It is charged: whose account that was is in its facts.
+        // The job is charged; its facts name the account.
         let grant = Shown { token: record.facts.grant, ids: record.facts.grant_ids.clone(), holder: job.signer() };
         self.plan(job, attachment, grant).await
     }
 
-    /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
+    /// Runs a job, releases its sums, and makes the result and its receipt durable.
+    ///
+    /// Whatever goes wrong in the worker is invisible outside.
     pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
         let id = admitted.job.id();
         let facts = &reservation.record().facts;
@@ -98,7 +104,7 @@ impl Provider {
             match noised {
                 Ok(made) => made,
                 Err(e) => {
-                    // Nothing of what came before counts.
+                    // Nothing that came before the failure counts.
                     tracing::error!("job {id}: {e}; noise over the default is released");
                     self.set_apart(admitted, &meter, &e);
                     fall_back(&e)?
@@ -126,10 +132,12 @@ impl Provider {
         Ok(record)
     }
 
-    /// Counts a failure with its holder's, and puts what `job` runs into quarantine where the program broke the worker. Reports to the owner alone.
+    /// Counts a failure against the job's holder, and quarantines the program if it broke the worker.
+    ///
+    /// Reports to the owner alone.
     fn set_apart(&self, admitted: &AdmittedJob<'_>, meter: &Meter, why: &WorkerFailed) {
         let (why, broke) = match why {
-            // The machine's fault, and the owner's word.
+            // The machine's fault, or the owner's order.
             WorkerFailed::NotStarted(_) | WorkerFailed::Stopped => return,
             WorkerFailed::Late => (why.to_string(), false),
             WorkerFailed::Broken(why) => (why.clone(), true),
@@ -154,7 +162,9 @@ impl Provider {
         self.suspect_files(admitted, meter, quarantined.ok().map(|one| one.id));
     }
 
-    /// What the worker's sums come to, released and committed to as they come: a thread of its own draws the noise.
+    /// Runs the worker, and releases and commits to its sums as they come.
+    ///
+    /// A separate thread draws the noise.
     async fn noised(&self, admitted: &AdmittedJob<'_>, meter: &Meter) -> Result<(Released, Committing), WorkerFailed> {
         let limit = limit(meter, &admitted.work)?;
         let (send, mut receive) = tokio::sync::mpsc::channel(4);
@@ -205,25 +215,25 @@ impl Provider {
             self.suspect_files(admitted, meter, None);
         }
         if let Err(e) = ran {
-            // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than
-            // that it did not; a release of what came before counts for nothing.
+            // How much noise is still to be drawn depends on the rows, so nobody waits for it. If the gate refused the sums, its
+            // reason says more than `e`; a release of earlier sums counts for nothing.
             let refused = if releasing.is_finished() { releasing.await.ok().and_then(Result::err) } else { None };
             return Err(refused.unwrap_or(e));
         }
-        // Noise is drawn within the slot too: how many groups appear must not push a reply to a later tick.
+        // Noise is drawn within the time budget too: the number of groups must not push a reply to a later release time.
         let time = admitted.slot_end().duration_since(SystemTime::now()).unwrap_or_default();
         let released = tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed::Late)?;
         released.map_err(|e| broken(&e))?
     }
 
-    /// Puts a job on the owner's list for as long as it is in hand.
+    /// Puts a job on the owner's list for as long as it is in progress.
     pub(super) fn note(&self, job: &Signed<Job>, dataset: InForce<'_>, slot: Option<running::Slot>) -> running::Listed {
         let kind = format!("{:?}", job.body().program.kind()).to_lowercase();
         let (buyer, dataset) = (job.signer(), dataset.manifest().body().name.clone());
         running::note(&self.home, &Running { job: job.id(), buyer, dataset, kind, slot })
     }
 
-    /// Brings the log on disk up to the store.
+    /// Brings the log on disk up to date with the store.
     pub(super) async fn export(&self) -> Result<(), Refusal> {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.export()).await.map_err(unavailable)?.map_err(unavailable)
@@ -254,7 +264,7 @@ impl Provider {
     }
 }
 
-/// From how many units, or blocks, at fault on the job as a whole has failed: a noised number.
+/// Draws the noised limit of privacy units, or blocks, at fault with which the job as a whole has failed.
 fn limit(meter: &Meter, work: &Work) -> Result<u32, WorkerFailed> {
     let tolerance = tolerance(&work.job, &work.policy);
     let no_noise = |e: &dyn std::fmt::Display| WorkerFailed::NotStarted(e.to_string());
@@ -262,7 +272,7 @@ fn limit(meter: &Meter, work: &Work) -> Result<u32, WorkerFailed> {
     Ok(tolerance.limit(kept, tolerance.draw().map_err(|e| no_noise(&e))?))
 }
 
-/// The release that stands in for one that failed, and what it is made of.
+/// Builds the release of fallback values in place of a failed release, and its commitment.
 fn default(admitted: &AdmittedJob<'_>) -> Result<(Released, Committing), Refusal> {
     let AdmittedJob { terms, plan, declared, job, .. } = admitted;
     let sums = defaults::sums(&job.body().program, plan);

@@ -1,7 +1,8 @@
-//! Who may run a job now, and who waits: as many run as the node has slots for, no buyer has more than a share of them, and the queue is as long as it may
-//! be and no longer.
+//! Job slots: which jobs run now and which wait.
 //!
-//! A slot is held until a job's outcome is settled, at a public time: how long others wait tells nothing of rows.
+//! As many jobs run as the node has slots, no buyer has more than a share of the slots, and the queue has a maximum length.
+//!
+//! A slot is held until the job's outcome is settled, at a public time, so the time that others wait reveals nothing about rows.
 
 use std::{
     collections::HashMap,
@@ -12,35 +13,35 @@ use std::{
 use tidegate_protocol::{Code, PeerId, Refusal};
 use tokio::sync::oneshot;
 
-/// What an owner wants a node to run and to let wait; what they do not say follows from the machine.
+/// Owner's settings of job limits and lifetimes; unset values take defaults, in part from the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes {
-    /// Jobs that run.
+    /// Maximum number of running jobs.
     pub jobs: Option<usize>,
-    /// Of those, one buyer's.
+    /// Maximum number of running jobs of a single buyer.
     pub per_buyer: Option<usize>,
-    /// Jobs that wait.
+    /// Maximum number of waiting jobs.
     pub queue: Option<usize>,
-    /// Also where walls are missing.
+    /// Whether jobs run even if sandbox layers are missing.
     pub unwalled: bool,
-    /// How long others may spend what they were handed of this owner's budgets.
+    /// Lifetime of leases on this owner's privacy budgets.
     pub leases_last: Option<Duration>,
-    /// How long a list of revoked grants is good for, at those who hold this owner's files or answer for it.
+    /// Validity period of a revocation list at mirrors and leaseholders.
     pub revocations_last: Option<Duration>,
 }
 
-/// What a node lets run and wait at the same time.
+/// Limits on jobs that run and wait at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caps {
-    /// Jobs that run.
+    /// Maximum number of running jobs.
     jobs: usize,
-    /// Of those, one buyer's.
+    /// Maximum number of running jobs of a single buyer.
     per_buyer: usize,
-    /// Jobs that wait for a slot; of those, one buyer's are at most a quarter.
+    /// Maximum number of jobs waiting for a slot; a quarter of them, rounded up, may be a single buyer's.
     queue: usize,
 }
 
-/// What a machine has.
+/// Resources of a machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
     processors: usize,
@@ -56,16 +57,18 @@ impl Machine {
 }
 
 impl Caps {
-    /// How many jobs run at the same time.
+    /// Returns how many jobs run at the same time.
     pub(super) fn jobs(&self) -> usize {
         self.jobs
     }
 
-    /// How long a job waits at most.
+    /// Maximum time a job waits for a slot.
     const WAIT: Duration = Duration::from_secs(600);
 
-    /// As an owner wishes. If they do not say: a job for each processor, up to four, as long as their workers, of up to `memory` bytes each, fit in
-    /// memory; half of them one buyer's. Fuel is counted as if a job had a processor for itself.
+    /// Builds the limits from the owner's wishes and the machine.
+    ///
+    /// By default there is one job per processor, up to four, as long as their workers fit in memory at up to `memory` bytes
+    /// each, and half of the jobs may be a single buyer's. Fuel is counted as if a job had a processor to itself.
     pub(super) fn of(wishes: Wishes, machine: Machine, memory: u64) -> Self {
         let fit = usize::try_from(machine.memory / memory.max(1)).unwrap_or(usize::MAX);
         let jobs = wishes.jobs.unwrap_or_else(|| machine.processors.min(4).min(fit)).max(1);
@@ -80,7 +83,7 @@ impl Caps {
     }
 }
 
-/// The node's slots.
+/// Job slots of the node.
 pub(super) struct Slots(Arc<Shared>);
 
 struct Shared {
@@ -96,12 +99,12 @@ struct State {
 
 struct Waiter {
     buyer: PeerId,
-    /// Paid for: a share does not hold it up.
+    /// The job is paid for, so the buyer's share does not hold the job up.
     paid: bool,
     tell: oneshot::Sender<Slot>,
 }
 
-/// A slot. It is free again when this is dropped.
+/// A job slot, freed on drop.
 pub(super) struct Slot {
     shared: Arc<Shared>,
     buyer: PeerId,
@@ -116,7 +119,10 @@ impl State {
         self.running.values().sum::<usize>() < caps.jobs
     }
 
-    /// Who is next: of those whose buyer may have one more, the one whose buyer has the fewest, and of those the one who came first.
+    /// Removes the next waiter from the queue and returns the waiter.
+    ///
+    /// Among waiters whose buyer may have another slot, the buyer with the fewest running jobs comes first, then the earliest
+    /// waiter.
     fn next(&mut self, caps: &Caps) -> Option<Waiter> {
         self.waiting.retain(|waiter| !waiter.tell.is_closed());
         let may = |waiter: &Waiter| waiter.paid || self.of(&waiter.buyer) < caps.per_buyer;
@@ -131,7 +137,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives what is free to who waits.
+    /// Gives free slots to waiting jobs.
     fn hand_out(self: &Arc<Self>) {
         loop {
             let waiter = {
@@ -143,7 +149,7 @@ impl Shared {
                 *state.running.entry(waiter.buyer).or_default() += 1;
                 waiter
             };
-            // Outside of the lock: who has left lets go of it at once, and so comes back here.
+            // Sent outside the lock: if the receiver is gone, the slot is dropped at once, which calls this function again.
             drop(waiter.tell.send(Slot { shared: self.clone(), buyer: waiter.buyer }));
         }
     }
@@ -154,10 +160,11 @@ impl Slots {
         Self(Arc::new(Shared { caps, state: Mutex::default() }))
     }
 
-    /// A slot for `buyer`: now, or when its turn comes.
+    /// Takes a slot for `buyer`, now or when its turn comes.
     ///
     /// # Errors
-    /// [`Code::Busy`]: the queue is full, or the buyer has its share of it, or none came for a long time. Safe to retry.
+    /// Returns [`Code::Busy`] if the queue is full, the buyer has its share of the queue, or no slot came free within
+    /// [`Caps::WAIT`]. Safe to retry.
     pub(super) async fn take(&self, buyer: PeerId) -> Result<Slot, Refusal> {
         let Caps { jobs, queue, .. } = self.0.caps;
         let busy =
@@ -187,7 +194,7 @@ impl Slots {
         }
     }
 
-    /// A slot for `buyer` as soon as there is one, whatever its share: for jobs that are paid for.
+    /// Waits for a slot for a paid job of `buyer`, whatever the buyer's share.
     pub(super) async fn wait(&self, buyer: PeerId) -> Option<Slot> {
         self.queue(buyer, true).await
     }

@@ -36,27 +36,29 @@ use crate::{
     worker::Work,
 };
 
-/// A job that may run: signature, grant, policy, limits and program are checked. Comes only out of `admit`.
+/// A job admitted to run: signature, grant, policy, limits and program are checked.
+///
+/// Built only by [`Provider::plan`].
 pub(super) struct AdmittedJob<'a> {
     pub(super) dataset: InForce<'a>,
     pub(super) job: Signed<Job>,
     pub(super) work: Work,
     pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
-    /// Names of the columns that it reads.
+    /// Names of the columns read by the job.
     reads: Vec<String>,
-    /// Its SQL without the literals.
+    /// SQL of the job without the literals.
     pub(super) pattern: String,
     pub(super) plan: Plan,
     pub(super) terms: Terms,
     approval: Option<ContentHash>,
-    /// What runs its model.
+    /// Runtime and device of the job's model.
     inference: Option<InferenceNote>,
     grant: Shown,
     start: SystemTime,
 }
 
 impl AdmittedJob<'_> {
-    /// End of the public slot.
+    /// Returns the deadline of the public slot.
     pub(super) fn slot_end(&self) -> SystemTime {
         self.start + Duration::from_millis(self.work.policy.limits.slot_ms)
     }
@@ -91,7 +93,9 @@ impl Provider {
         self.deliver(dataset, record).await
     }
 
-    /// The job of the same buyer that asked the same at the same price, where the policy has it answered again. Its result was sent, or may be now.
+    /// Returns the buyer's earlier job with the same question and price, if the policy answers again.
+    ///
+    /// Its result was sent before, or may be sent now.
     fn answered_before(&self, job: &Signed<Job>, dataset: InForce<'_>) -> Result<Option<JobRecord>, Refusal> {
         let (policy, peer) = (dataset.policy(), job.signer());
         let party = self.party(dataset, peer)?;
@@ -106,7 +110,9 @@ impl Provider {
         Ok(asked.filter(due))
     }
 
-    /// The record of a finished job: what is there already, or what a run now makes. Until it is charged, a job whose buyer has hung up is dropped.
+    /// Returns the record of a finished job: the existing record, or the record of a new run.
+    ///
+    /// Until it is charged, a job whose buyer has hung up is dropped.
     async fn answer(
         &self,
         job: Signed<Job>,
@@ -116,7 +122,7 @@ impl Provider {
         gone: &CancellationToken,
     ) -> Result<JobRecord, Refusal> {
         let peer = job.signer();
-        // Before the slot begins: the first job pays for it with its buyer's time alone.
+        // Computed before the time budget starts: it costs the first job nothing but its buyer's time.
         let build = self.build().await?;
         let _turn = self.turns.take(job.id()).await;
         let party = self.party(dataset, peer)?;
@@ -140,12 +146,13 @@ impl Provider {
                 .fix("Send this job to the owner"));
             }
         }
-        // A crash cut it off after it was charged: it is finished, whoever leaves, and stopped as jobs are that run.
+        // A crash cut the job off after its charge: it is finished even if the buyer leaves, and can be stopped like running
+        // jobs.
         let charged = known.is_some();
         let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
         let (id, _listed) = (job.id(), self.note(&job, dataset, None));
         let prepare = async {
-            // What is paid for waits its turn, and is not turned away.
+            // A paid job waits its turn and is not turned away.
             let slot = if charged { self.slots.wait(grant.holder).await } else { None };
             self.prepare(job, dataset, grant, attachment.clone(), slot).await
         };
@@ -162,7 +169,7 @@ impl Provider {
             }
         };
         if !charged {
-            // By now its reducers are known, and its slot has begun.
+            // By now the job's reducers are known, and its time budget has started.
             let ask = self.asked(&admitted.job, dataset, &grant.ids, admitted.start)?;
             let columns = admitted.terms.mechanism(&admitted.plan).columns;
             let reducers = columns.into_iter().map(|column| column.reducer).collect();
@@ -175,7 +182,7 @@ impl Provider {
             Refusal::new(Code::Unavailable, "the owner's node lacks what this job needs just now: nothing was charged")
                 .fix("Send the same job again later")
         });
-        // What is charged already waits for no better time.
+        // A job already charged does not wait for a better time.
         let ready = if charged { ready.ok() } else { Some(ready?) };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
@@ -203,7 +210,9 @@ impl Provider {
         }
     }
 
-    /// A job that may be charged, with the slot it runs in (the one it has, or one of its buyer's), which is held until its outcome is settled.
+    /// Prepares a job for its charge, and returns it with the job slot to run in.
+    ///
+    /// The job slot is `slot`, or else one of the holder's share, and is held until the job's outcome is settled.
     async fn prepare(
         &self,
         job: Signed<Job>,
@@ -215,7 +224,7 @@ impl Provider {
         let now = clock::unix(SystemTime::now());
         let verdict = self.verdict(&job, dataset)?;
         let approval = if let Some(Verdict::Approved(id)) = &verdict { Some(*id) } else { None };
-        // An approval names this very job, and may take its time.
+        // An approval names this very job and may come late.
         let age = if approval.is_some() { i64::MAX } else { limits::JOB_AGE_SECONDS };
         if job.body().created > now + limits::CLOCK_SKEW_SECONDS || now.saturating_sub(job.body().created) > age {
             return Err(Refusal::new(Code::BadRequest, "its creation time is in the future or over a day old")
@@ -227,7 +236,7 @@ impl Provider {
             None => self.slots.take(grant.holder).await?,
         };
         self.unchanged(dataset).await?;
-        // What would be refused anyway is refused now: the owner reads jobs that can run.
+        // Jobs that would be refused anyway are refused now: the owner reviews only jobs that can run.
         let mut admitted = self.plan(job, attachment.clone(), grant.clone()).await?;
         if verdict == Some(Verdict::Waiting) {
             let (keys, sent) = (&admitted.plan.shape().key_names, attachment.as_ref().map(|sent| sent.as_slice()));
@@ -235,13 +244,13 @@ impl Provider {
         }
         admitted.approval = approval.flatten();
         if self.bring_columns(dataset, &admitted.reads).await? {
-            // What had to be waited for takes nothing of the slot.
+            // The wait for columns does not count against the time budget.
             admitted.start = SystemTime::now();
         }
         Ok((admitted, slot))
     }
 
-    /// What the owner said of a job that asks for an exact result; `None` for other jobs.
+    /// Returns the owner's verdict on a job for an exact result; `None` for other jobs.
     fn verdict(&self, job: &Signed<Job>, dataset: InForce<'_>) -> Result<Option<Verdict>, Refusal> {
         if job.body().mode == Mode::Dp {
             return Ok(None);
@@ -269,12 +278,12 @@ impl Provider {
         let place = models::place(&job.body().program, policy)?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
         let attachment = Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, policy).await?;
-        // By what is public of the columns alone: how the files that jobs read have them may follow from rows.
+        // Uses only what is public about the columns: their form in the files that jobs read may depend on rows.
         let schema = check::schema(dataset.manifest().body()).map_err(unavailable)?;
         let prf = self.prf(&job.id());
         let work = Work { job: job.body().clone(), policy: policy.clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;
-        // Code that is compiled and what is planned before the charge take nothing of the slot.
+        // Compilation, and planning before the charge, do not count against the time budget.
         let start = SystemTime::now();
         let inference = checked.runtime.map(|runtime| models::note(work.place, runtime));
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
@@ -297,7 +306,7 @@ impl Provider {
         })
     }
 
-    /// The walls that a policy wants stand.
+    /// Checks whether the sandbox layers required by a policy are in force.
     fn walled(&self, policy: &Policy) -> Result<(), Refusal> {
         let Standing { namespaces, rlimits, no_privileges, landlock, calls } = self.walls;
         let stands = |wall: &Wall| match wall {
@@ -372,7 +381,7 @@ impl Provider {
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
-            // It ended just now, or has as many buyers as one can have: another has room.
+            // The lease ended just now or has its maximum number of buyers: another lease has room.
             ReserveError::Lease => self
                 .lease_is_short(*dataset)
                 .unwrap_or_else(|| Refusal::new(Code::Busy, e.to_string()).fix("Ask again in a moment")),

@@ -1,4 +1,4 @@
-//! One run of a job at a time: who sends the same job again waits for the run that is going on, and takes its result.
+//! Mutual exclusion per job: a repeated request waits for the run in progress and takes its result.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,16 @@ use std::{
 use tidegate_protocol::ContentHash;
 use tokio::sync::OwnedMutexGuard;
 
-/// The jobs that somebody is at.
+/// Locks of the jobs in progress.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits until nobody else is at `job`.
+    /// Waits until nobody else works on `job`.
     pub(super) async fn take(&self, job: ContentHash) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // A turn that nobody holds or waits for is in this map alone.
+            // A turn that nobody holds or waits for is referenced by this map alone.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             turns.entry(job).or_default().clone()
         };

@@ -1,7 +1,8 @@
-//! Published versions as this node acts by them: each under the policy that is in force for it, which is not always its own. Nothing else of the node has a
-//! version's own policy in hand, so that none that was superseded can act.
+//! Published versions, each under the policy in force, which is not always the version's own.
 //!
-//! Which version is the newest, and which were retired, the ledger says each time ([`Store::lineage`]).
+//! No other part of the node handles a version's own policy, so no superseded policy can take effect.
+//!
+//! The ledger says each time which version is the newest and which were retired ([`Store::lineage`]).
 
 use tidegate_audit::lineage::{Lineage, NotInForce};
 use tidegate_catalog::dataset::{Dataset, DatasetRecord};
@@ -16,23 +17,23 @@ use tidegate_protocol::{
 
 use super::{Provider, unavailable};
 
-/// A version that is kept here.
+/// A version kept here.
 #[derive(Debug)]
 struct Version {
     dataset: Dataset,
-    /// Where another is newer: its policy, and what both allow.
+    /// If another version is newer: its policy, and the meet of both policies.
     older: Option<(Signed<Policy>, Policy)>,
-    /// Where the newest is not here, nothing is known of what governs.
+    /// Whether the newest version is here; otherwise the governing policy is unknown.
     known: bool,
-    /// Its own, but that nobody may replay whom the newest's does not let.
+    /// The version's own policy, with access to replays limited to what the newest policy allows.
     replays: Policy,
 }
 
-/// All of them, the first published first.
+/// All versions, in order of publication.
 #[derive(Debug)]
 pub(super) struct Versions(Vec<Version>);
 
-/// A version under the policy that is in force for it.
+/// A version under the policy in force.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InForce<'a> {
     dataset: &'a Dataset,
@@ -41,42 +42,42 @@ pub(super) struct InForce<'a> {
 }
 
 impl<'a> InForce<'a> {
-    /// What names it.
+    /// Returns the id of the manifest.
     pub(super) fn id(&self) -> ContentHash {
         self.dataset.manifest.id()
     }
 
-    /// Its population.
+    /// Returns the dataset lineage.
     pub(super) fn population(&self) -> ContentHash {
         self.dataset.manifest.body().population
     }
 
-    /// Its manifest.
+    /// Returns the manifest.
     pub(super) fn manifest(&self) -> &'a Signed<Manifest> {
         &self.dataset.manifest
     }
 
-    /// Where its files are.
+    /// Returns the record of where the files are.
     pub(super) fn record(&self) -> &'a DatasetRecord {
         &self.dataset.record
     }
 
-    /// What is allowed.
+    /// Returns the policy in force.
     pub(super) fn policy(&self) -> &'a Policy {
         self.policy
     }
 
-    /// Id of the policy that its manifest names, and of the newest version's, where that is another.
+    /// Returns the id of the policy in the manifest and, if different, of the newest version's policy.
     pub(super) fn policies(&self) -> (ContentHash, Option<ContentHash>) {
         (self.dataset.policy.id(), self.newest.map(Signed::id))
     }
 
-    /// Manifest, policy and files, as this machine remembers them.
+    /// Returns manifest, policy and files as recorded on this machine.
     pub(super) fn dataset(&self) -> &'a Dataset {
         self.dataset
     }
 
-    /// As it is shown to others.
+    /// Builds the form shown to others.
     pub(super) fn published(&self, lease: Option<Envelope>) -> Published {
         let (manifest, policy) = (self.dataset.record.manifest.clone(), self.dataset.record.policy.clone());
         Published { manifest, policy, lease, newest: self.newest.map(|newest| newest.envelope().clone()) }
@@ -84,7 +85,7 @@ impl<'a> InForce<'a> {
 }
 
 impl Version {
-    /// Under its own policy, or what that and the newest's allow.
+    /// Returns the version under its own policy or, if older, under its meet with the newest policy.
     fn under(&self) -> Option<InForce<'_>> {
         let (policy, newest) = match &self.older {
             None => (self.dataset.policy.body(), None),
@@ -99,7 +100,7 @@ impl Version {
 }
 
 impl Versions {
-    /// Of what is kept here.
+    /// Builds the versions of the datasets kept here.
     pub(super) fn of(datasets: Vec<Dataset>, store: &Store) -> Result<Self, StoreError> {
         let mut all = Vec::with_capacity(datasets.len());
         for dataset in &datasets {
@@ -123,19 +124,19 @@ impl Versions {
         self.0.iter().find(|version| version.dataset.manifest.id() == *id)
     }
 
-    /// The newest of a population that is here, whether it was retired or not.
+    /// Returns the newest version here of a lineage, whether or not retired.
     pub(super) fn newest(&self, population: &ContentHash) -> Option<InForce<'_>> {
         let newest = self.0.iter().rev().find(|version| version.population() == *population && version.older.is_none());
         newest.and_then(Version::under)
     }
 
-    /// The policies of versions that have this file: they name parties alike.
+    /// Returns the policies of all versions with this file: they name parties alike.
     pub(super) fn with_file(&self, file: &ContentHash) -> impl Iterator<Item = &Policy> {
         let has = |version: &&Version| version.dataset.record.content.all().any(|f| f.hash == *file);
         self.0.iter().filter(has).map(|version| version.dataset.policy.body())
     }
 
-    /// What files there are of a version, or of all of a population's: published, derived, and mock rows.
+    /// Returns the files of a version, or of a whole lineage: published, derived, and mock rows.
     pub(super) fn files(&self, population: &ContentHash, manifest: Option<&ContentHash>) -> Vec<ContentHash> {
         let of = |version: &&Version| {
             version.population() == *population && manifest.is_none_or(|id| version.dataset.manifest.id() == *id)
@@ -147,12 +148,12 @@ impl Versions {
         files.collect()
     }
 
-    /// Those that answer now.
+    /// Returns the versions in force now.
     pub(super) fn answering<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = InForce<'a>> {
         self.0.iter().filter_map(|version| self.in_force(store, &version.dataset.manifest.id()).ok())
     }
 
-    /// Those that were not retired: the newest, and what came before.
+    /// Returns the versions not retired: the newest and earlier ones.
     pub(super) fn kept<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = InForce<'a>> {
         self.0.iter().filter_map(|version| self.kept_one(store, &version.dataset.manifest.id()).ok())
     }
@@ -164,12 +165,12 @@ impl Versions {
         version.under().ok_or_else(|| refused(&NotInForce::Superseded(lineage.newest().manifest)))
     }
 
-    /// A version that answers, under what governs it now.
+    /// Returns a version in force, under its governing policy.
     pub(super) fn in_force(&self, store: &Store, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
         let version = self.find(id).ok_or_else(|| none(id))?;
         let lineage = store.lineage(&version.population()).map_err(unavailable)?.ok_or_else(|| none(id))?;
         let newest = lineage.governed(id).map_err(|why| refused_of(&lineage, &why))?.map(|newest| newest.policy);
-        // One that was published since this node started is not here.
+        // A version published since this node started is not here.
         let under = version.under().filter(|under| under.policies().1 == newest);
         under.ok_or_else(|| refused_of(&lineage, &NotInForce::Superseded(lineage.newest().manifest)))
     }
@@ -179,7 +180,7 @@ fn none(id: &ContentHash) -> Refusal {
     Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
 }
 
-/// What one is told who asks for a version that answers nothing.
+/// Builds the refusal for a version not in force.
 pub(super) fn refused(why: &NotInForce) -> Refusal {
     let fix = match why {
         NotInForce::Superseded(_) | NotInForce::Governed(_) => "Name the dataset, or its newest version: `tidegate list`",
@@ -188,7 +189,7 @@ pub(super) fn refused(why: &NotInForce) -> Refusal {
     Refusal::new(Code::Policy, why.to_string()).at("dataset").fix(fix)
 }
 
-/// As [`refused`], where it is known what became of the newest version: nobody is sent to one that is retired.
+/// Like [`refused`], but never sends a peer to a newest version already retired.
 fn refused_of(lineage: &Lineage, why: &NotInForce) -> Refusal {
     let refusal = refused(why);
     match (why, lineage.kept(&lineage.newest().manifest)) {
@@ -200,13 +201,15 @@ fn refused_of(lineage: &Lineage, why: &NotInForce) -> Refusal {
 }
 
 impl Provider {
-    /// A version that answers, under the policy that is in force for it.
+    /// Returns a version in force, under its governing policy.
     pub(super) fn in_force(&self, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
         self.versions.in_force(&self.store, id)
     }
 
-    /// The version that a job names: one that answers; or, where it was superseded or retired since, the job's own result that was paid for. Nothing else of
-    /// what was retired leaves any more.
+    /// Returns the version named by a job, if the job may have an answer.
+    ///
+    /// The version must be in force; if it was superseded or retired since, the job's own result that was paid for may still
+    /// leave, and nothing else of a retired version.
     pub(super) fn asked_of(&self, job: &Signed<Job>) -> Result<InForce<'_>, Refusal> {
         let id = &job.body().dataset;
         self.in_force(id).or_else(|refusal| {
@@ -217,7 +220,7 @@ impl Provider {
         })
     }
 
-    /// The version of a receipt, for those who may replay: by its own policy, and the newest's.
+    /// Returns the version of a receipt for replays, under its own policy and the newest.
     pub(super) fn replayed(&self, facts: &JobFacts) -> Result<(InForce<'_>, Published), Refusal> {
         let version = self.versions.find(&facts.dataset).ok_or_else(|| none(&facts.dataset))?;
         let by = |id: &ContentHash| self.versions.0.iter().find(|version| version.dataset.policy.id() == *id);
@@ -225,7 +228,7 @@ impl Provider {
             None => None,
             Some(id) => Some(by(id).ok_or_else(|| unavailable("the policy that governed it is gone"))?),
         };
-        // Whose salt was forgotten at once is not opened.
+        // A receipt whose salt was forgotten at once is not opened.
         if newest.is_some_and(|newest| newest.dataset.policy.body().replay == Access::Nobody) {
             let message = "the policy that governed this receipt's job lets nobody replay this dataset";
             return Err(Refusal::new(Code::Policy, message).at("access.replay"));
@@ -235,12 +238,12 @@ impl Provider {
         Ok((under, under.published(None)))
     }
 
-    /// Takes back what a peer was just let fetch, where the version was retired meanwhile.
+    /// Checks again whether the version is in force, and withdraws its files if not.
     pub(super) fn still_in_force(&self, dataset: InForce<'_>) -> Result<(), Refusal> {
         self.in_force(&dataset.id()).map(drop).inspect_err(|_| self.withdraw(&dataset.population(), Some(&dataset.id())))
     }
 
-    /// Sends nobody any more of what was retired.
+    /// Stops sending the files of a retired version or lineage to anybody.
     pub(super) fn withdraw(&self, population: &ContentHash, manifest: Option<&ContentHash>) {
         let mut files = self.versions.files(population, manifest);
         let sealed = crate::mirror::seal::latest(&self.home, population).inspect_err(|e| tracing::error!("{e}")).ok().flatten();

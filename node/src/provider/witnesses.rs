@@ -1,5 +1,7 @@
-//! The owner's witnesses: each new checkpoint is brought to them, their cosignatures are published with it, and a ledger that is older than what they saw
-//! is not served from.
+//! Witnesses of the owner's log.
+//!
+//! Each new checkpoint is sent to them, and their cosignatures are published with it. A ledger older than what they saw is not
+//! served from.
 
 use std::{
     collections::HashMap,
@@ -23,17 +25,17 @@ use tokio::sync::Mutex;
 use super::unavailable;
 use crate::{NodeError, file_error, home::Home};
 
-/// How long a result waits for cosignatures that its policy wants.
+/// Maximum time a result waits for the cosignatures required by its policy.
 const WAIT: Duration = Duration::from_secs(20);
-/// How long none is asked again, where one did not cosign.
+/// Pause before witnesses are asked again after a missing cosignature.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long one witness may take.
+/// Maximum time for the answer of a single witness.
 const EACH: Duration = Duration::from_secs(8);
 
-/// A witness, and where it is: `VKEY@did:key:…@ip:port`, or `VKEY@http://…` for one that speaks C2SP's protocol.
+/// A witness and its place: `VKEY@did:key:…@ip:port`, or `VKEY@http://…` if the witness speaks C2SP's protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// Its key.
+    /// Key of the witness.
     pub verifier: Verifier,
     place: Place,
 }
@@ -68,7 +70,7 @@ impl fmt::Display for Known {
     }
 }
 
-/// What a witness says to a checkpoint.
+/// Answer of a witness to a checkpoint.
 enum Said {
     Cosigned(String),
     Holds(u64),
@@ -79,18 +81,18 @@ pub(super) struct Witnesses {
     known: Vec<Known>,
     endpoint: OnceLock<Endpoint>,
     web: Web,
-    /// Sizes that they hold, as far as is known; held while one checkpoint is brought round.
+    /// Log sizes held by the witnesses, as far as known; locked while a checkpoint is sent round.
     holds: Mutex<HashMap<String, u64>>,
-    /// Not before, where one did not cosign.
+    /// Earliest time to ask again after a missing cosignature.
     again: Mutex<Option<Instant>>,
-    /// Why nothing is served any more.
+    /// Reason why nothing is served any more.
     stopped: OnceLock<String>,
 }
 
-/// The witnesses of `home` that were named before, and those that are named `now`, which are remembered.
+/// Adds the witnesses named `now` to the witnesses remembered in `home`, and returns all of them.
 ///
 /// # Errors
-/// [`NodeError::File`] naming the line that is none.
+/// Returns [`NodeError::File`] naming a line that is not a witness.
 pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
     let path = home.witnesses();
     let text = match std::fs::read_to_string(&path) {
@@ -111,7 +113,7 @@ pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
     Ok(known)
 }
 
-/// The quorum that a policy asks for.
+/// Returns the quorum required by a policy.
 pub(crate) fn quorum(rule: &WitnessRule) -> Result<Quorum, tidegate_audit::note::BadNote> {
     let witnesses = rule.keys.iter().map(|key| Verifier::parse(key)).collect::<Result<_, _>>()?;
     Quorum::of(witnesses, rule.quorum as usize)
@@ -127,7 +129,7 @@ impl Witnesses {
         drop(self.endpoint.set(endpoint));
     }
 
-    /// Why this node must not serve, where it must not.
+    /// Returns a refusal if this node must not serve.
     pub(super) fn stopped(&self) -> Result<(), Refusal> {
         match self.stopped.get() {
             None => Ok(()),
@@ -142,7 +144,7 @@ impl Witnesses {
         ask(endpoint, address, request, &[]).await.map_err(|e| e.to_string())
     }
 
-    /// The last checkpoint of ours that a witness holds, where it tells.
+    /// Returns the last checkpoint of this log held by a witness, if the witness tells.
     async fn last(&self, known: &Known, origin: &str) -> Result<Option<Note>, String> {
         let Place::Peer(address) = &known.place else { return Ok(None) };
         match self.peer(address, &Request::LastCheckpoint { origin: origin.into() }).await? {
@@ -170,10 +172,11 @@ impl Witnesses {
         }
     }
 
-    /// Asks all what they saw of this log, before anything is served.
+    /// Compares this log with the checkpoints seen by all witnesses, before anything is served.
     ///
     /// # Errors
-    /// [`NodeError::Store`] where one saw more than there is here, or another history. One that does not answer is passed over, and named.
+    /// Returns [`NodeError::Store`] if a witness saw more entries than there are here, or another history. A witness that does
+    /// not answer is skipped and named in the node's log.
     pub(super) async fn meet(&self, store: &Store) -> Result<(), NodeError> {
         let log = Verifier::log(&store.owner());
         for known in &self.known {
@@ -195,12 +198,12 @@ impl Witnesses {
                 }
             };
             let Some(note) = seen else { continue };
-            // Only what this key signed is held against it.
+            // Only what the log's key signed counts against the log.
             let seen = checkpoint::open(&note, &log)?;
             store.meet(&seen)?;
             self.holds.lock().await.insert(known.verifier.name.clone(), seen.size);
         }
-        // Those that do not tell are asked to cosign, also what they cosigned as far as is known here: that may be long ago.
+        // Witnesses that do not tell are asked to cosign, even if known here to have cosigned: that may have been long ago.
         self.bring_to_all(store).await;
         match self.stopped.get() {
             None => Ok(()),
@@ -208,7 +211,7 @@ impl Witnesses {
         }
     }
 
-    /// Brings the newest checkpoint to all that have not cosigned it yet.
+    /// Sends the newest checkpoint to all witnesses if a cosignature is missing.
     pub(super) async fn push(&self, store: &Store) {
         let (size, Ok(last)) = (store.published(), store.last_cosigned()) else { return };
         let all = |note: &Note| self.known.iter().all(|known| note.signatures.iter().any(|s| s.name == known.verifier.name));
@@ -220,7 +223,7 @@ impl Witnesses {
         }
     }
 
-    /// Brings the newest checkpoint to all, and publishes what they cosign.
+    /// Sends the newest checkpoint to all witnesses and publishes their cosignatures.
     async fn bring_to_all(&self, store: &Store) {
         let mut holds = self.holds.lock().await;
         let note = match store.checkpoint() {
@@ -229,7 +232,7 @@ impl Witnesses {
         };
         let Ok(head) = Checkpoint::of_text(&note.text) else { return };
         let mut lines = Vec::new();
-        // All at once: none waits for another that is slow.
+        // All at once, so that no witness waits for a slow one.
         let asked = self.known.iter().map(|known| {
             let held = holds.get(&known.verifier.name).copied().unwrap_or(0);
             tokio::time::timeout(EACH, self.one(store, known, &note, head.size, held))
@@ -267,7 +270,7 @@ impl Witnesses {
                     return ours.next().ok_or_else(|| "its cosignature does not hold".into());
                 }
                 Said::Holds(seen) if seen > size => {
-                    // It may be of a checkpoint that was brought a moment ago.
+                    // It may hold a checkpoint sent a moment ago.
                     let here = store.size().map_err(|e| e.to_string())?;
                     if seen > here {
                         self.stop(known, &StoreError::Behind { seen, here });
@@ -284,17 +287,19 @@ impl Witnesses {
         Err("it holds another size each time".into())
     }
 
-    /// A witness has only its word for it here: the owner chose it, and is told which it was.
+    /// Stops serving because of a witness's answer.
+    ///
+    /// There is only the witness's word for it: the owner chose this witness and is told which one it was.
     fn stop(&self, known: &Known, why: &StoreError) {
         let why = format!("the witness {} says: {why}", known.verifier.name);
         tracing::error!("nothing is served any more: {why}");
         drop(self.stopped.set(why));
     }
 
-    /// Waits until so many of its policy's witnesses have cosigned a checkpoint that has entry `index`.
+    /// Waits until the policy's quorum of witnesses has cosigned a checkpoint with entry `index`.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] where they have not in time: the result stays, and may be asked for again.
+    /// Returns [`Code::Unavailable`] if they have not done so in time: the result is kept and may be asked for again.
     pub(super) async fn cosigned(&self, store: &Store, rule: &WitnessRule, index: u64) -> Result<(), Refusal> {
         let quorum = quorum(rule).map_err(unavailable)?;
         let until = SystemTime::now() + WAIT;
@@ -315,7 +320,7 @@ impl Witnesses {
     }
 }
 
-/// Whether a party's own key is among a policy's witnesses: no log is its own.
+/// Returns whether a party's own key is among a policy's witnesses: no log witnesses itself.
 pub(crate) fn is_own(rule: &WitnessRule, owner: &PeerId) -> bool {
     rule.keys.iter().filter_map(|key| Verifier::parse(key).ok()).any(|w| w.key == *owner || w.name.ends_with(&owner.did()))
 }

@@ -1,4 +1,4 @@
-//! The same rows, or the same people, published again: their budget would be there twice.
+//! Rows or people published again: their budget would exist twice.
 
 use tidegate_audit::lineage::NotInForce;
 use tidegate_catalog::dataset;
@@ -7,7 +7,7 @@ use tidegate_protocol::{ContentHash, Identity, manifest::DataFile};
 
 use crate::NodeError;
 
-/// Checks that no file is part of another dataset: its budget protects the same people.
+/// Checks that no file is part of another dataset, whose budget protects the same people.
 pub(super) fn not_published(
     all: &[dataset::Dataset],
     described: &[DataFile],
@@ -33,7 +33,7 @@ pub(super) fn not_published(
     Ok(())
 }
 
-/// From which percentage of the units on, another dataset may be of the same people.
+/// Percentage of common units from which another dataset may be about the same people.
 pub(super) const SAME_PEOPLE: u64 = 50;
 
 pub(super) fn same_people(share: u64, other: &dataset::Dataset) -> String {
@@ -43,11 +43,11 @@ pub(super) fn same_people(share: u64, other: &dataset::Dataset) -> String {
     )
 }
 
-/// What there is to do with rows whose dataset is retired as a whole.
+/// Advice on rows whose dataset is retired as a whole.
 pub(super) const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
      Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
 
-/// Whether a dataset is retired as a whole.
+/// Returns whether a dataset is retired as a whole.
 pub(super) fn is_ended(store: &Store, dataset: &dataset::Dataset) -> Result<bool, NodeError> {
     let lineage = store.lineage(&dataset.manifest.body().population)?;
     Ok(lineage.is_some_and(|lineage| lineage.kept(&dataset.manifest.id()) == Err(NotInForce::Ended)))

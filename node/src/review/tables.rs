@@ -1,11 +1,14 @@
-//! Exact tables that have left, by population: two tables of about the same people give those away who are in one of them alone, whatever each keeps back. So
-//! one that is not the same table again needs an approval that names all that left before it.
+//! Exact tables that have left the owner, by dataset lineage.
 //!
-//! A job is written down here before it is charged, so that no crash forgets one. What is compared is the whole program and the very version of the data:
-//! the same of both gives the same numbers.
+//! Two tables about nearly the same people reveal those who are in one of them alone, whatever each keeps back. So a table that
+//! does not repeat an earlier one needs an approval that names all that left before it.
 //!
-//! Before a table leaves it is measured against those that left before ([`tidegate_gate::Left`]), one at a time, and what is needed to measure later ones against
-//! it is written down beside its job. A table that left is measured against the same ones again: it comes out the same.
+//! A job is recorded here before it is charged, so that no crash forgets one. Two jobs are compared by the whole program and the
+//! exact version of the data: if both are the same, so are the numbers.
+//!
+//! Before a table leaves, it is measured against those that left before ([`tidegate_gate::Left`]), one at a time, and the data
+//! needed to measure later ones against it are recorded beside its job. A table that left is measured against the same ones
+//! again, and so comes out the same.
 
 use std::{
     collections::HashSet,
@@ -20,10 +23,10 @@ use tidegate_protocol::{Code, ContentHash, Job, PeerId, Refusal, Signed, policy:
 use super::{Verdict, put, read_envelope, verdict};
 use crate::{NodeError, file_error, home::Home};
 
-/// One job at a time looks at what has left and is written down.
+/// Lock under which a job looks at the tables that have left, and is recorded.
 static ENTERING: Mutex<()> = Mutex::new(());
 
-/// One table at a time is measured against those that have left, and becomes one of them.
+/// Lock under which a table is measured against the tables that have left, and added to them.
 static MEASURING: Mutex<()> = Mutex::new(());
 
 fn folder(home: &Home, population: &ContentHash) -> PathBuf {
@@ -34,18 +37,18 @@ fn path(home: &Home, population: &ContentHash, job: &ContentHash) -> PathBuf {
     folder(home, population).join(format!("{job}.json"))
 }
 
-/// What makes two jobs the same table.
+/// Returns the key by which two jobs ask for the same table.
 fn table(job: &Job) -> (ContentHash, ContentHash) {
     (job.dataset, job.bound())
 }
 
-/// The exact tables of `population` that have left, or may have, other than the one that `job` asks for: the first job of each, oldest first.
+/// Returns the exact tables of `population` that have left, or may have, except `job`'s own: the first job of each, oldest first.
 ///
 /// # Errors
-/// [`NodeError`] where they cannot be read: then nobody knows what has left.
+/// [`NodeError`] if they cannot be read: then nobody knows which have left.
 pub fn others(home: &Home, population: &ContentHash, job: &Signed<Job>) -> Result<Vec<Signed<Job>>, NodeError> {
     let folder = folder(home, population);
-    // It was written down when what had left before it was looked at, and goes on after a crash.
+    // A recorded job was checked against all that had left before it, and goes on after a crash.
     if !folder.exists() || path(home, population, &job.id()).exists() {
         return Ok(vec![]);
     }
@@ -62,10 +65,10 @@ pub fn others(home: &Home, population: &ContentHash, job: &Signed<Job>) -> Resul
     Ok(found)
 }
 
-/// Writes down that the table of `job` leaves, unless another has left meanwhile that its approval does not name.
+/// Records the table of `job` as leaving, unless another that its approval does not name has left meanwhile.
 ///
 /// # Errors
-/// Always the [`Refusal`] to send.
+/// Always returns the [`Refusal`] to send.
 pub fn enter(
     home: &Home,
     owner: &PeerId,
@@ -89,24 +92,24 @@ pub fn enter(
     put(&path(home, population, &job.id()), &bytes).map_err(unavailable)
 }
 
-/// Forgets a job that was written down and not charged.
+/// Removes the record of an uncharged job.
 pub fn forget(home: &Home, population: &ContentHash, job: &ContentHash) {
     if let Err(e) = std::fs::remove_file(path(home, population, job)) {
         tracing::warn!("job {job} was not charged, and stays among the exact results that may have left: {e}");
     }
 }
 
-/// A table that has left, and what later ones are measured by.
+/// A table that has left, with the data for measuring later ones against it.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
-    /// What makes it that table.
+    /// Key of the table.
     table: (ContentHash, ContentHash),
-    /// Its place in the order in which tables left.
+    /// Position in the order in which tables left.
     number: u64,
     left: Left,
 }
 
-/// In the order in which they left.
+/// Reads the remembered tables in the order in which they left.
 fn remembered(home: &Home, population: &ContentHash) -> Result<Vec<Remembered>, NodeError> {
     let folder = folder(home, population);
     if !folder.exists() {
@@ -124,22 +127,22 @@ fn remembered(home: &Home, population: &ContentHash) -> Result<Vec<Remembered>, 
     Ok(found)
 }
 
-/// A table that is measured against those that have left. While it is, no other is.
+/// Measurement of a table against those that have left. While this exists, no other is measured.
 pub(crate) struct Measuring {
     _one: MutexGuard<'static, ()>,
     path: PathBuf,
     table: (ContentHash, ContentHash),
     number: u64,
-    /// It has left before: all is remembered.
+    /// Whether the table has left before and is already remembered.
     again: bool,
     before: Vec<Left>,
 }
 
 impl Measuring {
-    /// Begins with the table of `job`, which is written down.
+    /// Begins with the table of `job`, which must be recorded.
     ///
     /// # Errors
-    /// [`NodeError`] where what has left cannot be read.
+    /// [`NodeError`] if the tables that have left cannot be read.
     pub(crate) fn begin(home: &Home, population: &ContentHash, job: &Signed<Job>) -> Result<Self, NodeError> {
         let one = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
         let (table, mut tables) = (table(job.body()), remembered(home, population)?);
@@ -151,15 +154,15 @@ impl Measuring {
         Ok(Self { _one: one, path, table, number, again: again.is_some(), before })
     }
 
-    /// The tables that left before it, oldest first.
+    /// Returns the tables that left before this one, oldest first.
     pub(crate) fn before(&self) -> Vec<Left> {
         self.before.clone()
     }
 
-    /// Remembers what it is about to say. Durable before it returns.
+    /// Remembers the table, which is about to leave; durable on return.
     ///
     /// # Errors
-    /// [`NodeError`] where it cannot be written.
+    /// [`NodeError`] if the record cannot be written.
     pub(crate) fn remember(self, left: &Left) -> Result<(), NodeError> {
         if self.again {
             return Ok(());
@@ -170,10 +173,10 @@ impl Measuring {
     }
 }
 
-/// Whether a table with these key columns is measured against that of `other`, and what the owner is told of it, in a sentence.
+/// Returns whether a table with these key columns is measured against the table of `other`, and an explanation for the owner.
 ///
 /// # Errors
-/// [`NodeError`] where what has left cannot be read.
+/// [`NodeError`] if the tables that have left cannot be read.
 pub fn measured(
     home: &Home,
     population: &ContentHash,

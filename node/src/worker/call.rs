@@ -1,4 +1,4 @@
-//! The node's side: tells workers their tasks, takes their answers.
+//! Node's side of workers: sends them tasks and takes their answers.
 
 use std::{
     fs::File,
@@ -24,20 +24,20 @@ use super::{
 };
 use crate::fault;
 
-/// How long is waited between tries, where no worker could be started.
+/// Pauses between tries when no worker could be started.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
 
-/// What a worker that runs is given beside the task.
+/// Inputs of a running worker beside the task.
 pub(super) struct Given<'a> {
     pub(super) files: &'a [PathBuf],
-    /// Folder for a file without a name.
+    /// Folder for an unnamed file.
     pub(super) scratch: &'a Path,
     pub(super) least_units: i64,
     pub(super) rehearsal: bool,
     pub(super) part: Part,
-    /// Rows that are passed over.
+    /// Rows to skip.
     pub(super) without: &'a [Range<u64>],
-    /// The file for groups that several workers write one after the other, and how much of it is written.
+    /// File for groups, written by several workers in turn, and the number of bytes written.
     pub(super) spill: Option<(&'a File, u64)>,
 }
 
@@ -48,10 +48,10 @@ impl<'a> Given<'a> {
 }
 
 impl Workers {
-    /// Admits a job in a worker that holds no data.
+    /// Admits a job in a worker without data.
     ///
     /// # Errors
-    /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die, or takes it too long.
+    /// Returns the refusal for the buyer; [`Code::Program`] also if the planner dies of the program or takes too long.
     pub async fn check(&self, work: &Work) -> Result<Checked, Refusal> {
         let time = planning(work);
         let answer = match self.order(work, None) {
@@ -79,10 +79,10 @@ impl Workers {
         }
     }
 
-    /// Compiles a component, for instances of `memory` bytes, in a worker that has nothing else in hand.
+    /// Compiles a component for instances of `memory` bytes, in a worker with nothing else in hand.
     ///
     /// # Errors
-    /// The refusal for the buyer; [`Code::Program`] also when the compiler dies of it or takes too long.
+    /// Returns the refusal for the buyer; [`Code::Program`] also if the compiler dies of the component or takes too long.
     pub async fn compile(&self, component: &[u8], memory: u64) -> Result<wasm::Code, Refusal> {
         let order = Order::Compile { component: component.to_vec(), memory: memory as usize };
         let refuse = |message: &str| Refusal::new(Code::Program, message).at("program.module");
@@ -101,10 +101,10 @@ impl Workers {
         }
     }
 
-    /// Which walls stand around a worker, as one finds them.
+    /// Returns the sandbox layers in force around a worker, as found by a worker.
     ///
     /// # Errors
-    /// [`WorkerFailed`] when none can be started.
+    /// Returns [`WorkerFailed`] if no worker can be started.
     pub async fn walls(&self) -> Result<Standing, WorkerFailed> {
         match self.call(&Order::Walls, None, None, Duration::from_secs(10), &mut Taker::Nobody).await? {
             Answer::Walls(standing) => Ok(standing),
@@ -112,10 +112,10 @@ impl Workers {
         }
     }
 
-    /// Runs a job on mock rows and also returns what the program said: log lines and traps.
+    /// Runs a job on mock rows, and also returns the program's messages: log lines and traps.
     ///
     /// # Errors
-    /// [`WorkerFailed`].
+    /// Returns [`WorkerFailed`].
     pub async fn rehearse(&self, work: &Work, files: &[PathBuf]) -> Result<(Sums, Rehearsal), WorkerFailed> {
         let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
         let mut sums = Sums::default();
@@ -128,7 +128,7 @@ impl Workers {
             }
         };
         let run = async {
-            // Dropped at its end, and with it the sender: then all groups are taken.
+            // The taker is dropped at the end of this block, and with it the sender: then all groups are taken.
             let mut taker = Taker::Groups(each);
             self.run_as(work, &given, deadline, &mut taker).await
         };
@@ -136,10 +136,12 @@ impl Workers {
         Ok((sums, shown?))
     }
 
-    /// Has a worker do a part of a job, to its end: it is killed at `deadline`, or where a step takes too long. Its sums go to `taker`, some groups at a time.
+    /// Has a worker do a part of a job, to its end.
+    ///
+    /// The worker is killed at `deadline`, or when a step takes too long. Its sums go to `taker`, some groups at a time.
     ///
     /// # Errors
-    /// [`WorkerFailed`].
+    /// Returns [`WorkerFailed`].
     pub(super) async fn run_as(
         &self,
         work: &Work,
@@ -159,16 +161,18 @@ impl Workers {
         }
     }
 
-    /// What a worker is told of a job, and a runner for its model.
+    /// Builds the order for a job, and takes a runner for its model.
     fn order(&self, work: &Work, given: Option<&Given<'_>>) -> Result<(Order, Option<Runner>), WorkerFailed> {
-        // A buyer may check a job where there is no runtime; an owner's node refuses it before.
+        // A buyer may check a job where there is no runtime; an owner's node has refused such a job before this.
         let runs = work.job.program.infers() && (given.is_some() || library::find().is_some());
         let runner = runs.then(|| Runner::take(self, work.place)).transpose()?;
         Ok((task(work, given, runner.is_some(), self.is_unwalled())?, runner))
     }
 
-    /// Has a worker do it and takes its answers: `taker` the groups, the caller the last. Another worker where one could not be started, or ended before it had its task: nothing of
-    /// the job has happened then.
+    /// Has a worker carry out `order`, and returns the last answer.
+    ///
+    /// `taker` takes the groups. Another worker is tried if a worker could not be started or ended before it had its task:
+    /// nothing of the job has happened then.
     pub(super) async fn call(
         &self,
         order: &Order,
@@ -200,7 +204,7 @@ impl Workers {
         }
     }
 
-    /// Has one worker do it.
+    /// Has a single worker carry out the order.
     async fn once(
         &self,
         held: Vec<OwnedFd>,
@@ -219,10 +223,10 @@ impl Workers {
                 match next.await.map_err(|_| WorkerFailed::Late)? {
                     Ok(answer @ (Answer::Planned | Answer::Groups(_) | Answer::Piece(..))) => taker.take(answer).await?,
                     Ok(last) => break last,
-                    // What it died of says more than that it stopped talking.
+                    // The exit status says more than the end of the output.
                     Err(e) => {
                         let status = child.wait().await.map_err(failed)?;
-                        // One that ended before it had its task did not end of it.
+                        // A worker that ended before it had its task did not die of the task.
                         told.map_err(not_started)?;
                         return Err(if status.success() { e } else { failed(format!("ended with {status}")) });
                     }
@@ -233,28 +237,31 @@ impl Workers {
         };
         let answer = tokio::time::timeout(time, talk).await.unwrap_or(Err(WorkerFailed::Late));
         if matches!(answer, Err(WorkerFailed::Late)) {
-            // It writes no more to what the next one writes to.
+            // A killed worker no longer writes to the file to which the next worker writes.
             child.kill().await.map_err(failed)?;
         }
         answer
     }
 }
 
-/// How long a job may take to be planned, before it is charged. It is planned once more within its slot, where what is admitted of rows has its part (`Policy::work_ms`): were there no end to
-/// planning, a buyer could leave so little of the slot to the rows that one person's decide whether everybody has the default.
+/// Returns how long planning a job may take before its charge.
+///
+/// The job is planned once more within its time budget, where admitted work on rows has its part (`Policy::work_ms`). Were there
+/// no end to planning, a buyer could leave so little of the time to the rows that one person's rows decide whether everybody has
+/// the fallback value.
 pub(super) fn planning(work: &Work) -> Duration {
     let time = part_for_planning(Duration::from_millis(work.policy.limits.slot_ms), work.job.program.infers());
-    // What is built without optimisation plans as much more slowly.
+    // Unoptimised builds plan that much more slowly.
     if cfg!(debug_assertions) { time * 4 } else { time }
 }
 
-/// The part of a slot in which a job is planned; a model is loaded in it too.
+/// Returns the part of a time budget in which a job is planned and its model loaded.
 fn part_for_planning(slot: Duration, infers: bool) -> Duration {
     let part = if infers { slot / 4 } else { slot / 16 };
     part.max(Duration::from_secs(1)).min(slot / 4)
 }
 
-/// What a worker may hold, in the order in which it takes them.
+/// Opens a worker's descriptors, in the order in which the worker takes them.
 fn held(given: Option<&Given<'_>>, spills: bool, theirs: &[OwnedFd]) -> Result<Vec<OwnedFd>, WorkerFailed> {
     let files = given.map_or(&[][..], |given| given.files);
     let open = |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(not_started);
@@ -272,7 +279,7 @@ fn held(given: Option<&Given<'_>>, spills: bool, theirs: &[OwnedFd]) -> Result<V
     Ok(held)
 }
 
-/// Has the next runner started when a job is done with its own.
+/// Guard to start the next runner when a job is done with its own.
 struct Next<'a>(&'a Workers, Place);
 
 impl Drop for Next<'_> {
@@ -281,7 +288,9 @@ impl Drop for Next<'_> {
     }
 }
 
-/// A running gpu-runner, and the worker's ends of its pipes and of the memory that they share. Dropping it kills the process.
+/// A running gpu-runner, with the worker's ends of the pipes and of the shared memory.
+///
+/// Dropping it kills the process.
 pub(super) struct Runner {
     pub(super) child: tokio::process::Child,
     pub(super) held: [OwnedFd; 3],
@@ -293,7 +302,7 @@ impl Runner {
         let (child, socket) = workers.take_runner(place)?.parts();
         let (runner_in, to) = std::io::pipe().map_err(not_started)?;
         let (from, runner_out) = std::io::pipe().map_err(not_started)?;
-        // Without a name, and without a size until the worker knows the model's: then sealed.
+        // Unnamed, and without a size until the worker knows the model's; then sealed.
         let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
         let memory = rustix::fs::memfd_create("rows", flags).map_err(not_started)?;
         let theirs = memory.try_clone().map_err(not_started)?;
@@ -302,7 +311,7 @@ impl Runner {
     }
 }
 
-/// What a worker is told of a job, to check it or with files to run it over.
+/// Builds the order to check a job or, with `given`, to run the job over files.
 fn task(work: &Work, given: Option<&Given<'_>>, runner: bool, unwalled: bool) -> Result<Order, WorkerFailed> {
     Ok(Order::Job(Box::new(Task {
         job: work.job.clone(),

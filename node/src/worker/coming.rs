@@ -1,4 +1,4 @@
-//! What a job is run over, and what comes of it.
+//! Inputs and results of a job's run.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,41 +13,41 @@ use tokio::{sync::mpsc::Sender, time::Instant};
 use super::{Answer, WorkerFailed, failed};
 use crate::fault;
 
-/// What comes of a run.
+/// Part of a run's results.
 #[derive(Debug)]
 pub enum Coming {
-    /// The sums of some groups; none comes twice.
+    /// Sums of some groups; no group comes twice.
     Groups(Vec<GroupSums>),
-    /// What came before counts for nothing.
+    /// Everything that came before counts for nothing.
     Anew,
 }
 
-/// What a job is run over, and how far.
+/// Inputs and limits of a job's run.
 #[derive(Debug, Clone, Copy)]
 pub struct Over<'a> {
     /// The dataset's files.
     pub files: &'a [PathBuf],
-    /// A folder for files without a name.
+    /// Folder for unnamed files.
     pub scratch: &'a Path,
-    /// What the job releases.
+    /// Plan of the job's release.
     pub plan: &'a Plan,
-    /// Groups of fewer units need not come.
+    /// Minimum number of privacy units of a group; smaller groups need not come.
     pub least_units: i64,
-    /// When a worker is killed: the end of the public slot.
+    /// Time at which a worker is killed: the deadline of the public slot.
     pub deadline: SystemTime,
-    /// With so many units, or blocks, at fault the job as a whole has failed.
+    /// Number of units or blocks at fault with which the job as a whole has failed.
     pub limit: u32,
 }
 
-/// What pieces came to so far.
+/// Results of the pieces so far.
 #[derive(Default)]
 pub(super) struct Found {
-    /// By their keys' JSON: a key has no order and no hash.
+    /// Sums by the JSON of their keys, because a key has no order and no hash.
     pub(super) sums: HashMap<String, GroupSums>,
     pub(super) written: Vec<Written>,
-    /// Bytes of the file for groups.
+    /// Size in bytes of the file for groups.
     pub(super) end: u64,
-    /// Units or blocks at fault.
+    /// Number of units or blocks at fault.
     pub(super) fault: u32,
 }
 
@@ -71,9 +71,9 @@ fn merge(all: &mut GroupSums, other: &GroupSums) {
     all.kinds.merge(&other.kinds);
 }
 
-/// Who takes what a worker says before its last answer.
+/// Recipient of a worker's answers before the last.
 pub(super) enum Taker<'a, 'f> {
-    /// Nobody: it has no rows.
+    /// No recipient: the worker has no rows.
     Nobody,
     /// Sums are handed on as they come.
     Groups(Sender<Coming>),
@@ -82,14 +82,14 @@ pub(super) enum Taker<'a, 'f> {
 }
 
 impl Taker<'_, '_> {
-    /// A worker starts: planning is the first step.
+    /// Records the start of a worker, whose first step is planning.
     pub(super) fn begins(&mut self) {
         if let Self::Pieces(steps) = self {
             steps.until = Instant::now() + steps.planning;
         }
     }
 
-    /// How long the step in hand may still take, if that is limited.
+    /// Returns how long the current step may still take, if limited.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Pieces(steps) => Some(steps.until.saturating_duration_since(Instant::now())),
@@ -97,10 +97,10 @@ impl Taker<'_, '_> {
         }
     }
 
-    /// Takes an answer that is not the last.
+    /// Takes an answer other than the last.
     ///
     /// # Errors
-    /// [`WorkerFailed`]: nobody waits for it.
+    /// Returns [`WorkerFailed`] if nobody waits for the answer.
     pub(super) async fn take(&mut self, answer: Answer) -> Result<(), WorkerFailed> {
         match (self, answer) {
             (Self::Groups(each), Answer::Groups(groups)) => {
@@ -112,24 +112,26 @@ impl Taker<'_, '_> {
     }
 }
 
-/// Pieces that one worker runs one after the other.
+/// Pieces run in turn by a single worker.
 pub(super) struct Steps<'a> {
     found: &'a mut Found,
     planning: Duration,
-    /// How long each piece may take.
+    /// Maximum time of each piece.
     patience: Vec<Duration>,
-    /// Groups of the piece in hand.
+    /// Groups of the current piece.
     groups: Vec<GroupSums>,
-    /// When the step in hand must be done.
+    /// Deadline of the current step.
     until: Instant,
     /// Whether the job was planned.
     pub(super) planned: bool,
-    /// How many pieces are done, and added up.
+    /// Number of pieces done and added up.
     pub(super) done: usize,
 }
 
 impl<'a> Steps<'a> {
-    /// None yet: `planning` is how long the worker may take to plan the job, `patience` how long for each piece.
+    /// Builds the steps of a worker with no piece done yet.
+    ///
+    /// `planning` is the maximum time for planning the job, `patience` the maximum time for each piece.
     pub(super) fn new(found: &'a mut Found, planning: Duration, patience: Vec<Duration>) -> Self {
         Self { found, planning, patience, groups: vec![], until: Instant::now() + planning, planned: false, done: 0 }
     }
@@ -150,7 +152,7 @@ impl<'a> Steps<'a> {
             }
             _ => return Err(failed("it gave another answer")),
         }
-        // After the last piece it has to end.
+        // After the last piece the worker has to end.
         let next = self.patience.get(self.done).or(self.patience.last());
         self.until = Instant::now() + next.copied().unwrap_or_default();
         Ok(())

@@ -1,8 +1,10 @@
-//! The worker: a process that plans and runs one job. It holds the dataset's files as opened descriptors, a file without a name or two
-//! pipes, nothing else.
+//! Worker process, which plans and runs a single job.
 //!
-//! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them. A component is compiled before
-//! both, by a third (*compile*) which is told nothing but its bytes: what it makes may be used again by other jobs.
+//! It holds the dataset's files as open descriptors, and an unnamed file or a runner's pipes and shared memory, and nothing else.
+//!
+//! A job takes two calls: *check* has no descriptors of data, so nothing can be read before the budget is reserved; *run* has
+//! them. A component is compiled before both by a third call, *compile*, which is told nothing but the component and the memory
+//! of its instances: the code may be used again by other jobs.
 
 use std::{io::Write, ops::Range};
 
@@ -41,21 +43,25 @@ pub use serve::main;
 
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;
-/// How many times as much a worker has that runs a piece of a job: what a unit's rows take in one batch, by themselves, is no more than they took in two, among others'.
+/// Factor by which a worker has more memory for running pieces of a job.
+///
+/// A privacy unit's rows, alone in a single batch, take no more memory than they took in two batches among other rows.
 const PIECE_MEMORY: u64 = 2;
-/// Of it, for groups: keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
+/// Part of a worker's memory for groups.
+///
+/// Keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
 const GROUP_BYTES: usize = 256 << 20;
-/// Most bytes of groups on disk.
+/// Maximum number of bytes of groups on disk.
 const SPILL_BYTES: u64 = 256 << 30;
-/// Longest frame of a worker's reply in bytes.
+/// Maximum length of a frame of a worker's reply in bytes.
 const FRAME_BYTES: u32 = 256 << 20;
 
-/// Most memory of a worker that runs a job under `policy`, in bytes.
+/// Returns the maximum memory in bytes of a worker running a job under `policy`.
 fn worker_memory(policy: &Policy) -> u64 {
     WORKER_MEMORY + policy.limits.memory_bytes * wasm::ways() as u64
 }
 
-/// Most memory of a job under `policy`, in bytes: its worker's, and its runner's where models are taken.
+/// Returns the maximum memory in bytes of a job under `policy`: its worker's, and its runner's if models are accepted.
 pub fn memory(policy: &Policy) -> u64 {
     let runner = policy.kinds.contains(&JobKind::Onnx).then(|| {
         let threads = model::threads(policy.models.threads);
@@ -65,28 +71,28 @@ pub fn memory(policy: &Policy) -> u64 {
     worker_memory(policy) + runner.unwrap_or_default()
 }
 
-/// GPUs that models can be run on: there is one, and a runtime for it.
+/// Returns the GPUs on which models can run; none without a runtime for them.
 pub fn usable_gpus() -> Vec<Gpu> {
     if library::find_cuda().is_some() { device::gpus() } else { vec![] }
 }
 
-/// What the worker is told.
+/// Order to a worker.
 #[derive(Serialize, Deserialize)]
 enum Order {
-    /// Raise the walls and say which stand.
+    /// Enter the sandbox and report the layers in force.
     Walls,
-    /// Compile a component, for instances of `memory` bytes, and nothing else: no data, no other text of a buyer's.
+    /// Compile a component for instances of `memory` bytes, and nothing else: no data, no other text of a buyer's.
     Compile {
         #[serde(with = "serde_bytes")]
         component: Vec<u8>,
         memory: usize,
     },
     Job(Box<Task>),
-    /// Say where units begin, of the rows in a piece of the files or in all of them, and nothing else: no job, no text of a buyer's.
+    /// Report where privacy units begin in the rows of a piece or of all files, and nothing else: no job, no text of a buyer's.
     Cuts {
         #[serde(with = "serde_bytes")]
         schema: Vec<u8>,
-        /// The column that names the unit.
+        /// Name of the privacy unit column.
         unit: String,
         files: u32,
         piece: Option<Piece>,
@@ -94,19 +100,19 @@ enum Order {
     },
 }
 
-/// What of a job a worker does.
+/// Part of a job for a worker to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Part {
     All,
-    /// Some pieces, one after the other.
+    /// Some pieces, in turn.
     Pieces(Vec<Piece>),
-    /// Of a program over blocks: these pieces' rows are read, one piece after the other, and nothing is done with them.
+    /// For a program over blocks: reading these pieces' rows, in turn, and nothing else.
     Rows(Vec<Piece>),
-    /// The groups that pieces wrote down are added up.
+    /// Adding up the groups written to the file by pieces.
     AddUp(Vec<Written>),
 }
 
-/// What comes with a job.
+/// Attachment of a job.
 #[derive(Serialize, Deserialize)]
 enum Sent {
     Nothing,
@@ -123,32 +129,32 @@ struct Task {
     #[serde(with = "serde_bytes")]
     schema: Vec<u8>,
     sent: Sent,
-    /// Bytes beside the program.
+    /// Bytes sent beside the program.
     #[serde(with = "serde_bytes")]
     data: Vec<u8>,
-    /// How many data files it holds; 0 to check only.
+    /// Number of data files held by the worker; 0 to check only.
     files: u32,
-    /// Whether it holds a runner's pipes and memory.
+    /// Whether the worker holds a runner's pipes and memory.
     runner: bool,
     prf: [u8; 32],
-    /// Where its model runs.
+    /// Place where the job's model runs.
     place: Place,
-    /// Also where not all walls around a device stand.
+    /// Whether a model may run even if some sandbox layers around a device are missing.
     unwalled: bool,
-    /// Groups of fewer units are of no use.
+    /// Minimum number of privacy units of a group; smaller groups are of no use.
     least_units: i64,
-    /// Mock rows: show what the program says.
+    /// Whether the rows are mock rows and the program's messages are shown.
     rehearsal: bool,
     part: Part,
-    /// Rows that are passed over, in order.
+    /// Rows to skip, in order.
     without: Vec<Range<u64>>,
-    /// How much of the file for groups is others' already.
+    /// Number of bytes of the file for groups already written by other workers.
     after: u64,
-    /// The pieces that the worker is to die of: in tests alone.
+    /// Pieces on which the worker is to die; in tests only.
     dies: Option<String>,
 }
 
-/// What the worker answers: frames of a length and CBOR.
+/// Answer of a worker, in frames of a length and CBOR.
 #[derive(Serialize, Deserialize)]
 enum Answer {
     Checked {
@@ -156,26 +162,26 @@ enum Answer {
         declared: Vec<Vec<Key>>,
         pattern: String,
         reads: Vec<String>,
-        /// What runs its model.
+        /// Runtime of the job's model.
         runtime: Option<String>,
     },
     Walls(Standing),
-    /// A component's code.
+    /// Compiled code of a component.
     Compiled(#[serde(with = "serde_bytes")] Vec<u8>),
     Refused(Refusal),
-    /// The job is planned, and its first piece begins; more answers follow.
+    /// The job is planned and its first piece begins; more answers follow.
     Planned,
     /// Some groups; more answers follow.
     Groups(Vec<GroupSums>),
-    /// All groups of a piece came, or lie in the file, which has so many bytes; more answers follow.
+    /// All groups of a piece were sent or are in the file, whose size in bytes is given; more answers follow.
     Piece(Written, u64),
-    /// All is done; what is shown of it in rehearsal.
+    /// The job is done; carries the messages to show in a rehearsal.
     Done(Rehearsal),
     Cuts(Cuts),
     Failed(String),
 }
 
-/// One job as the node hands it to a worker.
+/// A job as handed to a worker by the node.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The job.
@@ -184,42 +190,42 @@ pub struct Work {
     pub policy: Policy,
     /// Schema of the dataset's files.
     pub schema: SchemaRef,
-    /// What comes with it.
+    /// Attachment of the job.
     pub attachment: Option<Attachment>,
     /// Key of the PRF.
     pub prf: [u8; 32],
-    /// Where its model runs.
+    /// Place where the job's model runs.
     pub place: Place,
 }
 
-/// What a check found: public numbers.
+/// Findings of a check: public numbers.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// What the job releases.
+    /// Shape of the job's release.
     pub shape: Shape,
     /// Declared keys in the columns' types.
     pub declared: Vec<Vec<Key>>,
     /// The program's SQL without its literals.
     pub pattern: String,
-    /// Names of the rows' columns that it reads, in order.
+    /// Names of the row columns read by the job, in order.
     pub reads: Vec<String>,
-    /// What runs its model: the runtime's name, version and build.
+    /// Runtime of the job's model: name, version and build.
     pub runtime: Option<String>,
 }
 
-/// The worker failed: for the owner's log alone.
+/// Failure of a worker, for the owner's log alone.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerFailed {
-    /// It could not be started: the machine's fault, not the program's.
+    /// The worker could not be started: the machine's fault, not the program's.
     #[error("no worker: {0}")]
     NotStarted(String),
-    /// The owner wanted it to stop.
+    /// The owner stopped the worker.
     #[error("worker: stopped by the owner")]
     Stopped,
-    /// It took longer than the public slot.
+    /// The worker took longer than the public time budget.
     #[error("worker: over its slot")]
     Late,
-    /// It died, or said that it could not go on: what admission promises not to happen.
+    /// The worker died or reported a failure, although admission promises that this does not happen.
     #[error("worker: {0}")]
     Broken(String),
 }
@@ -236,6 +242,6 @@ fn write_frame(to: &mut impl Write, answer: &Answer) -> Result<(), WorkerFailed>
     let mut bytes = Vec::new();
     ciborium::into_writer(answer, &mut bytes).map_err(failed)?;
     let length = u32::try_from(bytes.len()).ok().filter(|n| *n <= FRAME_BYTES).ok_or_else(|| failed("a frame is too long"))?;
-    // Nothing waits here: what comes after it may kill the worker.
+    // Nothing stays buffered: what follows may kill the worker.
     to.write_all(&length.to_le_bytes()).and_then(|()| to.write_all(&bytes)).and_then(|()| to.flush()).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! Models: what a worker has of a runner, and the runner's side.
+//! Models: a worker's side of a runner, and the runner's side.
 
 use std::{
     fs::File,
@@ -18,16 +18,16 @@ use tidegate_sandbox::{
 
 use super::{WorkerFailed, Workers, failed, pool::receive};
 
-/// Runs at a time on a GPU: rows of one are copied while the other is computed.
+/// Number of concurrent runs on a GPU: the rows of a run are copied while another is computed.
 const STREAMS: u32 = 2;
 
-/// How many runs at a time a policy allows here: it says so many, or 0.
+/// Returns how many concurrent runs a policy allows here; 0 in the policy means no limit of its own.
 pub(super) fn threads(most: u32) -> u32 {
     let here = ways() as u32;
     if most == 0 { here } else { most.min(here) }
 }
 
-/// A runner's pipes, and the memory that is shared with it.
+/// A runner's pipes, and the memory shared with the runner.
 pub(super) struct Runner {
     pub(super) to: File,
     pub(super) from: File,
@@ -35,7 +35,7 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Has it load a model.
+    /// Has the runner load a model.
     pub(super) fn load(
         self,
         (bytes, spec): (&[u8], &onnx::Spec),
@@ -70,10 +70,12 @@ impl Runner {
 }
 
 impl Workers {
-    /// A runner with a model, for tests and benchmarks: a worker has one only through its job. Dropping the first kills it.
+    /// Starts a runner with a model, for tests and benchmarks: a worker has a runner only through its job.
+    ///
+    /// Dropping the first value kills the runner.
     ///
     /// # Errors
-    /// [`WorkerFailed`] where there is none, or it does not load the model.
+    /// Returns [`WorkerFailed`] if there is no runner, or it does not load the model.
     pub fn infer(&self, model: &Model) -> Result<(impl Sized + use<>, Client<File, File>), WorkerFailed> {
         let place = if model.cuda.is_some() { Place::Cuda { index: 0, tf32: false } } else { Place::Cpu };
         let super::call::Runner { child, held, .. } = super::call::Runner::take(self, place)?;
@@ -84,7 +86,7 @@ impl Workers {
 }
 
 impl Remote {
-    /// What runs the model.
+    /// Returns the runtime of the model.
     pub(super) fn runtime(&self) -> &str {
         self.0.runtime()
     }
@@ -106,7 +108,7 @@ impl Inference for Remote {
         macro_rules! write {
             ($($kind:ident),*) => {
                 match columns.first() {
-                    // One type an input.
+                    // Each input has a single type.
                     $(Some(Values::$kind(_)) => {
                         let all = columns.iter().filter_map(|column| match column {
                             Values::$kind(values) => Some(*values),
@@ -138,10 +140,12 @@ impl Inference for Remote {
     }
 }
 
-/// The runner's side: loads the runtime, makes a `device` ready, then waits for what it may hold. Called by the hidden `runner` command.
+/// Runs the runner's side: loads the runtime, prepares a `device`, then waits for its descriptors.
+///
+/// Called by the hidden `runner` command.
 ///
 /// # Errors
-/// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
+/// Returns [`WorkerFailed`] if the library cannot be loaded or the pipes break.
 pub fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFailed> {
     let runtime = Runtime::load(library, device).map_err(failed)?;
     apart();

@@ -1,27 +1,35 @@
-//! A worker that dies costs the unit at fault, not the job: what it was on is run again in parts, until that unit is alone.
+//! Recovery from a worker's death: the death costs only the privacy unit at fault, not the job.
 //!
-//! # What a result is then
-//! The sum of what each unit comes to, and of the default for each that a fresh worker dies of, or errs on, when it has that unit's rows and nothing else: nothing for a query, the default
-//! vector for a program or a model. Over blocks the same, block by block. Which one a unit is follows from its own rows: a worker that has them alone has no others' to trip over, and
-//! whoever else fails moves only the cuts between pieces, which sums of integers do not depend on. So one unit moves the sums as far as it always did, however many fail.
+//! What the worker was working on is run again in parts, until that unit is alone.
+//!
+//! # Definition of the result
+//! The result is the sum of the units' contributions. A unit on which a fresh worker dies or errs, when it has that unit's rows
+//! and nothing else, contributes the fallback value: nothing for a query, the default vector for a program or a model. Over
+//! blocks the same holds block by block. Which of the two a unit contributes follows from its own rows: a worker that has them
+//! alone has no other rows to fail on, and any other unit that fails moves only the cuts between pieces, on which sums of
+//! integers do not depend. So one unit moves the sums as far as it always did, however many fail.
 //!
 //! # A worker that stalls
-//! What admission lets through takes a part of the slot at most (`Policy::work_ms`), so a run that is not done by then is longer than it can be, and the search begins beside it.
-//! Whichever is done first gives the result: both are the same but for units that take longer than a piece may. A piece may take the sum of a fixed share of the slot and of one by its
-//! rows (`search.rs`); a unit that takes longer alone is at fault.
+//! Admitted work takes at most a part of the job's time budget, the slot (`Policy::work_ms`), so a run that is not done by then
+//! is longer than it can be, and the search begins beside it. Whichever is done first gives the result: both are the same except
+//! for units that take longer than a piece may. A piece may take the sum of a fixed share of the slot and of a share by its rows
+//! (`search.rs`); a unit that takes longer alone is at fault.
 //!
-//! Two things remain, and neither is the sums. *How many* fail costs time, of which a slot has so much: from how many on everybody has the default is a noised comparison
-//! (`tidegate_gate::Tolerance`), and the search ends there. And *time itself*: where neither the run nor the search is done at the slot's end, everybody has the default, and that is counted
-//! (`meter.rs`).
+//! Two effects remain, and neither is in the sums. *How many* units fail costs time, which a slot has only so much of: the number
+//! of failures from which on everybody has the fallback value is subject to a noised comparison (`tidegate_gate::Tolerance`), and
+//! the search ends there. And *time itself*: if neither the run nor the search is done by the slot's deadline, everybody has the
+//! fallback value, and this is counted (`meter.rs`).
 //!
-//! # How
-//! A worker without a job says where units begin, and that they are in order: were they not, a unit could be in two pieces and count twice. Pieces are run one after the other, the first
-//! first, many by one worker behind the same walls, with twice the memory (why: `Tolerance`'s assumption). It plans the job once: planning may take a sixteenth of the slot, so a worker for
-//! each piece would leave no time for rows. The piece that a worker breaks on is cut in parts for the next worker; a piece that cannot be cut is tried again by a fresh worker before anything
-//! else, which says whether it is at fault. Of a program over blocks the rows are read first, and nothing else: units whose
-//! rows cannot even be read are found, and passed over. Sums of pieces are added up here where public numbers say how many there are
-//! (declared keys, programs); groups of other queries are written to one file, which a last worker adds up: there may be as many as rows. A worker that dies leaves what it wrote
-//! beyond the end that the node knows, and the next writes over it.
+//! # Method
+//! A worker without a job reports where units begin and that they are in order: otherwise a unit could be in two pieces and count
+//! twice. Pieces are run in order, many by one worker in the same sandbox, with twice the memory (why: `Tolerance`'s assumption).
+//! The worker plans the job once: planning may take a sixteenth of the slot, so a worker for each piece would leave no time for
+//! rows. The piece on which a worker breaks is cut into parts for the next worker; a piece that cannot be cut is tried again by a
+//! fresh worker before anything else, which shows whether the piece is at fault. For a program over blocks, the rows are first
+//! read and nothing else, so that units whose rows cannot even be read are found and skipped. Sums of pieces are added up here if
+//! public numbers say how many there are (declared keys, programs); groups of other queries, of which there may be as many as
+//! rows, are written to one file and added up by a last worker. What a dead worker wrote lies beyond the end that the node knows,
+//! and the next worker overwrites it.
 
 use std::{
     fs::File,
@@ -45,12 +53,12 @@ use super::{
     search::{Search, again},
 };
 
-/// Milliseconds of the slot for each unit at fault that is looked for: it takes some five workers.
+/// Milliseconds of the time budget for each unit at fault to be searched for, which takes some five workers.
 const SEARCH_MS: u64 = 250;
-/// No more are looked for, however long the slot.
+/// Maximum number of units at fault to be searched for, however long the time budget.
 const MOST: u64 = 62;
 
-/// When too many units are at fault, in public numbers: job and policy alone.
+/// Builds the tolerance for units at fault from public numbers: job and policy alone.
 pub fn tolerance(job: &Job, policy: &Policy) -> Tolerance {
     let most = (policy.limits.slot_ms / SEARCH_MS).clamp(2, MOST) as u32;
     let moves = match &job.program {
@@ -63,11 +71,13 @@ pub fn tolerance(job: &Job, policy: &Policy) -> Tolerance {
 }
 
 impl Workers {
-    /// Runs an admitted job; where a worker breaks or is slower than it can be, again in pieces. Its sums go to `each`. How many units or blocks have the default because a
-    /// worker broke of them.
+    /// Runs an admitted job and, if a worker breaks or is slower than possible, runs the job again in pieces.
+    ///
+    /// The sums go to `each`. Returns how many units or blocks have the fallback value because a worker broke on them.
     ///
     /// # Errors
-    /// [`WorkerFailed`]: a worker could not be started, or was late, or too many units were at fault, or nobody took the sums. The buyer must not see which.
+    /// Returns [`WorkerFailed`] if a worker could not be started or was late, too many units were at fault, or nobody took the
+    /// sums. The buyer must not see which.
     pub async fn run(&self, work: &Work, over: &Over<'_>, each: Sender<Coming>) -> Result<u32, WorkerFailed> {
         let given = Given::all(over.files, over.scratch, over.least_units);
         let mut taker = Taker::Groups(each.clone());
@@ -88,7 +98,7 @@ impl Workers {
         let found = tokio::select! {
             biased;
             ran = &mut whole => match ran {
-                // Where the sums are not taken, it is not the worker that broke.
+                // If the sums are not taken, it was not the worker that broke.
                 Err(WorkerFailed::Broken(why)) if !each.is_closed() => {
                     tracing::warn!("a worker broke, and what it was on is run again in pieces: {why}");
                     broke.notify_one();
@@ -104,14 +114,14 @@ impl Workers {
                 }
             },
         };
-        // It may be busy still, and nobody waits for what it says.
+        // The whole run may still be busy; nobody waits for its answer.
         drop(whole);
         self.hand_on(work, over, found, each).await
     }
 }
 
 impl Workers {
-    /// Hands on what pieces came to together.
+    /// Hands on the sums of all pieces together.
     async fn hand_on(
         &self,
         work: &Work,

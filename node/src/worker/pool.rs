@@ -1,7 +1,7 @@
-//! Worker processes: started ahead of their task, so that none waits for one to start.
+//! Worker processes, started ahead of their tasks so tasks need not wait for a start.
 //!
-//! One that waits has nothing in hand: no data, no task, no walls yet. Its standard input is a socket, over which come the descriptors that it may hold and
-//! then the [`Order`](super::Order), to the end. It serves one task and ends.
+//! A waiting worker has nothing in hand: no data, no task, no sandbox yet. Its standard input is a socket, which carries first
+//! the descriptors that it may hold and then the [`Order`](super::Order), to the end. It serves one task and ends.
 
 use std::{
     collections::BTreeMap,
@@ -30,43 +30,43 @@ use tokio::{
 
 use super::{WorkerFailed, failed, not_started};
 
-/// Most descriptors that a worker is handed: a dataset's files, and a few of its own.
+/// Maximum number of descriptors handed to a worker: a dataset's files, and a few of its own.
 const MOST: usize = limits::OPENED + 4;
 
-/// Runners that are started ahead once one was needed.
+/// Number of runners started ahead once a runner was needed.
 const RUNNERS: usize = 2;
 
-/// How long the runtime may take to be loaded where somebody only looks whether it can be.
+/// Maximum time of a trial load of the runtime.
 const LOADING: Duration = Duration::from_secs(60);
 
-/// Most characters of what a runner said of itself that are told.
+/// Maximum number of characters reported of a runner's own message.
 const SAID: usize = 400;
 
-/// Where workers come from.
+/// Pool of worker processes.
 #[derive(Debug, Clone, Default)]
 pub struct Workers(Arc<Pool>);
 
 #[derive(Debug, Default)]
 struct Pool {
-    /// The program that is started; this one if none is named.
+    /// Program to start; this process's own if `None`.
     program: Option<PathBuf>,
-    /// How many are started ahead.
+    /// Number of workers started ahead.
     ahead: usize,
-    /// They serve also where walls are missing.
+    /// Whether workers serve even if sandbox layers are missing.
     unwalled: bool,
     idle: Mutex<Vec<Started>>,
-    /// Runners with the runtime loaded: for the processor, and for GPUs by their numbers, which are ready.
+    /// Runners with the runtime loaded: for the processor (`None`), and ready for GPUs by their numbers.
     runners: Mutex<BTreeMap<Option<u32>, Vec<Started>>>,
 }
 
-/// Descriptors that a job will need, beside its files'.
+/// Number of descriptors a job needs beside its files'.
 const SPARE: usize = 24;
 
-/// What a job needs of the machine is there. Dropped when the job takes it.
+/// Resources of the machine reserved for a job, released when the job takes them.
 #[derive(Debug)]
 pub(crate) struct Ready(#[expect(dead_code, reason = "held open")] Vec<OwnedFd>);
 
-/// A process that waits for its task. Dropping it kills it.
+/// A process waiting for its task; dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) child: Child,
@@ -74,7 +74,10 @@ pub(super) struct Started {
 }
 
 impl Workers {
-    /// Workers of which `ahead` are started before anybody asks; `unwalled` where the owner serves also without some of the walls around them. Without this they start when they are needed.
+    /// Builds a pool with `ahead` workers started before they are needed.
+    ///
+    /// `unwalled` is true if the owner serves even without some of the sandbox layers around workers. A default pool starts
+    /// workers when they are needed.
     pub fn ahead(ahead: usize, unwalled: bool) -> Self {
         let workers = Self(Arc::new(Pool { ahead, unwalled, ..Pool::default() }));
         workers.refill();
@@ -85,12 +88,14 @@ impl Workers {
         self.0.unwalled
     }
 
-    /// Of a program other than this one, for benchmarks.
+    /// Builds a pool of another program, for benchmarks.
     pub fn of(program: PathBuf) -> Self {
         Self(Arc::new(Pool { program: Some(program), ahead: 1, ..Pool::default() }))
     }
 
-    /// Starts those that are missing. Where that is not possible, whoever needs one hears of it.
+    /// Starts the missing workers.
+    ///
+    /// If this is not possible, whoever needs a worker gets the error.
     fn refill(&self) {
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while idle.len() < self.0.ahead {
@@ -101,7 +106,7 @@ impl Workers {
         }
     }
 
-    /// A worker, started by now, and another in its place.
+    /// Takes a worker, if possible already started, and has another started in its place.
     pub(super) fn take(&self) -> Result<Started, WorkerFailed> {
         let ready = alive(&mut self.0.idle.lock().unwrap_or_else(PoisonError::into_inner));
         if self.0.ahead > 0 {
@@ -111,7 +116,7 @@ impl Workers {
         ready.map_or_else(|| self.0.worker(), Ok)
     }
 
-    /// A runner, started by now where there is one.
+    /// Takes a runner, if possible already started.
     pub(super) fn take_runner(&self, place: Place) -> Result<Started, WorkerFailed> {
         let mut runners = self.0.runners.lock().unwrap_or_else(PoisonError::into_inner);
         let ready = runners.get_mut(&gpu(place)).and_then(alive);
@@ -119,10 +124,12 @@ impl Workers {
         ready.map_or_else(|| self.0.runner(place), Ok)
     }
 
-    /// Has a worker, and where the job needs one a runner, wait for a job over `files`, which are opened and held until then.
+    /// Has a worker and, for a job with a model, a runner wait for a job over `files`.
+    ///
+    /// The files are opened and held until then.
     ///
     /// # Errors
-    /// [`WorkerFailed::NotStarted`] where the machine lacks what the job needs.
+    /// Returns [`WorkerFailed::NotStarted`] if the machine lacks what the job needs.
     pub(crate) fn ready(&self, files: &[PathBuf], runner: Option<Place>) -> Result<Ready, WorkerFailed> {
         let held = files.iter().map(|path| File::open(path).map(OwnedFd::from));
         let held = held.chain((0..SPARE).map(|_| File::open("/dev/null").map(OwnedFd::from)));
@@ -136,13 +143,13 @@ impl Workers {
         Ok(Ready(held))
     }
 
-    /// Has a runner load the runtime there, as a job's does, and end without a task.
+    /// Has a runner load the runtime at `place`, as for a job, and end without a task.
     ///
     /// # Errors
-    /// [`WorkerFailed`] with what it said of itself, where it does not load.
+    /// Returns [`WorkerFailed`] with the runner's own message if the runtime does not load.
     pub async fn loads(&self, place: Place) -> Result<(), WorkerFailed> {
         let Started { child, socket } = Started::start(self.0.runner_command(place)?, Stdio::piped())?;
-        // Nothing comes over it.
+        // Nothing is sent over the socket.
         drop(socket);
         let ended = tokio::time::timeout(LOADING, child.wait_with_output()).await;
         let ended = ended.map_err(|_| WorkerFailed::Late)?.map_err(not_started)?;
@@ -150,13 +157,15 @@ impl Workers {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&ended.stderr);
-        // Without what says that it was an error of a worker.
+        // Strips the prefixes of a worker's error.
         let said = said.trim().trim_start_matches("error: ").trim_start_matches("worker: ");
         let said: String = shown::plain(said).chars().take(SAID).collect();
         Err(failed(if said.is_empty() { ended.status.to_string() } else { format!("{said} ({})", ended.status) }))
     }
 
-    /// Starts a runner for whoever needs the next there, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
+    /// Starts runners at `place` for later jobs if this pool starts workers ahead.
+    ///
+    /// Loading the runtime takes a processor for a while, so this is called when a processor is free.
     pub fn refill_runners(&self, place: Place) {
         let pool = self.0.clone();
         if pool.ahead == 0 {
@@ -165,7 +174,7 @@ impl Workers {
         tokio::task::spawn_blocking(move || {
             let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
             let waiting = runners.entry(gpu(place)).or_default();
-            // One for the check of a job, one for its run.
+            // One runner for the check of a job, one for its run.
             while waiting.len() < RUNNERS {
                 match pool.runner(place) {
                     Ok(started) => waiting.push(started),
@@ -176,7 +185,9 @@ impl Workers {
     }
 }
 
-/// The number of a place's GPU. All else that a job may say of it is said later.
+/// Returns the number of a place's GPU.
+///
+/// Everything else a job may say about its place is said later.
 fn gpu(place: Place) -> Option<u32> {
     match place {
         Place::Cpu => None,
@@ -184,12 +195,12 @@ fn gpu(place: Place) -> Option<u32> {
     }
 }
 
-/// One that waits, if any does: one that somebody has killed meanwhile is none.
+/// Takes a waiting process, if any; processes killed meanwhile are passed over.
 fn alive(idle: &mut Vec<Started>) -> Option<Started> {
     std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
 }
 
-/// Says what is not on this machine, and how to get it.
+/// Builds the error for something missing on this machine, with how to get it.
 fn lacking(what: &str, how_to: &str) -> WorkerFailed {
     not_started(format!("this machine has no {what}. {how_to}; `tidegate doctor` says whether it is found"))
 }
@@ -215,7 +226,7 @@ impl Pool {
         Ok(command)
     }
 
-    /// Of one that sees this GPU and no other.
+    /// Builds the command of a runner to which only this GPU is visible.
     fn gpu_runner_command(&self, index: u32) -> Result<std::process::Command, WorkerFailed> {
         let library = library::find_cuda().ok_or_else(|| lacking("ONNX Runtime for GPUs", library::HOW_TO_CUDA))?;
         let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
@@ -236,7 +247,7 @@ impl Pool {
     }
 
     fn command(&self) -> std::process::Command {
-        // Not by its name: what lies there may be of another build by now.
+        // Not by file name: the file there may be of another build by now.
         let own = || Path::new("/proc/self/exe");
         let mut command = std::process::Command::new(self.program.as_deref().unwrap_or_else(own));
         command.env_clear();
@@ -245,17 +256,19 @@ impl Pool {
 }
 
 impl Started {
-    /// Starts it; what it says of itself goes to `said`.
+    /// Starts the process; its standard error goes to `said`.
     fn start(mut command: std::process::Command, said: Stdio) -> Result<Self, WorkerFailed> {
         let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
-        // A terminal's Ctrl-C is for the node, which finishes what runs.
+        // A terminal's Ctrl-C is for the node, which finishes running work.
         command.process_group(0);
         command.current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(said);
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, socket })
     }
 
-    /// Hands the worker what it may hold, and its task. What is handed over is closed here.
+    /// Hands the worker its descriptors and its task.
+    ///
+    /// The descriptors are closed here afterwards.
     pub(super) async fn tell(socket: UnixStream, held: Vec<OwnedFd>, order: &[u8]) -> Result<(), WorkerFailed> {
         hand(&socket, held)?;
         socket.set_nonblocking(true).map_err(failed)?;
@@ -264,13 +277,13 @@ impl Started {
         socket.shutdown().await.map_err(failed)
     }
 
-    /// The process, and the socket to [`Started::tell`] it its task.
+    /// Returns the process, and the socket for [`Started::tell`].
     pub(super) fn parts(self) -> (Child, UnixStream) {
         (self.child, self.socket)
     }
 }
 
-/// Hands over what a process may hold. It is closed here.
+/// Hands a process its descriptors, which are closed here afterwards.
 pub(super) fn hand(socket: &UnixStream, held: Vec<OwnedFd>) -> Result<(), WorkerFailed> {
     let fds: Vec<BorrowedFd<'_>> = held.iter().map(AsFd::as_fd).collect();
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
@@ -278,12 +291,14 @@ pub(super) fn hand(socket: &UnixStream, held: Vec<OwnedFd>) -> Result<(), Worker
     if fds.len() > MOST || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds))) {
         return Err(not_started("it would hold too many files"));
     }
-    // Descriptors travel with a byte.
+    // Descriptors are sent along with a byte.
     sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map_err(failed)?;
     Ok(())
 }
 
-/// The worker's side: waits for what it may hold. The order follows on the same descriptor. `None` where the node is gone.
+/// Waits, on the worker's side, for the descriptors to hold.
+///
+/// The order follows on the same socket. `None` if the node is gone.
 pub(super) fn receive(from: BorrowedFd<'_>) -> Result<Option<Vec<OwnedFd>>, WorkerFailed> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

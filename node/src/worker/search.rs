@@ -1,4 +1,4 @@
-//! The search for what breaks or stalls a worker: pieces of a job, each run by a worker of its own.
+//! Search for the units or blocks on which a worker breaks or stalls: further workers run the job in pieces.
 
 use std::{
     fs::File,
@@ -18,57 +18,59 @@ use super::{
     span::Span,
 };
 
-/// How many cuts are asked for at a time: each asking reads the unit's column of all that is left.
+/// Number of cuts asked for at a time; each request reads the unit column of all rows left.
 const CUTS: usize = 4096;
 
-/// How many pieces one worker is given: each worker plans the job anew, which may take a sixteenth of the slot.
+/// Maximum number of pieces given to a worker: each worker plans the job anew, taking up to a sixteenth of the time budget.
 const TOGETHER: usize = 64;
-/// How often what was not done is halved before its parts are tried: a million units take four workers that break, and a fifth.
+/// Number of times an unfinished piece is halved before its parts are tried.
+///
+/// A million units take four workers that break, and a fifth.
 const HALVINGS: u32 = 5;
 
-/// Part of the slot that any piece may take, however few rows it has.
+/// Fraction (1/`EACH`) of the time budget allowed to any piece, however few its rows.
 const EACH: u32 = 48;
-/// Part of the slot that a piece with all rows may take beside it, and others by their share of these.
+/// Fraction (1/`ALL`) of the time budget allowed on top to a piece with all rows, and to others by their share of the rows.
 const ALL: u32 = 4;
-/// No piece is given less: a worker must start.
+/// Minimum time given to a piece: a worker must start.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// How often a worker is tried that does nothing of a buyer's.
+/// Number of tries for workers doing nothing of a buyer's.
 const TRIES: u32 = 3;
 
-/// What is done with a piece.
+/// Work to do on a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
-    /// All of the job.
+    /// Running the whole job.
     Running,
-    /// Reading its rows, for a program that is called for blocks.
+    /// Reading the piece's rows, for a program called for blocks.
     Reading,
 }
 
-/// How far a worker came with pieces.
+/// Progress of a worker with its pieces.
 struct Ran {
-    /// Whether it had planned the job.
+    /// Whether the worker had planned the job.
     planned: bool,
-    /// How many pieces it did.
+    /// Number of pieces done.
     done: usize,
-    /// Why it did no more.
+    /// Reason for stopping before the end.
     fault: Option<String>,
 }
 
-/// A search in hand.
+/// A search in progress.
 pub(super) struct Search<'a> {
     workers: &'a Workers,
     work: &'a Work,
     over: &'a Over<'a>,
     spill: Option<File>,
     found: Found,
-    /// Rows that cannot be read: of units at fault.
+    /// Unreadable rows, of units at fault.
     without: Vec<Range<u64>>,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(workers: &'a Workers, work: &'a Work, over: &'a Over<'a>) -> Result<Self, WorkerFailed> {
-        // A file for groups whose keys were not declared, without a name.
+        // An unnamed file for groups whose keys were not declared.
         let spill = match &work.job.program {
             Program::Sql { .. } => Some(tempfile::tempfile_in(over.scratch).map_err(not_started)?),
             _ => None,
@@ -76,7 +78,9 @@ impl<'a> Search<'a> {
         Ok(Self { workers, work, over, spill, found: Found::default(), without: vec![] })
     }
 
-    /// Runs all but what is at fault. The whole was tried: it broke, or takes too long.
+    /// Runs all pieces except for the units or blocks at fault.
+    ///
+    /// The whole was tried before: it broke, or takes too long.
     pub(super) async fn all(mut self) -> Result<(Found, Option<File>), WorkerFailed> {
         let rows = Span::Rows(self.cuts(None).await?);
         let all = rows.size();
@@ -87,7 +91,7 @@ impl<'a> Search<'a> {
             }
             Some(blocks) => {
                 self.run(vec![rows], Doing::Reading, all).await?;
-                // One after the other, as rows are.
+                // In order of the rows.
                 self.without.sort_by_key(|rows| rows.start);
                 self.run(vec![Span::Blocks(0, blocks)], Doing::Running, u64::from(blocks)).await?;
             }
@@ -95,7 +99,7 @@ impl<'a> Search<'a> {
         Ok((self.found, self.spill))
     }
 
-    /// Number of blocks, where the program is called for blocks.
+    /// Returns the number of blocks if the program is called for blocks.
     fn blocks(&self) -> Option<u32> {
         match &self.work.job.program {
             Program::Wasm { split, .. } | Program::Onnx { split, .. } => split.blocks().map(|blocks| blocks.number),
@@ -103,10 +107,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Runs or reads pieces, the last first, and then parts of those that were not done, until what is at fault is alone. `all` is the size of all of them.
+    /// Runs or reads pieces, the last first, then parts of unfinished pieces, until each unit or block at fault is alone.
     ///
-    /// A worker has as many as [`TOGETHER`], planned once. The piece that it breaks on is cut in parts, and those that come after it wait for the next worker. What cannot be cut
-    /// is at fault where a fresh worker breaks on it before it does anything else.
+    /// `all` is the total size of the pieces.
+    ///
+    /// A worker gets up to [`TOGETHER`] pieces and plans once. The piece on which it breaks is cut into parts, and the pieces
+    /// after that wait for the next worker. A piece that cannot be cut is at fault if a fresh worker breaks on it before doing
+    /// anything else.
     async fn run(&mut self, mut todo: Vec<Span>, doing: Doing, all: u64) -> Result<(), WorkerFailed> {
         let mut unplanned = 0;
         while !todo.is_empty() {
@@ -116,7 +123,7 @@ impl<'a> Search<'a> {
             let Some(why) = ran.fault else { continue };
             let mut left = batch.into_iter().skip(ran.done);
             if !ran.planned {
-                // No row was read: it broke by chance, or the machine is very busy.
+                // No row was read: the worker broke by chance, or the machine is very busy.
                 unplanned += 1;
                 if unplanned >= TRIES {
                     return Err(failed(why));
@@ -138,7 +145,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Cuts what was not done in parts, the first last; what has one unit or block stays as it is.
+    /// Cuts an unfinished span into parts, the first last; a span of a single unit or block stays whole.
     async fn cut(&self, mut span: Span) -> Result<Vec<Span>, WorkerFailed> {
         if span.is_open() {
             span = Span::Rows(self.cuts(Some(span.piece())).await?);
@@ -148,14 +155,14 @@ impl<'a> Search<'a> {
         Ok(parts)
     }
 
-    /// Puts the default in the place of a unit or block.
+    /// Puts the fallback value in the place of a unit or block at fault.
     fn at_fault(&mut self, piece: Piece, doing: Doing, why: &str) -> Result<(), WorkerFailed> {
         self.found.fault += 1;
         if self.found.fault >= self.over.limit {
             return Err(failed(format!("{} or more broke it alone, the last of: {why}", self.found.fault)));
         }
         match (doing, piece) {
-            // A unit that is not in any block.
+            // The unit is left out of all blocks.
             (Doing::Reading, Piece::Rows { from, to }) => self.without.push(from..to),
             _ => {
                 if let Some(defaults) = defaults(&self.work.job.program) {
@@ -168,7 +175,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Has one worker try pieces, and adds what each comes to that is done in time.
+    /// Has a single worker try pieces, and adds up the sums of each piece done in time.
     async fn attempt(&mut self, batch: &[Span], doing: Doing, all: u64) -> Result<Ran, WorkerFailed> {
         let Over { files, scratch, least_units, deadline, .. } = *self.over;
         let slot = Duration::from_millis(self.work.policy.limits.slot_ms);
@@ -193,7 +200,7 @@ impl<'a> Search<'a> {
         Ok(Ran { planned, done, fault })
     }
 
-    /// Where the rows of a piece, or all, can be cut.
+    /// Returns where the rows of a piece, or all rows, can be cut.
     async fn cuts(&self, piece: Option<Piece>) -> Result<Cuts, WorkerFailed> {
         let Over { files, scratch, deadline, .. } = *self.over;
         let order = Order::Cuts {
@@ -215,7 +222,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Tries a piece of work [`TRIES`] times: a worker that does nothing of a buyer's broke by chance, as by the system's want of memory.
+/// Tries work [`TRIES`] times if a worker breaks.
+///
+/// For workers doing nothing of a buyer's: these break by chance, for example when the system is out of memory.
 pub(super) async fn again<T, F>(one: impl Fn() -> F) -> Result<T, WorkerFailed>
 where
     F: Future<Output = Result<T, WorkerFailed>>,
@@ -229,13 +238,13 @@ where
     one().await
 }
 
-/// How long a piece of `size` may take, of `all` of one size, in a slot: public numbers alone.
+/// Returns how long a piece of `size` out of `all` may take in a slot, from public numbers alone.
 fn patience(slot: Duration, size: u64, all: u64) -> Duration {
     let share = size as f64 / all.max(1) as f64;
     LEAST.max(slot / EACH + (slot / ALL).mul_f64(share.clamp(0.0, 1.0)))
 }
 
-/// What stands in for a unit or block of a program; nothing for a query.
+/// Returns the fallback values for a unit or block of a program; `None` for a query.
 fn defaults(program: &Program) -> Option<Vec<f64>> {
     match program {
         Program::Sql { .. } => None,

@@ -1,4 +1,4 @@
-//! The worker's side.
+//! Worker's side of a call.
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,10 +27,12 @@ use super::{
 
 use crate::fault;
 
-/// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
+/// Runs the worker's side: reads a task, enters the sandbox, answers.
+///
+/// Called by the hidden `worker` command.
 ///
 /// # Errors
-/// [`WorkerFailed`] when the task cannot be read or the answer not written.
+/// Returns [`WorkerFailed`] if the task cannot be read or the answer cannot be written.
 pub fn main() -> Result<(), WorkerFailed> {
     apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
@@ -48,7 +50,7 @@ pub fn main() -> Result<(), WorkerFailed> {
         Order::Cuts { schema, unit, files, piece, most } => return say_cuts(held, &schema, &unit, (files, piece), most),
         Order::Job(task) => *task,
     };
-    // Descriptors are opened anew before the walls rise; after that no path can be.
+    // Descriptors are opened anew before the sandbox is entered; after that no path can be opened.
     let mut held = held.into_iter();
     let mut open = |how: &OpenOptions| {
         let fd = held.next().ok_or_else(|| failed("it was handed too little"))?;
@@ -68,7 +70,7 @@ pub fn main() -> Result<(), WorkerFailed> {
         true => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
         false => None,
     };
-    // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
+    // A query may keep every processor busy for its whole slot; the minimum of four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
     let walls = enter(
         Who::Worker,
@@ -78,7 +80,7 @@ pub fn main() -> Result<(), WorkerFailed> {
             cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
             file_bytes: match &task.job.program {
                 _ if spill.is_some() => SPILL_BYTES,
-                // A file in memory holds what a guest's memory begins with, and one the rows that a runner reads.
+                // One file in memory holds the initial contents of a guest's memory, another the rows for a runner.
                 Program::Wasm { infer: Some(_), .. } => MOST_BYTES.max(task.policy.limits.memory_bytes),
                 Program::Wasm { .. } => task.policy.limits.memory_bytes,
                 Program::Onnx { .. } => MOST_BYTES,
@@ -105,7 +107,7 @@ fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
     write_frame(&mut std::io::stdout().lock(), &answer)
 }
 
-/// Sends an answer that is not the last.
+/// Callback to send an answer other than the last.
 type Say<'a> = dyn FnMut(Answer) -> Result<(), RunError> + 'a;
 
 fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spill>, say: &mut Say<'_>) -> Answer {
@@ -130,7 +132,7 @@ fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<
     let remote = match (admitted.loads(), runner) {
         (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models, task.unwalled) {
             Ok(remote) => Some(Arc::new(remote)),
-            // Before any row is read this says something of the model alone.
+            // Before any row is read, this says something about the model alone.
             Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),
             Err(e) => return Answer::Failed(e.to_string()),
         },
@@ -161,7 +163,7 @@ fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<
 }
 
 impl Task {
-    /// Runs or reads one piece, and says what came of it.
+    /// Runs or reads a piece and reports the outcome.
     fn one(
         &self,
         piece: Piece,
@@ -183,7 +185,7 @@ impl Task {
         say(Answer::Piece(written, spill.map_or(0, Spill::end)))
     }
 
-    /// Dies of a piece, or of the whole, where a test wants it.
+    /// Dies on a piece, or on the whole, if a test wants this.
     fn dies(&self, piece: Option<Piece>) {
         if let Some(wish) = &self.dies {
             fault::die(wish, piece, &self.without);
@@ -191,7 +193,7 @@ impl Task {
     }
 }
 
-/// Says where units begin: with the walls of a job, and no job.
+/// Reports where privacy units begin, in the sandbox of a job but without a job.
 fn say_cuts(
     held: Vec<OwnedFd>,
     schema: &[u8],
@@ -210,7 +212,7 @@ fn say_cuts(
     write_frame(&mut std::io::stdout().lock(), &answer)
 }
 
-/// The runtime does not take a model that is understood here, or dies of it.
+/// Builds the refusal for a model understood here that the runtime does not load, or that kills the runtime.
 fn not_loaded(why: &InferenceFailed) -> Refusal {
     let why: String = why.to_string().chars().take(300).collect();
     Refusal::new(protocol::Code::Program, format!("the runtime does not load the model: {why}")).at("program.model")

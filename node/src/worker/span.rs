@@ -1,8 +1,8 @@
-//! How what a worker broke on is halved.
+//! Halving of the span on which a worker broke.
 
 use tidegate_sandbox::{Piece, units::Cuts};
 
-/// A piece, and where it can be cut.
+/// A piece and its known cuts.
 #[derive(Debug)]
 pub(super) enum Span {
     Blocks(u32, u32),
@@ -17,7 +17,7 @@ impl Span {
         }
     }
 
-    /// How many rows or blocks it has.
+    /// Returns the number of rows or blocks.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Blocks(from, to) => u64::from(to - from),
@@ -25,7 +25,7 @@ impl Span {
         }
     }
 
-    /// Both halves; `None` of one that has no known cut.
+    /// Returns both halves; `None` if no cut is known.
     pub(super) fn halves(&self) -> Option<[Self; 2]> {
         match self {
             Self::Blocks(from, to) => {
@@ -45,7 +45,7 @@ impl Span {
         }
     }
 
-    /// Its parts in order, where it is halved so often; itself where it has no known cut.
+    /// Returns the parts in order after `halvings` halvings; the span itself if no cut is known.
     pub(super) fn parts(self, halvings: u32) -> Vec<Self> {
         let mut parts = vec![self];
         for _ in 0..halvings {
@@ -54,7 +54,7 @@ impl Span {
         parts
     }
 
-    /// Whether there may be cuts that are not known.
+    /// Returns whether there may be unknown cuts.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Rows(cuts) if cuts.at.is_empty() && !cuts.all)
     }

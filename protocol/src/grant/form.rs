@@ -1,7 +1,8 @@
-//! The forms of blocks: what issuing and narrowing write, and the only things that a block may say.
+//! Forms of blocks, as written by issuing and narrowing. A block may state nothing else.
 //!
-//! A block of a token is whatever its writer liked: whoever holds any token may add one. None is evaluated. It is read, and what is not one of these forms is
-//! refused; so what it costs to decide is what it costs to read a token of bounded length, and nothing that a token says is ever joined with anything.
+//! A token's block is whatever its writer liked, and whoever holds any token may add one. No block is evaluated. Each is read,
+//! and refused unless its statements have these forms. So the cost of a decision is the cost of reading a token of bounded
+//! length, and statements of a token are never joined with anything.
 
 use std::collections::BTreeSet;
 
@@ -19,23 +20,23 @@ use biscuit_auth::{
 use super::{Action, Ask, BadGrant, Narrowing, Scope};
 use crate::{ContentHash, PeerId, limits};
 
-/// The fact that has the keys of encrypted files, themselves encrypted to the party whose grant it is from that block on.
+/// Fact with the keys of encrypted files, encrypted to the party that the grant belongs to from this block on.
 pub(super) const FILES_KEY: &str = "files_key";
 
-/// What a block demands of a request: each at most once in a block.
+/// Demand of a block on a request. Each kind occurs at most once in a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// One of these actions.
+    /// The action is one of these.
     Actions(BTreeSet<Action>),
-    /// No more ρ, in millionths.
+    /// The cost in ρ is at most this, in millionths.
     Rho(i64),
-    /// No more pure ε, in millionths.
+    /// The cost in pure ε is at most this, in millionths.
     Epsilon(i64),
-    /// Before this second.
+    /// The time is before this second.
     Before(u64),
-    /// One of these programs, or none.
+    /// The program is one of these, or there is none.
     Programs(BTreeSet<ContentHash>),
-    /// No other reducers.
+    /// All reducers are among these.
     Reducers(BTreeSet<String>),
     /// Fewer jobs than this in the hour before.
     Used(i64),
@@ -45,7 +46,7 @@ fn list(words: impl IntoIterator<Item = String>) -> String {
     format!("{{{}}}", words.into_iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", "))
 }
 
-/// Datalog's integers have a sign.
+/// Datalog's integers are signed.
 fn most(micro: u64) -> i64 {
     i64::try_from(micro).unwrap_or(i64::MAX)
 }
@@ -54,16 +55,16 @@ fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// Whether this can be the keys of encrypted files: base64, of either alphabet.
+/// Returns whether `text` can be the keys of encrypted files: base64, of either alphabet.
 pub(super) fn is_files_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b))
 }
 
 impl Demand {
-    /// What a block that leaves this much demands.
+    /// Returns the demands of a block with the remaining rights `left`.
     ///
     /// # Errors
-    /// [`BadGrant::Field`].
+    /// Returns [`BadGrant::Field`] if a field is not valid.
     pub(super) fn of(left: &Narrowing) -> Result<Vec<Self>, BadGrant> {
         let mut demands = Vec::new();
         if let Some(actions) = &left.actions {
@@ -97,7 +98,7 @@ impl Demand {
         Ok(demands)
     }
 
-    /// As it is written, in biscuit's Datalog.
+    /// Returns the demand in biscuit's Datalog.
     pub(super) fn datalog(&self) -> String {
         match self {
             Self::Actions(actions) => {
@@ -109,7 +110,7 @@ impl Demand {
                 let time = i64::try_from(*second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
                 format!("check if time($t), $t < {}", time.unwrap_or(jiff::Timestamp::MAX))
             }
-            // What is no job has no program.
+            // A request that is no job has no program.
             Self::Programs(programs) => {
                 let programs = list(programs.iter().map(ToString::to_string).chain([String::new()]));
                 format!("check if program($p), {programs}.contains($p)")
@@ -119,7 +120,7 @@ impl Demand {
         }
     }
 
-    /// Whether a request is one that it allows, `now` in seconds.
+    /// Returns whether the demand allows a request at `now`, in seconds.
     pub(super) fn allows(&self, ask: &Ask, now: u64) -> bool {
         match self {
             Self::Actions(actions) => actions.contains(&ask.action),
@@ -182,13 +183,13 @@ impl Demand {
     }
 }
 
-/// The texts that a block names by number.
+/// Texts referred to by number in a block.
 pub(super) struct Symbols<'a> {
     known: SymbolTable,
     own: Vec<&'a str>,
 }
 
-/// Numbers below are those of texts that every token knows.
+/// First number of a token's own texts. Lower numbers stand for biscuit's default texts.
 const OWN: u64 = 1024;
 
 impl<'a> Symbols<'a> {
@@ -214,48 +215,48 @@ impl<'a> Symbols<'a> {
         }
     }
 
-    /// The texts of a set, of which there is one at least.
+    /// Returns the texts of a set, or `None` if the set is empty.
     fn words(&self, set: &schema::TermSet) -> Option<BTreeSet<&str>> {
         let words: BTreeSet<_> = set.set.iter().map(|term| self.word(term)).collect::<Option<_>>()?;
         (!words.is_empty()).then_some(words)
     }
 }
 
-/// What a block says that takes rights away.
+/// Content of a narrowing block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Narrowed {
     pub(super) demands: Vec<Demand>,
-    /// Whose the token is from there on, and the keys of encrypted files for that party: what the holder signed itself.
+    /// New party of the token from this block on, and the keys of encrypted files for this party, as signed by the holder itself.
     pub(super) to: Option<(PeerId, Option<String>)>,
 }
 
-/// What the owner's block says.
+/// Content of the owner's block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Granted {
     pub(super) holder: PeerId,
     pub(super) owner: PeerId,
     pub(super) population: ContentHash,
     pub(super) actions: BTreeSet<Action>,
-    /// Earlier tokens do not say it.
+    /// Terms of the grant. Earlier tokens do not have them.
     pub(super) scope: Option<Box<Scope>>,
     pub(super) files_key: Option<String>,
     pub(super) demands: Vec<Demand>,
 }
 
-/// Why a block is not taken.
+/// Reason why a block is refused.
 type Odd = &'static str;
 
 const TWICE: Odd = "it says one thing twice";
 const FACT: Odd = "a fact that is none of a grant's";
 const CHECK: Odd = "a check that is none of a grant's";
 
-/// The one query of a check; those with several, or of another kind, are none of ours.
+/// Returns the queries of a check, or `None` for a check of another kind.
 fn queries(check: &schema::Check) -> Option<&[schema::Rule]> {
     let plain = |query: &schema::Rule| query.head.terms.is_empty();
     (check.kind.is_none() && check.queries.iter().all(plain)).then_some(&check.queries[..])
 }
 
-/// Facts by name, with their texts.
+/// Reads a block's facts: their names and texts.
 fn facts<'a>(block: &schema::Block, symbols: &'a Symbols<'_>) -> Result<Vec<(&'a str, Vec<&'a str>)>, Odd> {
     let read = |fact: &schema::Fact| {
         let words = fact.predicate.terms.iter().map(|term| symbols.word(term));
@@ -264,7 +265,7 @@ fn facts<'a>(block: &schema::Block, symbols: &'a Symbols<'_>) -> Result<Vec<(&'a
     block.facts.iter().map(|fact| read(fact).ok_or(FACT)).collect()
 }
 
-/// Says something once.
+/// Sets `place`, which must not be set yet.
 fn once<T>(place: &mut Option<T>, said: Option<T>) -> Result<(), Odd> {
     match (place.is_some(), said) {
         (true, _) => Err(TWICE),
@@ -276,7 +277,7 @@ fn once<T>(place: &mut Option<T>, said: Option<T>) -> Result<(), Odd> {
     }
 }
 
-/// Adds what a check demands.
+/// Adds the demand of a check.
 fn demand(demands: &mut Vec<Demand>, query: &schema::Rule, symbols: &Symbols<'_>) -> Result<(), Odd> {
     if !query.scope.is_empty() {
         return Err(CHECK);
@@ -297,7 +298,7 @@ fn no_more_than_facts_and_checks(block: &schema::Block) -> Result<(), Odd> {
     }
 }
 
-/// `peer("…")`.
+/// Reads the party of a `peer("…")` query.
 fn asks_for_peer(query: &schema::Rule, symbols: &Symbols<'_>) -> Option<PeerId> {
     let ([fact], [], []) = (&query.body[..], &query.expressions[..], &query.scope[..]) else { return None };
     let [term] = &fact.terms[..] else { return None };
@@ -305,7 +306,7 @@ fn asks_for_peer(query: &schema::Rule, symbols: &Symbols<'_>) -> Option<PeerId> 
     symbols.word(term)?.parse().ok()
 }
 
-/// Reads an added block: of one that the holder's key signed as a party's, what it says of whose the token is from there on.
+/// Reads an added block. Only a block signed by the holder's key (`of_party`) may name the next party of the token.
 pub(super) fn narrowed(block: &schema::Block, symbols: &Symbols<'_>, of_party: bool) -> Result<Narrowed, Odd> {
     no_more_than_facts_and_checks(block)?;
     let (mut to, mut key, mut demands, mut peer) = (None, None, vec![], None);
@@ -362,7 +363,7 @@ pub(super) fn granted(block: &schema::Block, symbols: &Symbols<'_>) -> Result<Gr
     Ok(Granted { holder, owner, population, actions, scope, files_key, demands })
 }
 
-/// What binds a token to its holder, or to whom the holder's own key names.
+/// Writes the check binding a token to its holder, or to the party named by the holder's own key.
 pub(super) fn bound_to(holder: &PeerId) -> String {
     let key = hex::encode(holder.as_bytes());
     format!("check if peer($p), holder($p) or peer($p), delegate($p) trusting ed25519/{key}")
@@ -384,7 +385,7 @@ fn binds(own: &schema::Rule, named: &schema::Rule, block: &schema::Block, symbol
     one_of(own, "holder") && own.scope.is_empty() && one_of(named, "delegate") && of_holder
 }
 
-/// Whether a token's key is a party's.
+/// Returns whether a token's key is the key of `party`.
 pub(super) fn is_key_of(key: &schema::PublicKey, party: &PeerId) -> bool {
     key.algorithm == Algorithm::Ed25519 as i32 && key.key == party.as_bytes()
 }

@@ -1,10 +1,11 @@
 //! Grants: biscuit tokens (<https://www.biscuitsec.org>) bound to the holder's key.
 //!
-//! The owner's grant key signs. A token says: this holder may take these actions on this population, within this [`Scope`]. A holder can [`narrow()`] it
-//! offline, for itself or for a colleague; every added block can only take rights away. What a block says is read, never evaluated: it is one of a few forms
-//! (`form.rs`), or the token is none.
+//! The owner's grant key signs. A token states that its holder may take these actions on this dataset lineage, within this
+//! [`Scope`]. A holder can [`narrow()`] it offline, for itself or for a colleague; every added block can only take rights away. A
+//! block's content is read, never evaluated: unless it has one of a few forms (`form.rs`), the token is not valid.
 //!
-//! What the owner's block says is in the owner's log too, and [`Scope::covers`] decides there: at the owner, and again in every audit.
+//! The content of the owner's block is in the owner's log too, and [`Scope::covers`] decides there: at the owner, and again in
+//! every audit.
 
 #[cfg(feature = "tokens")]
 mod form;

@@ -1,4 +1,4 @@
-//! What a holder does with a token offline: show what it says, and take rights away from it, for itself or for a colleague.
+//! Offline operations of a holder on a token: showing its content, and narrowing it for itself or for a colleague.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{ContentHash, Identity};
 
-/// A token whose added block takes rights away. Signatures are not checked: whoever gets it checks them.
+/// Adds a block to a token to take rights away. Signatures are not checked here; the recipient checks them.
 ///
 /// # Errors
-/// [`BadGrant`].
+/// Returns [`BadGrant`] if the token cannot be narrowed so.
 pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<Issued, BadGrant> {
     let read = Token::read(token)?;
     let before = UnverifiedBiscuit::from_base64(read.text())?;
@@ -40,7 +40,7 @@ pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<I
                 }
                 block = block.fact(fact(FILES_KEY, [Term::Str(key.clone())]))?;
             }
-            // What biscuit has signed by others' keys begins with another word than any document or handshake.
+            // Messages that biscuit has others' keys sign begin with another word than any document or handshake.
             let key = PrivateKey::from_bytes(&holder.seed(), Algorithm::Ed25519).map_err(biscuit_auth::error::Token::from)?;
             let signed = before.third_party_request()?.create_block(&key, block)?;
             before.append_third_party(&signed.serialize()?)?
@@ -49,49 +49,50 @@ pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<I
     Issued::of(after.to_base64()?)
 }
 
-/// One block of a token.
+/// A block of a token.
 #[derive(Debug, Clone, Serialize)]
 pub struct Block {
-    /// Its revocation id, hexadecimal.
+    /// Revocation id, hexadecimal.
     pub id: String,
-    /// Whose key signed it, where the holder narrowed the grant for another.
+    /// Signer, if the holder narrowed the grant for another party.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The only programs that jobs may have by it, each by all of it ([`Job::bound`](crate::Job::bound)); any where nothing is said.
+    /// Only programs allowed for jobs, each identified by its entire content ([`Job::bound`](crate::Job::bound)); any program if
+    /// `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub programs: Option<BTreeSet<ContentHash>>,
-    /// What it says, in biscuit's Datalog.
+    /// Content, in biscuit's Datalog.
     pub datalog: String,
 }
 
-/// What a token says.
+/// Content of a token.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shown {
-    /// To whom the owner granted it.
+    /// Original holder, to whom the owner granted the token.
     pub holder: Option<String>,
-    /// The owner who granted it: nobody else's node is shown it.
+    /// Owner of the dataset. The token is shown to no other owner's node.
     pub owner: Option<String>,
-    /// On which population.
+    /// Dataset lineage.
     pub population: Option<String>,
-    /// To do what, before it was narrowed.
+    /// Actions granted, before any narrowing.
     pub actions: BTreeSet<String>,
-    /// The keys of the encrypted files, encrypted to whose it is now.
+    /// Keys of the encrypted files, encrypted to the current party of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_key: Option<String>,
-    /// Whether the owner's grant key signed it; nothing where that key was not given.
+    /// Whether the owner's grant key signed the token; `None` if no key was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<bool>,
-    /// The owner's block, then one for each time that it was narrowed.
+    /// Blocks: the owner's, then a block per narrowing.
     pub blocks: Vec<Block>,
 }
 
-/// What a token says, and whether `grant_key` (hexadecimal) signed it.
+/// Reads a token's content, and checks the signature of `grant_key` (hexadecimal).
 ///
 /// # Errors
-/// [`BadGrant`] where it is no token, or says what no grant says.
+/// Returns [`BadGrant`] if it is not a token, or says something that no grant says.
 pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
     let token = Token::read(token)?;
-    // Printed once it is known to say nothing but what is written here.
+    // Printed only after its content is known to have no other forms.
     let biscuit = UnverifiedBiscuit::from_base64(token.text())?;
     let blocks = token.ids.iter().zip(&token.named).enumerate().map(|(i, (id, named))| {
         let by = named.as_ref().map(|_| token.granted.holder.did());
@@ -110,7 +111,7 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
     })
 }
 
-/// The programs of a block's check, where it has one of the form that [`checks`] writes: any other is shown as it is.
+/// Returns the programs of a block's check in the form of [`Demand::datalog`]. Any other check is shown as it is.
 fn programs(datalog: &str) -> Option<BTreeSet<ContentHash>> {
     let list = datalog.lines().find_map(|line| {
         line.trim().strip_prefix("check if program($p), {")?.trim_end_matches(';').strip_suffix("}.contains($p)")

@@ -1,30 +1,30 @@
-//! What is left of a grant, and why one is refused.
+//! Rights left of a grant, and the errors of grants.
 
 use std::collections::BTreeSet;
 
 use super::scope::{Action, Scope};
 use crate::{ContentHash, MicroRho, PeerId, cost::MicroEpsilon, limits};
 
-/// What is left of a grant. What is not said stays as it was.
+/// Rights left of a grant. An empty field leaves the grant unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct Narrowing {
-    /// Whose it is from now on; it is used on the holder's account.
+    /// Next party of the token, who uses it on the holder's account.
     pub to: Option<PeerId>,
-    /// The keys of the encrypted files, encrypted to whose it is from now on.
+    /// Keys of the encrypted files, encrypted to the next party.
     pub files_key: Option<String>,
-    /// Only these actions.
+    /// Only actions allowed.
     pub actions: Option<Vec<Action>>,
-    /// Most ρ one job may cost.
+    /// Maximum ρ of a job.
     pub rho_ceiling: Option<MicroRho>,
-    /// Most pure ε one job may cost.
+    /// Maximum pure ε of a job.
     pub epsilon_ceiling: Option<MicroEpsilon>,
-    /// Until when, RFC 3339.
+    /// Time of expiry, RFC 3339.
     pub expires: Option<String>,
-    /// Only these programs, where there are any.
+    /// Only programs allowed, unless empty.
     pub programs: BTreeSet<ContentHash>,
-    /// Only these reducers, where there are any.
+    /// Only reducers allowed, unless empty.
     pub reducers: BTreeSet<String>,
-    /// Most jobs whose slots begin within one hour.
+    /// Maximum number of jobs whose slots begin within an hour.
     pub per_hour: Option<u32>,
 }
 
@@ -44,35 +44,35 @@ impl From<&Scope> for Narrowing {
     }
 }
 
-/// A token could not be read, made or narrowed.
+/// Error in reading, making or narrowing a token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadGrant {
-    /// Not a token.
+    /// The text is not a token.
     #[error("this is no grant: {0}")]
     Token(#[from] biscuit_auth::error::Token),
-    /// Longer than a node reads.
+    /// The token is longer than a node reads.
     #[error(
         "the grant is longer than {} bytes, or of more than {} blocks: narrow it less often",
         limits::GRANT_BYTES,
         limits::GRANT_BLOCKS
     )]
     TooLong,
-    /// A block says something that issuing and narrowing never have one say: nobody evaluates it.
+    /// A block has a form never written by issuing or narrowing. Such a block is not evaluated.
     #[error("block {block} of this grant is none that `tidegate grant` writes: {why}. Narrow it with `tidegate grant narrow`")]
     Form {
-        /// Which: the owner's is 0.
+        /// Number of the block; the owner's is 0.
         block: usize,
-        /// What is odd.
+        /// Reason.
         why: &'static str,
     },
-    /// Somebody else's.
+    /// The grant belongs to another party.
     #[error("this grant is {holder}'s: only its holder narrows it for others")]
     NotHolder {
-        /// Whose.
+        /// Holder of the grant.
         holder: String,
     },
-    /// A field that cannot be.
+    /// A field is not valid.
     #[error("{0}")]
     Field(&'static str),
 }

@@ -1,4 +1,4 @@
-//! What a grant lets its holder do, as the log has it, and whether it covers what is asked.
+//! Rights of a grant as the log records them, and the check whether they cover a request.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, Cost, MicroRho, cost::MicroEpsilon, limits};
 
-/// What a grant may allow.
+/// Action allowed by a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// See that it is there, its schema and its policy.
+    /// See the dataset's existence, its schema and its policy.
     List,
     /// Copy the mock rows.
     Rehearse,
@@ -25,18 +25,18 @@ pub enum Action {
     Replicate,
     /// Keep the encrypted files, and serve them.
     Mirror,
-    /// Run receipts' jobs again and compare, as an auditor.
+    /// Rerun receipts' jobs and compare, as an auditor.
     Replay,
-    /// Have a part of the budget handed over, and answer jobs by it.
+    /// Take a part of the budget as a lease, and answer jobs with the lease.
     Hold,
 }
 
 impl Action {
-    /// All of them.
+    /// All actions.
     pub const ALL: [Self; 7] =
         [Self::List, Self::Rehearse, Self::Compute, Self::Replicate, Self::Mirror, Self::Replay, Self::Hold];
 
-    /// The word in the token.
+    /// Returns the word for the action in a token.
     pub fn word(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -50,7 +50,7 @@ impl Action {
     }
 }
 
-/// A word that names no action.
+/// Error for an unknown action.
 #[derive(Debug, thiserror::Error)]
 #[error("{word:?} is no action: write {}", Action::ALL.map(Action::word).join(", "))]
 pub struct NoAction {
@@ -65,72 +65,73 @@ impl FromStr for Action {
     }
 }
 
-/// What a grant lets its holder do, and how much of it.
+/// Rights of a grant's holder, and their limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// To do what.
+    /// Actions allowed.
     pub actions: Vec<Action>,
-    /// Most ρ one job may cost, or one lease may have.
+    /// Maximum ρ of a job or lease.
     pub rho_ceiling: MicroRho,
-    /// Most pure ε one job may cost, or one lease may have.
+    /// Maximum pure ε of a job or lease.
     pub epsilon_ceiling: MicroEpsilon,
-    /// Until when, RFC 3339.
+    /// Time of expiry, RFC 3339.
     pub expires: String,
-    /// The only programs that jobs may have, each by all of it ([`Job::bound`](crate::Job::bound)); any where there are none.
+    /// Only programs allowed for jobs, each identified by its entire content ([`Job::bound`](crate::Job::bound)); any program if
+    /// empty.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub programs: BTreeSet<ContentHash>,
-    /// The only reducers that jobs may have, by the names that receipts give them; any where there are none.
+    /// Only reducers allowed for jobs, by their names in receipts; any reducer if empty.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reducers: BTreeSet<String>,
-    /// Most jobs whose slots begin within one hour.
+    /// Maximum number of jobs whose slots begin within an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_hour: Option<u32>,
 }
 
-/// What is being asked.
+/// Request to be checked against a grant.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// To do what.
+    /// Action.
     pub action: Action,
-    /// The job's price, nothing for other actions.
+    /// Privacy cost of the job, zero for other actions.
     pub cost: Cost,
-    /// A job's program ([`Job::bound`](crate::Job::bound)).
+    /// Program of a job ([`Job::bound`](crate::Job::bound)).
     pub program: Option<ContentHash>,
-    /// A job's reducers; none before it is planned.
+    /// Reducers of a job; empty before planning.
     pub reducers: BTreeSet<String>,
-    /// Jobs under this grant whose slots began within the hour before.
+    /// Number of jobs under this grant whose slots began within the hour before.
     pub used: u32,
-    /// When.
+    /// Time of the request.
     pub now: SystemTime,
 }
 
 impl Ask {
-    /// To do something that is no job.
+    /// Builds the request for an action other than a job.
     pub fn of(action: Action, now: SystemTime) -> Self {
         Self { action, cost: Cost::default(), program: None, reducers: BTreeSet::new(), used: 0, now }
     }
 }
 
-/// Why a grant does not cover what is asked.
+/// Reason why a grant does not cover a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uncovered {
-    /// Another action.
+    /// The grant is for other actions.
     Action,
-    /// Its time is over, or is no time.
+    /// The grant has expired, or its time of expiry cannot be read.
     Expired,
-    /// Too dear a job.
+    /// The job costs too much.
     Ceiling,
-    /// Another program.
+    /// The grant is for other programs.
     Program,
-    /// Another reducer.
+    /// The grant is for other reducers.
     Reducer,
-    /// Too many jobs within an hour.
+    /// Too many jobs began within an hour.
     Rate,
 }
 
 impl Uncovered {
-    /// The rule's name in an audit.
+    /// Returns the rule's name in an audit.
     pub fn rule(self) -> &'static str {
         match self {
             Self::Action => "grant-covers",
@@ -156,31 +157,31 @@ impl fmt::Display for Uncovered {
     }
 }
 
-/// The text of a grant's last moment, in whole seconds, as tokens count; none past what a calendar holds.
+/// Writes a grant's time of expiry in whole seconds, as tokens count. `None` for a time outside the calendar.
 pub fn ends(time: SystemTime) -> Option<String> {
     let seconds = jiff::Timestamp::try_from(time).ok()?.as_second();
     Some(jiff::Timestamp::from_second(seconds).ok()?.to_string())
 }
 
-/// How many slots of jobs began within the hour before `start`, of those whose starts are given, the last first.
+/// Counts the slots begun within the hour before `start`. `starts` has the latest first.
 pub fn within_hour(starts: impl Iterator<Item = SystemTime>, start: SystemTime) -> u32 {
     let since = |hours: u64| start.checked_sub(Duration::from_secs(3600 * hours)).unwrap_or(SystemTime::UNIX_EPOCH);
     let (hour, enough) = (since(1), since(2));
-    // Slots begin nearly in the order of the log.
+    // Slots begin nearly in log order.
     let recent = starts.take(limits::GRANT_PER_HOUR as usize).take_while(|begun| *begun > enough);
     recent.filter(|begun| *begun > hour).count() as u32
 }
 
 impl Scope {
-    /// Whether something could be done by it after `now`, here or where another party answers for its owner.
+    /// Returns whether the grant allows anything after `now`, here or where another party answers for its owner.
     pub fn lasts_after(&self, now: SystemTime) -> bool {
         self.until().is_some_and(|ends| ends > now)
     }
 
-    /// Whether it lets this happen. Who asks, and of which population, is for the caller to say.
+    /// Checks a request against the grant. The caller checks who asks, and for which dataset lineage.
     ///
     /// # Errors
-    /// The first thing that it does not let happen.
+    /// Returns the first reason why the grant does not cover the request.
     pub fn covers(&self, ask: &Ask) -> Result<(), Uncovered> {
         let until = self.until().ok_or(Uncovered::Expired)?;
         let program = |hash| self.programs.contains(&hash);
@@ -195,7 +196,7 @@ impl Scope {
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
     }
 
-    /// When it ends.
+    /// Returns the time of expiry.
     pub fn until(&self) -> Option<SystemTime> {
         self.expires.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
     }

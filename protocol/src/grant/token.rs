@@ -1,4 +1,4 @@
-//! The token: issued by the owner, read and decided here, wherever it is shown.
+//! Tokens of grants: issued by the owner, and read and decided on here, wherever they are shown.
 
 use std::{
     collections::BTreeSet,
@@ -28,29 +28,29 @@ use super::{
 };
 use crate::{ContentHash, Identity, PeerId, Refusal, limits, refusal::Code};
 
-/// What to grant, to whom.
+/// Content of a grant to be issued.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// Who may use it: the token is worthless in other hands.
+    /// Only party who may use the token, which is worthless in other hands.
     pub holder: PeerId,
-    /// On which population.
+    /// Dataset lineage.
     pub population: ContentHash,
-    /// To do what.
+    /// Rights granted.
     pub scope: Scope,
-    /// The keys of the encrypted files, encrypted to the holder, where it may copy them.
+    /// Keys of the encrypted files, encrypted to the holder, if the holder may copy them.
     pub files_key: Option<String>,
 }
 
-/// The key that signs grants: derived from the identity, so that biscuit's signatures and DSSE's never share a key.
+/// Derives the key pair for signing grants from the identity, so that biscuit and DSSE never share a key.
 fn grant_keypair(owner: &Identity) -> Result<KeyPair, error::Format> {
     let secret = PrivateKey::from_bytes(&owner.derive("grant signing key"), Algorithm::Ed25519)?;
     Ok(KeyPair::from(&secret))
 }
 
-/// Public half of the owner's grant key, hexadecimal: what a manifest names.
+/// Returns the public half of the owner's grant key, hexadecimal, which a manifest names.
 ///
 /// # Errors
-/// When biscuit refuses the derived key, which no ed25519 seed causes.
+/// Returns an error if biscuit refuses the derived key, which no ed25519 seed causes.
 pub fn public_key(owner: &Identity) -> Result<String, error::Format> {
     Ok(hex::encode(grant_keypair(owner)?.public().to_bytes()))
 }
@@ -58,14 +58,14 @@ pub fn public_key(owner: &Identity) -> Result<String, error::Format> {
 /// A signed grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// The token: base64 (URL alphabet), as biscuit writes it.
+    /// Token in biscuit's form: base64, URL alphabet.
     pub token: String,
     /// Revocation id of the owner's block, hexadecimal.
     pub id: String,
 }
 
 impl Issued {
-    /// What was just made, as nodes will read it.
+    /// Reads a new token in the same way as nodes will.
     pub(super) fn of(token: String) -> Result<Self, BadGrant> {
         let id = Token::read(&token)?.ids.pop().unwrap_or_default();
         Ok(Self { token, id })
@@ -75,7 +75,7 @@ impl Issued {
 /// Signs a grant.
 ///
 /// # Errors
-/// [`BadGrant`] where the scope is none, or biscuit cannot build the token.
+/// Returns [`BadGrant`] if the scope is not valid, or biscuit cannot build the token.
 pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
     let mut builder = BiscuitBuilder::new();
     let mut said = BTreeSet::new();
@@ -83,13 +83,13 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
     }
     builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
-    // Who answers for the owner elsewhere has no log that says what was granted.
+    // A node that answers for the owner elsewhere has no log of what was granted.
     let scope = serde_json::to_string(&terms.scope).map_err(|_| BadGrant::Field("scope: it cannot be written"))?;
     builder = builder.fact(fact("scope", [Term::Str(scope)]))?;
     if let Some(key) = &terms.files_key {
         builder = builder.fact(fact(FILES_KEY, [text(key)]))?;
     }
-    // A colleague's key is what the holder's own key says in a block of its own.
+    // The holder's own key names a colleague's key in a block of its own.
     builder = builder.check(form::bound_to(&terms.holder).as_str())?;
     for demand in Demand::of(&Narrowing::from(&terms.scope))? {
         builder = builder.check(demand.datalog().as_str())?;
@@ -98,7 +98,7 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
     Issued::of(biscuit.to_base64()?)
 }
 
-/// As biscuit writes them; without padding too.
+/// As biscuit writes base64; padding is optional.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
@@ -106,7 +106,7 @@ fn malformed(why: impl std::fmt::Display) -> BadGrant {
     BadGrant::Token(error::Token::Format(error::Format::DeserializationError(why.to_string())))
 }
 
-/// A token's bytes, and its blocks as they lie there: of bounded number and size.
+/// Decodes a token into its bytes and its blocks, which are of bounded number and size.
 fn opened(text: &str) -> Result<(Vec<u8>, schema::Biscuit), BadGrant> {
     if text.len() > limits::GRANT_BYTES {
         return Err(BadGrant::TooLong);
@@ -126,37 +126,37 @@ fn ids_of(token: &schema::Biscuit) -> Vec<String> {
     std::iter::once(&token.authority).chain(&token.blocks).map(|block| hex::encode(&block.signature)).collect()
 }
 
-/// Revocation ids of a token's blocks, as it says itself: who signed it, and what it says, is not looked at.
+/// Returns the revocation ids of a token's blocks as the token states them. Signatures and contents are not checked.
 ///
 /// # Errors
-/// [`BadGrant`] where it is no token.
+/// Returns [`BadGrant`] if it is not a token.
 pub fn ids(token: &str) -> Result<Vec<String>, BadGrant> {
     opened(token.trim()).map(|(_, token)| ids_of(&token))
 }
 
-/// What a token gives to the peer who shows it.
+/// Rights given by a token to the peer who shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// Revocation ids of its blocks, the owner's first.
     pub ids: Vec<String>,
-    /// To whom the owner granted it: another than the peer, where the holder narrowed it for that peer.
+    /// Original holder of the grant. It differs from the peer if the holder narrowed the grant for another party.
     pub holder: PeerId,
-    /// What the owner granted, as the owner's block says it; earlier tokens do not.
+    /// Rights granted in the owner's block. Earlier tokens do not have them.
     pub scope: Option<Box<Scope>>,
-    /// When it ends: the earliest end that any of its blocks says. Nothing of what it gives may outlast that.
+    /// Time of expiry: the earliest of all blocks. No right given by the token may outlast this time.
     pub ends: Option<SystemTime>,
 }
 
 impl Authority {
-    /// The same, which ends no later than this.
+    /// Limits the time of expiry to `end`.
     #[must_use]
     pub fn until(mut self, end: Option<SystemTime>) -> Self {
         self.ends = self.ends.into_iter().chain(end).min();
         self
     }
 
-    /// What is given by this and by another alike, as by a mirror's own grant beside that of whoever asks it: it ends with either, and either's revocation
-    /// ids are its own.
+    /// Intersects these rights with another token's, such as a mirror's own grant with its client's. The result ends with either,
+    /// and has the revocation ids of both.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.ids.extend(other.ids.iter().cloned());
@@ -164,30 +164,30 @@ impl Authority {
     }
 }
 
-/// A token that says what issuing and narrowing have a token say, and nothing else; whether its owner signed it is found out once it is of use.
+/// A token whose blocks all have known forms. Whether its owner signed it is checked when needed.
 ///
-/// What it costs to read one, and to decide by it, is bounded by its length ([`limits::GRANT_BYTES`]) and the number of its blocks ([`limits::GRANT_BLOCKS`]):
-/// no rule or check is evaluated, each is one of a few forms and compared with what is asked, and two signatures a block at most are verified, once a
-/// key. It needs no deadline.
+/// The cost of reading a token and deciding by it is bounded by its length ([`limits::GRANT_BYTES`]) and the number of its blocks
+/// ([`limits::GRANT_BLOCKS`]): no rule or check is evaluated; each has one of a few forms and is compared with the request. At
+/// most two signatures per block are verified, once per key. It needs no deadline.
 #[derive(Debug)]
 pub struct Token {
     text: String,
     bytes: Vec<u8>,
     pub(super) ids: Vec<String>,
     pub(super) granted: Granted,
-    /// Of all blocks.
+    /// Demands of all blocks.
     demands: Vec<Demand>,
-    /// Whom the holder named, and the keys of encrypted files for that party, block by block.
+    /// Party named by the holder, with its keys of encrypted files, block by block.
     pub(super) named: Vec<Option<(PeerId, Option<String>)>>,
-    /// The key that was last asked about, and whether it signed.
+    /// Last grant key checked, and whether it signed.
     signed: Mutex<Option<(String, bool)>>,
 }
 
 impl Token {
-    /// Reads a token. Nothing says yet that its owner signed it.
+    /// Reads a token without checking yet whether its owner signed it.
     ///
     /// # Errors
-    /// [`BadGrant`], which says what is odd.
+    /// Returns [`BadGrant`] with the reason.
     pub fn read(text: &str) -> Result<Self, BadGrant> {
         let text = text.trim();
         let (bytes, token) = opened(text)?;
@@ -214,7 +214,7 @@ impl Token {
                     form::narrowed(block, &symbols, false)
                 }
                 Some(by) if form::is_key_of(&by.public_key, &granted.holder) => {
-                    // It has texts of its own alone.
+                    // A third-party block has its own texts only.
                     let mut own = Symbols::new();
                     own.add(block);
                     form::narrowed(block, &own, true)
@@ -229,17 +229,17 @@ impl Token {
         Ok(Self { text: text.to_owned(), bytes, ids, granted, demands, named, signed: Mutex::default() })
     }
 
-    /// The token as it was shown.
+    /// Returns the token's text as shown.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The population that it is for, whoever signed it.
+    /// Returns the token's dataset lineage, whoever signed it.
     pub fn population(&self) -> ContentHash {
         self.granted.population
     }
 
-    /// Whether `grant_key` (hexadecimal) signed it, and what followed was signed as it should be.
+    /// Returns whether `grant_key` (hexadecimal) signed the token and all added blocks are validly signed.
     pub fn signed_by(&self, grant_key: &str) -> bool {
         let mut last = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((key, signed)) = &*last
@@ -252,17 +252,19 @@ impl Token {
         signed
     }
 
-    /// Whether it is `peer`'s to show: its holder's, or the party's whom the holder named.
+    /// Returns whether `peer` may show the token, as its holder or as the party named by the holder.
     fn is_for(&self, peer: PeerId) -> bool {
         let mut named = self.named.iter().flatten().peekable();
         match named.peek() {
             None => self.granted.holder == peer,
-            // Whoever was named twice is named once.
+            // Naming the same party twice is the same as naming it once.
             Some(_) => named.all(|(party, _)| *party == peer),
         }
     }
 
-    /// Whether `grant_key` (hexadecimal) signed it for this population, and it is `peer`'s to show and has not run out; to do what is not looked at.
+    /// Returns the rights of an unexpired token of this lineage that `grant_key` (hexadecimal) signed and `peer` may show.
+    ///
+    /// Actions are not checked.
     pub fn is_held(&self, grant_key: &str, peer: PeerId, population: ContentHash, now: SystemTime) -> Option<Authority> {
         let now = seconds(now);
         let in_time = self.demands.iter().all(|demand| !matches!(demand, Demand::Before(second) if *second <= now));
@@ -281,13 +283,15 @@ impl Token {
         Authority { ids: self.ids.clone(), holder: self.granted.holder, scope, ends }
     }
 
-    /// Decides whether the token, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with `population`. Whether one of
-    /// its blocks was revoked, and what the log says of the owner's, is for the caller to say.
+    /// Decides whether the token, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with
+    /// `population`.
+    ///
+    /// The caller checks whether one of its blocks was revoked, and what the log says of the owner's block.
     ///
     /// # Errors
-    /// [`Code::NotGranted`] for everything that does not hold.
+    /// Returns [`Code::NotGranted`] for everything that does not hold.
     pub fn authorize(&self, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
-        // What costs most comes last: signatures of what would not be enough are not verified.
+        // The most expensive check comes last: signatures are not verified if the token would not suffice.
         if let Some((field, why)) = self.refuses(peer, population, ask) {
             return Err(not_granted(why).at(field));
         }
@@ -298,7 +302,7 @@ impl Token {
         Ok(self.authority())
     }
 
-    /// The first thing that a request fails by, signatures aside: a field and what is told of it, from token and request alone.
+    /// Returns the first reason to refuse a request, signatures aside: a field and a message, from token and request alone.
     fn refuses(&self, peer: PeerId, population: ContentHash, ask: &Ask) -> Option<(&'static str, String)> {
         if !self.is_for(peer) {
             let named = self.named.iter().flatten().last().map_or(self.granted.holder, |(party, _)| *party);
@@ -324,12 +328,12 @@ fn not_granted(why: String) -> Refusal {
     Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`")
 }
 
-/// What a peer showed with a request, read once: a token, nothing, or what is none.
+/// Token shown with a request, read once: a valid token, none, or something unreadable.
 #[derive(Debug)]
 pub struct Presented(Result<Token, Refusal>);
 
 impl Presented {
-    /// Reads what came with a request.
+    /// Reads the token shown with a request.
     pub fn read(text: &str) -> Self {
         let token = match text.trim() {
             "" => Err(not_granted("no grant was shown".into())),
@@ -338,29 +342,29 @@ impl Presented {
         Self(token)
     }
 
-    /// The token, where it is one.
+    /// Returns the token, if valid.
     pub fn token(&self) -> Option<&Token> {
         self.0.as_ref().ok()
     }
 
-    /// As [`Token::authorize`].
+    /// Decides as [`Token::authorize`].
     ///
     /// # Errors
-    /// [`Code::NotGranted`], also where it is no token.
+    /// Returns [`Code::NotGranted`], also if it is not a token.
     pub fn authorize(&self, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
         self.0.as_ref().map_err(Clone::clone)?.authorize(grant_key, peer, population, ask)
     }
 }
 
-/// As [`Token::authorize`], of a token as it is written.
+/// Reads a token and decides as [`Token::authorize`].
 ///
 /// # Errors
-/// [`Code::NotGranted`] for everything that does not hold.
+/// Returns [`Code::NotGranted`] for everything that does not hold.
 pub fn authorize(token: &str, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
     Presented::read(token).authorize(grant_key, peer, population, ask)
 }
 
-/// A grant key as manifests have it.
+/// Reads a grant key from its form in manifests.
 fn public(grant_key: &str) -> Option<PublicKey> {
     PublicKey::from_bytes(&hex::decode(grant_key).ok()?, Algorithm::Ed25519).ok()
 }

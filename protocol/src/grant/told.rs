@@ -1,4 +1,4 @@
-//! What is told of a request that a grant does not allow: from the token and the request alone.
+//! Messages for a request that a grant does not allow, from the token and the request alone.
 
 use super::{Ask, form::Demand};
 
@@ -7,7 +7,8 @@ fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Demand {
-    /// What a request that it does not allow is told: which field of the grant stopped it, what the grant allows there and what was asked.
+    /// Explains a refusal by this demand: the field of the grant at fault, and a message with the allowed and the requested
+    /// value.
     pub(super) fn refuses(&self, ask: &Ask) -> (&'static str, String) {
         let micro = |micro: &i64| *micro as f64 / 1e6;
         match self {

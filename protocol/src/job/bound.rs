@@ -1,4 +1,4 @@
-//! What of a job is one program, by which grants and standing rules name it, and what its buyer chooses each time.
+//! Separation of a job into its program, as identified in grants and standing rules, and the parameters chosen anew for each job.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Job, Mode, Program};
 use crate::ContentHash;
 
-/// What is bound, in the order in which it is hashed.
+/// Bound fields, in the order of hashing.
 #[derive(Serialize)]
 struct Bound<'a> {
     version: u32,
@@ -17,23 +17,26 @@ struct Bound<'a> {
 }
 
 impl Job {
-    /// What [`Job::bound`] is of, in words.
+    /// Human-readable description of the content of [`Job::bound`].
     pub const BOUND: &'static str = "the query or component or model, with its SELECT, declared keys, public tables, parameters, data, split, outputs and \
                                      device; how its result leaves (mode), and how the price is split over its columns (weights)";
 
-    /// What a job of the same [`Job::bound`] may have otherwise, in words.
+    /// Human-readable description of the differences allowed between jobs of the same [`Job::bound`].
     pub const FREE: &'static str =
         "the price, the kind of noise that it is paid for, the version of the dataset that is asked, the request's id and time";
 
-    /// Names the program that it runs: BLAKE3 of `{"version", "mode", "program", "weights"}` as JSON without spaces, fields in the order in which this crate
-    /// has them, numbers to the last digit. Jobs with the same one differ in price, kind of noise, request and version of the dataset alone.
+    /// Returns the hash of the job's program.
     ///
-    /// It is no canonical JSON (RFC 8785): that has whole numbers above 2⁵³ rounded, and two declared keys would be one.
+    /// It is BLAKE3 of `{"version", "mode", "program", "weights"}` as JSON without spaces, fields in the order in which this
+    /// crate declares them, numbers to the
+    /// last digit. Jobs with the same hash differ only in price, kind of noise, request and version of the dataset.
+    ///
+    /// The JSON is not canonical (RFC 8785), which rounds integers above 2⁵³: two declared keys would become the same.
     pub fn bound(&self) -> ContentHash {
-        // Whatever a job may have more one day is decided here.
+        // Destructured so that any new field of a job must be decided on here.
         let Self { version, mode, program, weights, request: _, dataset: _, cost: _, created: _ } = self;
         let bound = Bound { version: *version, mode: *mode, program, weights };
-        // What was parsed from JSON can be written as JSON.
+        // Anything parsed from JSON can be written as JSON.
         ContentHash::of(&serde_json::to_vec(&bound).unwrap_or_default())
     }
 }

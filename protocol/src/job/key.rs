@@ -1,4 +1,4 @@
-//! A value of a group key, in a form that JSON says exactly.
+//! Values of group keys, in a form with an exact JSON representation.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A value of a group key.
 ///
-/// In JSON (RFC 8785) every number is a double: an integer beyond ±[`Key::EXACT`] would come out as another one, so it is text. So are values of types that
-/// JSON does not have: dates, timestamps, decimals, NaN and infinities. A column of keys has one type, which the query says, and no two values of a type have
-/// one form.
+/// In JSON (RFC 8785) every number is a double: an integer beyond ±[`Key::EXACT`] would change, so it is text. So are values of
+/// types that JSON does not have: dates, timestamps, decimals, NaN and infinities. A column of keys has one type, given by the
+/// query, and different values of a type have different forms.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Key {
     /// NULL.
@@ -19,15 +19,15 @@ pub enum Key {
     Int(i64),
     /// Floating point, finite.
     Float(f64),
-    /// Text, and what JSON has no number for.
+    /// Text, or a value without a JSON number.
     Text(String),
 }
 
 impl Key {
-    /// 2⁵³ − 1: from here on doubles are further apart than integers.
+    /// Bound of exact integers, 2⁵³ − 1: above, doubles are further apart than integers.
     pub const EXACT: i64 = (1 << 53) - 1;
 
-    /// An integer of any type, in the one form that it has.
+    /// Builds the unique key of an integer of any type.
     pub fn integer(value: impl Into<i128>) -> Self {
         let value = value.into();
         match i64::try_from(value) {
@@ -38,7 +38,7 @@ impl Key {
 }
 
 impl fmt::Display for Key {
-    /// As JSON has it.
+    /// Writes the key as in JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }

@@ -1,4 +1,4 @@
-//! What is released of a contribution vector.
+//! Outputs of a job: how a contribution vector is released.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     refusal::{Code, Refusal},
 };
 
-/// What the gate does with one number of the contribution vector.
+/// Aggregation of numbers of the contribution vector by the gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Reducer {
@@ -22,51 +22,53 @@ pub enum Reducer {
     },
     /// Quantiles over units or blocks, each in [0, 1].
     Quantiles {
-        /// Which.
+        /// Quantile positions.
         at: Vec<f64>,
     },
-    /// Takes two numbers, the class and what it was taken for, each from 0 to `classes` − 1: counts of the pairs, accuracy, precision, recall.
+    /// Takes two numbers, the true and the predicted class, each from 0 to `classes` − 1: counts of the pairs, accuracy,
+    /// precision, recall.
     Confusion {
         /// Number of classes.
         classes: u32,
     },
-    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): area under the ROC curve, accuracy, precision and recall at a cut.
+    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): area under the ROC curve, accuracy, precision and recall at a
+    /// cut.
     Scores {
-        /// Bins of the score.
+        /// Number of bins of the score.
         bins: u32,
-        /// Scores of at least this are called positive.
+        /// Cut: scores of at least this are called positive.
         cut: f64,
     },
-    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): of those with about the same score, the share of positives.
+    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): share of positives by bin of the score.
     Calibration {
-        /// Bins of the score.
+        /// Number of bins of the score.
         bins: u32,
     },
     /// Takes `len` numbers: the sum of vectors, each clipped to Euclidean length `hi`.
     Vector {
-        /// Numbers in the vector.
+        /// Length of the vector.
         len: u32,
     },
 }
 
-/// One output of the contribution vector: its public bounds and its reducer. Most take one number of the vector.
+/// An output of the contribution vector: its public bounds and its reducer. Most outputs take a single number of the vector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Column name in the result.
     pub name: String,
-    /// Values are clipped to at least this.
+    /// Lower clip bound.
     pub lo: f64,
-    /// Values are clipped to at most this.
+    /// Upper clip bound.
     pub hi: f64,
-    /// What the gate does with it.
+    /// Reducer applied by the gate.
     pub reducer: Reducer,
-    /// Stands in where the program fails. Public; within the bounds.
+    /// Fallback value for a failed call of the program, public and within the bounds.
     pub default: f64,
 }
 
 impl Output {
-    /// How many numbers of the contribution vector it takes.
+    /// Returns how many numbers of the contribution vector the output takes.
     pub fn numbers(&self) -> usize {
         match self.reducer {
             Reducer::Sum | Reducer::Mean | Reducer::Histogram { .. } | Reducer::Quantiles { .. } => 1,
@@ -75,7 +77,7 @@ impl Output {
         }
     }
 
-    /// The default vector of `outputs`, number by number.
+    /// Returns the vector of fallback values of `outputs`, number by number.
     pub fn defaults(outputs: &[Self]) -> Vec<f64> {
         outputs.iter().flat_map(|o| std::iter::repeat_n(o.default, o.numbers())).collect()
     }

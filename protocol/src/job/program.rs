@@ -1,4 +1,4 @@
-//! What a job runs.
+//! Program of a job.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use crate::{
     refusal::{Code, Refusal},
 };
 
-/// How the scores of one unit's rows become one number.
+/// Reduction of the scores of a unit's rows to a single number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowReduce {
     /// Mean over the rows.
     Mean,
-    /// Largest.
+    /// Largest score.
     Max,
     /// Sum.
     Sum,
@@ -24,35 +24,35 @@ pub enum RowReduce {
     Last,
 }
 
-/// Bytes that come with a component: what is sent ends with them.
+/// Data attached to a component: the attachment ends with these bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// BLAKE3 of them.
+    /// BLAKE3 of the bytes.
     pub hash: ContentHash,
-    /// How many.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
 impl Data {
-    /// Names `bytes`.
+    /// Describes `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self { hash: ContentHash::of(bytes), bytes: bytes.len() as u64 }
     }
 }
 
-/// The program.
+/// Program of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Program {
     /// A query over the table `dataset`.
     Sql {
-        /// The text.
+        /// Query text.
         query: String,
         /// Declared group keys, a row each: they always appear and need no threshold.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keys: Option<Vec<Vec<Key>>>,
-        /// BLAKE3 of the public tables that the query joins to.
+        /// BLAKE3 of the public tables joined by the query.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tables: Option<ContentHash>,
     },
@@ -60,54 +60,54 @@ pub enum Program {
     Wasm {
         /// BLAKE3 of the component.
         module: ContentHash,
-        /// `SELECT columns FROM dataset [WHERE …]`: the rows it sees.
+        /// Rows visible to the component: `SELECT columns FROM dataset [WHERE …]`.
         select: String,
-        /// Bytes the guest can read.
+        /// Parameter bytes readable by the guest.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         params_base64: String,
-        /// Bytes beside the component that the guest can read: the weights of a model, a table.
+        /// Data beside the component, readable by the guest: the weights of a model, a table.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data: Option<Data>,
-        /// The data is an ONNX model, which the component runs through WASI-NN: the output that it gets of it.
+        /// Name of the model output for the component, if the data is an ONNX model run through WASI-NN.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         infer: Option<String>,
-        /// Where that model is to run; wherever the owner lets it if nothing is said.
+        /// Requested device of the model; any device allowed by the owner if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on: Option<On>,
-        /// Calls.
+        /// Grouping of rows into calls.
         split: Split,
-        /// The contribution vector.
+        /// Outputs of the contribution vector.
         outputs: Vec<Output>,
     },
     /// An ONNX model.
     Onnx {
         /// BLAKE3 of the model.
         model: ContentHash,
-        /// `SELECT features FROM dataset [WHERE …]`, in the model's order.
+        /// Features, in the model's order: `SELECT features FROM dataset [WHERE …]`.
         select: String,
-        /// Column of the select that is the label, and no feature: what the model's output is compared with.
+        /// Label column of the select, which is no feature: the model's output is compared with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         label: Option<String>,
         /// Name of the model's output.
         output: String,
-        /// From which of that output's numbers on the reducers take theirs.
+        /// Index of the first number of the output taken by the reducers.
         #[serde(default)]
         index: u32,
-        /// Where it is to run; wherever the owner lets it if nothing is said.
+        /// Requested device of the model; any device allowed by the owner if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on: Option<On>,
-        /// Rows → unit or block, number by number.
+        /// Reduction of rows to a unit or block, number by number.
         reduce: RowReduce,
-        /// Whose rows make one contribution.
+        /// Grouping of rows into contributions.
         #[serde(default = "Split::unit", skip_serializing_if = "Split::is_unit")]
         split: Split,
-        /// Reducers over those numbers (several views of one may be asked).
+        /// Reducers over those numbers (several views of the same number are allowed).
         outputs: Vec<Output>,
     },
 }
 
 impl Program {
-    /// The engine.
+    /// Returns the kind of engine.
     pub fn kind(&self) -> JobKind {
         match self {
             Self::Sql { .. } => JobKind::Sql,
@@ -116,7 +116,7 @@ impl Program {
         }
     }
 
-    /// Hash of the attachment the program needs.
+    /// Returns the hash of the program's attachment.
     pub fn attachment(&self) -> Option<ContentHash> {
         match self {
             Self::Sql { tables, .. } => *tables,
@@ -125,15 +125,15 @@ impl Program {
         }
     }
 
-    /// The bytes beside the program.
+    /// Returns the data beside the program.
     pub fn data(&self) -> Option<Data> {
         if let Self::Wasm { data, .. } = self { *data } else { None }
     }
 
-    /// What was sent with the job, taken apart: the program's own bytes, and those beside it.
+    /// Splits the attachment into the program's own bytes and the data beside them.
     ///
     /// # Errors
-    /// A [`Refusal`] where they are not what the job names.
+    /// Returns a [`Refusal`] if they do not have the hashes that the job names.
     pub fn parts<'a>(&self, sent: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Refusal> {
         let bad = |what: &str, field: &str| {
             Refusal::new(Code::BadRequest, format!("{what} bytes do not have the hash the job names")).at(field)
@@ -150,12 +150,12 @@ impl Program {
         Ok((program, data))
     }
 
-    /// Whether it runs a model.
+    /// Returns whether the program runs a model.
     pub fn infers(&self) -> bool {
         matches!(self, Self::Onnx { .. } | Self::Wasm { infer: Some(_), .. })
     }
 
-    /// Where its model is to run.
+    /// Returns the requested device of the program's model.
     pub fn on(&self) -> Option<On> {
         match self {
             Self::Sql { .. } => None,
@@ -163,13 +163,14 @@ impl Program {
         }
     }
 
-    /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What names it to others is [`Job::bound`](crate::Job::bound).
+    /// Returns the BLAKE3 of the canonical JSON (RFC 8785), text, keys and all. Others identify the program by
+    /// [`Job::bound`](crate::Job::bound).
     pub fn digest(&self) -> ContentHash {
-        // A program that was parsed from JSON can be written as JSON.
+        // Any program parsed from JSON can be written as JSON.
         ContentHash::of(&serde_json_canonicalizer::to_vec(self).unwrap_or_default())
     }
 
-    /// The SQL text in it.
+    /// Returns the SQL text of the program.
     pub fn sql(&self) -> &str {
         match self {
             Self::Sql { query, .. } => query,

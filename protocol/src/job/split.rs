@@ -1,4 +1,4 @@
-//! How rows become calls.
+//! Grouping of rows into calls.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,32 +7,35 @@ use crate::{
     refusal::{Code, Refusal},
 };
 
-/// How rows become calls of a program.
+/// Grouping of rows into calls of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "split must be \"unit\", { blocks = n } or { blocks = n, resample = g }")]
 pub enum Split {
-    /// One call a privacy unit.
+    /// A call per privacy unit.
     Unit,
-    /// One call a block (sample and aggregate).
+    /// A call per block (sample and aggregate).
     #[serde(untagged)]
     Blocks(Blocks),
 }
 
-/// Blocks of units, for sample and aggregate (Nissim, Raskhodnikova and Smith 2007): a keyed PRF of the unit alone says in which blocks its rows are.
+/// Blocks of privacy units, for sample and aggregate (Nissim, Raskhodnikova and Smith 2007). A keyed PRF of the unit alone
+/// assigns its rows to blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blocks {
-    /// ℓ: how many there are.
+    /// ℓ: number of blocks.
     #[serde(rename = "blocks")]
     pub number: u32,
-    /// γ: in how many of them each unit is (as in GUPT, Mohan et al. 2012). γ times as many blocks of the same size have no more noise in their mean, and it depends less
-    /// on who came together by chance; each unit's rows are read γ times.
+    /// γ: number of blocks containing each unit (as in GUPT, Mohan et al. 2012).
+    ///
+    /// γ times as many blocks of the same size have no more noise in their mean, and the mean depends less on which units share a
+    /// block by chance. Each unit's rows are read γ times.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub resample: u32,
 }
 
 impl Blocks {
-    /// So many, each unit in one of them.
+    /// Builds `number` blocks with each unit in exactly one.
     pub fn of(number: u32) -> Self {
         Self { number, resample: 1 }
     }
@@ -67,7 +70,7 @@ impl Split {
         *self == Self::Unit
     }
 
-    /// The blocks, where units come in blocks.
+    /// Returns the blocks, if units are grouped in blocks.
     pub fn blocks(&self) -> Option<Blocks> {
         match self {
             Self::Unit => None,

@@ -1,13 +1,14 @@
-//! Keys that this thread met lately: a log names the same few in every entry, and to decode a key costs a good part of checking a signature.
+//! Cache of this thread's recent keys: a log names the same few in every entry, and decoding a key is a good part of the cost of
+//! checking a signature.
 
 use std::{cell::RefCell, collections::HashMap};
 
 use ed25519_dalek::VerifyingKey;
 
-/// Most keys that are remembered; then all are forgotten.
+/// Maximum number of cached keys. A full cache is cleared.
 const KEYS: usize = 256;
 
-/// A usable key, decoded, and its `did:key`.
+/// A decoded, usable key and its `did:key`.
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) key: VerifyingKey,
@@ -24,7 +25,7 @@ thread_local! {
     static KEYS_MET: RefCell<Keys> = RefCell::default();
 }
 
-/// Calls `with` on the key of these bytes, which `decode` makes where it was not met.
+/// Calls `with` on the key of these bytes, made by `decode` unless cached.
 pub(super) fn of<T>(bytes: &[u8; 32], decode: impl FnOnce() -> Option<Known>, with: impl FnOnce(&Known) -> T) -> Option<T> {
     KEYS_MET.with_borrow_mut(|keys| {
         if !keys.by_bytes.contains_key(bytes) {
@@ -39,7 +40,7 @@ pub(super) fn of<T>(bytes: &[u8; 32], decode: impl FnOnce() -> Option<Known>, wi
     })
 }
 
-/// The bytes of the key that was met under this very text.
+/// Returns the bytes of the cached key with exactly this text.
 pub(super) fn bytes(did: &str) -> Option<[u8; 32]> {
     KEYS_MET.with_borrow(|keys| keys.by_did.get(did).copied())
 }

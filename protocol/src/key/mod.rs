@@ -1,4 +1,4 @@
-//! One ed25519 key is a party: its network address, and the signer of its documents.
+//! Keys of parties: an ed25519 key is a party's network address and signs its documents.
 
 use std::{fmt, str::FromStr};
 
@@ -12,13 +12,13 @@ use known::Known;
 /// Multicodec prefix of an ed25519 public key (did:key method, section 3.1.1: `0xed` as a varint).
 const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
 
-/// A key's text form could not be read.
+/// Error for a malformed or unusable key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadKey {
-    /// Neither `did:key:z6Mk…` nor 64 hexadecimal characters.
+    /// The text is neither `did:key:z6Mk…` nor 64 hexadecimal characters.
     #[error("{0:?} is not a did:key of an ed25519 key, nor 64 hexadecimal characters")]
     Form(String),
-    /// The bytes are no point of the curve, or one of small order that anybody can sign for.
+    /// The bytes are not a point of the curve, or a point of small order, for which anybody can sign.
     #[error("the key is not a usable ed25519 public key")]
     Weak,
 }
@@ -29,7 +29,7 @@ fn did_of(key: &[u8; 32]) -> String {
     format!("did:key:z{}", bs58::encode(bytes).into_string())
 }
 
-/// A key that can be used; `None` for one that is no point of the curve, or of small order.
+/// Decodes a usable key. `None` for bytes off the curve or of small order.
 fn decode(bytes: &[u8; 32]) -> Option<Known> {
     let key = VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak())?;
     Some(Known { key, did: did_of(bytes) })
@@ -43,34 +43,36 @@ impl PeerId {
     /// Accepts the 32 bytes of an ed25519 public key.
     ///
     /// # Errors
-    /// [`BadKey::Weak`] for bytes that are no curve point or one of small order.
+    /// Returns [`BadKey::Weak`] for bytes that are not a curve point, or one of small order.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, BadKey> {
         known::of(&bytes, || decode(&bytes), |_| Self(bytes)).ok_or(BadKey::Weak)
     }
 
-    /// The 32 bytes of the key.
+    /// Returns the 32 bytes of the key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether `signature` (64 bytes) is this key's over `message`, by RFC 8032 with the strict checks of
-    /// `verify_strict` (no small-order points, canonical scalars).
+    /// Returns whether `signature` (64 bytes) is this key's over `message`, by RFC 8032 with the strict checks of `verify_strict`
+    /// (no small-order points, canonical scalars).
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::from_slice(signature) else { return false };
         known::of(&self.0, || decode(&self.0), |known| known.key.verify_strict(message, &signature).is_ok()).unwrap_or(false)
     }
 
-    /// The `did:key` form: multibase base58btc of the multicodec-prefixed key.
+    /// Returns the `did:key` form: multibase base58btc of the multicodec-prefixed key.
     pub fn did(&self) -> String {
         known::of(&self.0, || decode(&self.0), |known| known.did.clone()).unwrap_or_else(|| did_of(&self.0))
     }
 
-    /// The X25519 public key of this ed25519 key, to encrypt to it: its u-coordinate (RFC 7748, section 4.1); `None` for bytes that are no key.
+    /// Returns the X25519 public key of this ed25519 key, for encryption.
+    ///
+    /// It is its u-coordinate (RFC 7748, section 4.1). `None` for bytes that are not a key.
     pub fn agreement_key(&self) -> Option<[u8; 32]> {
         known::of(&self.0, || decode(&self.0), |known| known.key.to_montgomery().to_bytes())
     }
 
-    /// The last eight characters of the `did:key`, for tables.
+    /// Returns the last eight characters of the `did:key`, for tables.
     pub fn short(&self) -> String {
         let did = self.did();
         did[did.len() - 8..].to_owned()
@@ -128,7 +130,7 @@ impl Identity {
     /// Draws a fresh key from the operating system.
     ///
     /// # Errors
-    /// When the operating system has no entropy to give.
+    /// Returns an error if the operating system has no entropy to give.
     #[cfg(feature = "random")]
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
@@ -136,32 +138,32 @@ impl Identity {
         Ok(Self::from_seed(seed))
     }
 
-    /// The key with this RFC 8032 seed.
+    /// Builds the key with this RFC 8032 seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// The RFC 8032 seed. Write it nowhere but the key file.
+    /// Returns the RFC 8032 seed, which must be written nowhere but in the key file.
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn id(&self) -> PeerId {
         PeerId(self.0.verifying_key().to_bytes())
     }
 
-    /// An ed25519 signature over `message`, 64 bytes.
+    /// Signs `message` with ed25519: 64 bytes.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
 
-    /// The X25519 secret that [`PeerId::agreement_key`] is the public half of (RFC 8032, section 5.1.5, steps 1 and 2).
+    /// Returns the X25519 secret whose public half is [`PeerId::agreement_key`] (RFC 8032, section 5.1.5, steps 1 and 2).
     pub fn agreement_secret(&self) -> [u8; 32] {
         self.0.to_scalar_bytes()
     }
 
-    /// 32 secret bytes for one `purpose`, independent of the signing key (BLAKE3 key derivation).
+    /// Derives 32 secret bytes for a `purpose`, independent of the signing key (BLAKE3 key derivation).
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(&format!("tidegate 2026 {purpose}"), &self.0.to_bytes())
     }

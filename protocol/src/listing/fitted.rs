@@ -1,4 +1,4 @@
-//! Words that were written for another catalogue, made to fit a listing.
+//! Fits a description written for another catalogue into a listing.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,9 @@ use crate::about::{About, is_hidden};
 use crate::limits;
 
 impl About {
-    /// These words on one line, without characters that are not seen, and no more of them than a listing holds; and what was left away, for their author.
+    /// Shortens all texts to fit a listing, on a single line and without invisible characters.
+    ///
+    /// Also returns notes for the author on everything cut.
     #[must_use]
     pub fn fitted(self) -> (Self, Vec<String>) {
         let mut cut = Vec::new();
@@ -24,7 +26,7 @@ impl About {
     }
 }
 
-/// A text on one line, of at most so many bytes, cut between words where there are some.
+/// Puts a text on a single line of at most `most` bytes, cut between words if possible.
 fn fit(what: &str, text: &str, most: usize, cut: &mut Vec<String>) -> String {
     const MORE: &str = " …";
     let seen: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();

@@ -4,26 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::ContentHash;
 
-/// The column of the rows that jobs read which says of which table a row is, by its place in the policy's list: where a dataset has several. No
-/// table's column can have this name.
+/// Name of the column for a row's table, in datasets with several tables. No table's own column can have this name.
+///
+/// It is a column of the rows that jobs read, and has the index of a row's table in the policy's list.
 pub const ROW_TABLE: &str = ".table";
 
-/// A file by its content.
+/// A file, identified by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// The file's name, below what was published: `/` stands between folders, of which one like `year=2021` says that column's value of all rows in it.
+    /// Name of the file, relative to the published folder.
+    ///
+    /// `/` separates folders. A folder like `year=2021` gives the value of that column in all rows below it.
     pub name: String,
-    /// The table that its rows are of, where the dataset has several.
+    /// Table of its rows, if the dataset has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
-    /// BLAKE3 of the file: what iroh-blobs serves it under.
+    /// BLAKE3 of the file, under which iroh-blobs serves it.
     pub hash: ContentHash,
 }
 
-/// One column as the files have it: name and Arrow type, no values.
+/// A column of the files: name and Arrow type, no values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnType {
@@ -33,7 +36,7 @@ pub struct ColumnType {
     pub arrow: String,
 }
 
-/// How the rows that jobs read lie.
+/// Storage of the rows for jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {

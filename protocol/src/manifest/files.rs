@@ -1,9 +1,11 @@
-//! How a manifest names a version's files.
+//! Names of a version's files in a manifest.
 //!
-//! Where somebody may copy them they are named by their plain hashes and sizes: that is what they are fetched and verified by. Where nobody may, such numbers
-//! would let whoever has all of a file but a value try which value it is. There they are named by keyed hashes, whose key those have who are given it
-//! ([`crate::frame::Request::FileKey`], [`crate::frame::Opening`]), and by sizes that [`crate::size`] rounds. Of how the rows lie that jobs read, which
-//! follows from rows too, a keyed manifest says nothing but one keyed hash. [`Files::commit`] alone makes either, and by the policy.
+//! If somebody may copy the files, they are named by their plain hashes and sizes, by which they are fetched and verified. If
+//! nobody may, such numbers would let anyone who has all of a file but one value test guesses for that value. Then files are
+//! named by keyed hashes, whose key is given only to authorized parties ([`crate::frame::Request::FileKey`],
+//! [`crate::frame::Opening`]), and by sizes that [`crate::size`] rounds. The storage of the rows that jobs read follows from rows
+//! too, so a keyed manifest says nothing about it but one keyed hash. Only [`Files::commit`] makes either form, as the policy
+//! requires.
 
 use std::fmt;
 
@@ -16,7 +18,7 @@ use crate::{
     size,
 };
 
-/// The secret that a version's files are named with, where nobody may copy them. `Debug` does not show it.
+/// Secret for naming a version's files if nobody may copy them. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileKey([u8; 32]);
 
@@ -35,16 +37,16 @@ impl Serialize for FileKey {
 impl<'de> Deserialize<'de> for FileKey {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let bytes = hex::decode(String::deserialize(d)?).ok().and_then(|bytes| bytes.try_into().ok());
-        // What was there instead may be most of a key.
+        // The rejected text may be most of a key, so it is not shown.
         bytes.map(Self).ok_or_else(|| serde::de::Error::custom("expected a key of 64 hexadecimal characters"))
     }
 }
 
 impl FileKey {
-    /// A fresh one, where a policy lets nobody copy the files; where it does they have none.
+    /// Draws a fresh key if a policy lets nobody copy the files; otherwise they have none.
     ///
     /// # Errors
-    /// When the operating system has no entropy.
+    /// Returns an error if the operating system has no entropy.
     #[cfg(feature = "random")]
     pub fn fresh_for(policy: &Policy) -> Result<Option<Self>, getrandom::Error> {
         if policy.replicate != Access::Nobody {
@@ -64,7 +66,7 @@ impl FileKey {
         *hasher.finalize().as_bytes()
     }
 
-    /// How the file at this place of the manifest is named: its place is in it, so that nobody sees whether two files are the same.
+    /// Names the file at this index of the manifest. The index is hashed too, to hide whether two files are the same.
     fn file(&self, place: usize, file: &DataFile) -> KeyedFile {
         let at = (place as u32).to_le_bytes();
         let [a, b, c, d, e, f, g, h, ..] = self.keyed(b"size", [&at[..]]);
@@ -77,7 +79,7 @@ impl FileKey {
         }
     }
 
-    /// How the files that jobs read are named, all together.
+    /// Names all files read by jobs, together.
     fn rows(&self, content: &Content) -> ContentHash {
         let layout = match content.layout {
             Layout::AsPublished => 0,
@@ -88,21 +90,21 @@ impl FileKey {
     }
 }
 
-/// A version's files as they are: their hashes and sizes.
+/// A version's files with their plain hashes and sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// The published files.
+    /// Published files.
     pub published: Vec<DataFile>,
-    /// How the rows lie that jobs read.
+    /// Storage of the rows for jobs.
     pub layout: Layout,
-    /// The files that jobs read, where they are not the published ones.
+    /// Files read by jobs, if different from the published files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<DataFile>,
 }
 
 impl Content {
-    /// The files that jobs read.
+    /// Returns the files read by jobs.
     pub fn computed(&self) -> &[DataFile] {
         match self.layout {
             Layout::AsPublished => &self.published,
@@ -110,77 +112,78 @@ impl Content {
         }
     }
 
-    /// Every file.
+    /// Iterates over every file.
     pub fn all(&self) -> impl Iterator<Item = &DataFile> {
         self.published.iter().chain(&self.derived)
     }
 }
 
-/// A file as it is named where nobody may copy it.
+/// A file under the names used if nobody may copy it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyedFile {
-    /// As [`DataFile::name`].
+    /// File name, as [`DataFile::name`].
     pub name: String,
-    /// The table that its rows are of, where the dataset has several.
+    /// Table of its rows, if the dataset has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// So many bytes it has at most: a step of [`size::public`].
+    /// Upper bound of its size in bytes: a step of [`size::public`].
     pub bytes_at_most: u64,
-    /// BLAKE3, keyed, of `file`, the file's place in the manifest from 0 (32 bits, little-endian) and the file's BLAKE3.
+    /// Keyed BLAKE3 of `file`, the file's index in the manifest from 0 (32 bits, little-endian) and the file's BLAKE3.
     pub keyed_hash: ContentHash,
 }
 
-/// A version's files as they are named where nobody may copy them.
+/// A version's files as named if nobody may copy them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyedContent {
-    /// The published files.
+    /// Published files.
     pub published: Vec<KeyedFile>,
-    /// BLAKE3, keyed, of `rows`, a byte (0 where jobs read the published files, 1 where they read a copy that is ordered by unit), and the BLAKE3 of each
-    /// file that jobs read.
+    /// Keyed BLAKE3 of `rows`, a byte (0 if jobs read the published files, 1 if they read a copy ordered by unit), and the BLAKE3
+    /// of each file that jobs read.
     pub rows: ContentHash,
 }
 
-/// How a version's files are named. Outside of this crate [`Files::commit`] alone makes one.
+/// Names of a version's files. Outside of this crate, only [`Files::commit`] makes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Files {
-    /// By their hashes: somebody may copy them.
+    /// Plain hashes: somebody may copy the files.
     #[non_exhaustive]
     Plain(Content),
-    /// By keyed hashes: nobody may.
+    /// Keyed hashes: nobody may.
     #[non_exhaustive]
     Keyed(KeyedContent),
 }
 
-/// A manifest does not name its files as its policy wants it.
+/// Error of a manifest whose files are not named as its policy requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFiles {
-    /// Plain hashes, where nobody may copy the files.
+    /// The hashes are plain, but nobody may copy the files.
     #[error(
         "`files` are named by plain hashes, and the policy lets nobody copy them: whoever has all of a file but a value could try values"
     )]
     Plain,
-    /// Keyed hashes, where somebody may copy the files.
+    /// The hashes are keyed, but somebody may copy the files.
     #[error("`files` are named by keyed hashes, and the policy lets somebody copy them: what was copied could not be verified")]
     Keyed,
-    /// A size that is no step.
+    /// A size is not a step.
     #[error("`files` has a size that is not rounded up to a step")]
     Size,
-    /// None, or too many.
+    /// There are no files, or too many.
     #[error("`files` has none, or more than a version may have")]
     Count,
-    /// The key is another, or there is none.
+    /// The key is another, or is missing, or must not be there.
     #[error("`files` are not named by this key")]
     Key,
 }
 
 impl Files {
-    /// Names files as the policy wants it: by their hashes where it lets somebody copy them, by keyed ones where it does not.
+    /// Names files as the policy requires: by plain hashes if somebody may copy them, otherwise by keyed hashes.
     ///
     /// # Errors
-    /// [`BadFiles::Key`] where there is no key and there must be one, or the other way round; [`BadFiles::Count`].
+    /// Returns [`BadFiles::Key`] if there is no key and there must be one, or the other way round, and [`BadFiles::Count`] for
+    /// none or too many files.
     pub fn commit(content: &Content, policy: &Policy, key: Option<&FileKey>) -> Result<Self, BadFiles> {
         let files = match (policy.replicate, key) {
             (Access::Nobody, Some(key)) => {
@@ -193,10 +196,10 @@ impl Files {
         files.check(policy).map(|()| files)
     }
 
-    /// Whether they are named as the policy wants it.
+    /// Checks whether the files are named as the policy requires.
     ///
     /// # Errors
-    /// [`BadFiles`].
+    /// Returns [`BadFiles`] if they are not.
     pub fn check(&self, policy: &Policy) -> Result<(), BadFiles> {
         let copied = policy.replicate != Access::Nobody;
         match self {
@@ -210,7 +213,7 @@ impl Files {
         if self.count() == 0 || self.count() > limits::FILES { Err(BadFiles::Count) } else { Ok(()) }
     }
 
-    /// Whether these are the files that are named, by this key where there is one.
+    /// Returns whether `content` matches the files named here, by this key if given.
     pub fn are(&self, content: &Content, key: Option<&FileKey>) -> bool {
         match (self, key) {
             (Self::Plain(named), None) => named == content,
@@ -226,7 +229,7 @@ impl Files {
         }
     }
 
-    /// Whether this is the published file at this place.
+    /// Returns whether `file` is the published file at this index.
     pub fn is(&self, place: usize, file: &DataFile, key: Option<&FileKey>) -> bool {
         match (self, key) {
             (Self::Plain(named), None) => named.published.get(place) == Some(file),
@@ -235,7 +238,7 @@ impl Files {
         }
     }
 
-    /// The files by their hashes, where somebody may copy them.
+    /// Returns the files with their plain hashes, if somebody may copy them.
     pub fn plain(&self) -> Option<&Content> {
         match self {
             Self::Plain(content) => Some(content),
@@ -243,7 +246,7 @@ impl Files {
         }
     }
 
-    /// The published files' names, each with the table that its rows are of, and how many bytes it has, or has at most.
+    /// Iterates over the published files: table of its rows, name, and size in bytes or its upper bound.
     pub fn published(&self) -> impl Iterator<Item = (Option<&str>, &str, u64)> {
         let (plain, keyed) = match self {
             Self::Plain(content) => (&content.published[..], &[][..]),
@@ -253,12 +256,12 @@ impl Files {
         plain.chain(keyed.iter().map(|file| (file.table.as_deref(), file.name.as_str(), file.bytes_at_most)))
     }
 
-    /// How many files were published.
+    /// Returns the number of published files.
     pub fn count(&self) -> usize {
         self.published().count()
     }
 
-    /// How many bytes the published files have together, or have at most.
+    /// Returns the total size of the published files in bytes, or its upper bound.
     pub fn bytes(&self) -> u64 {
         self.published().fold(0, |sum, (_, _, bytes)| sum.saturating_add(bytes))
     }

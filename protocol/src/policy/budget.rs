@@ -1,4 +1,4 @@
-//! `[budget]` of the owner's file, and the caps that it comes to.
+//! `[budget]` of the owner's file, and the caps computed from it.
 
 use serde::Deserialize;
 
@@ -8,16 +8,16 @@ use crate::{
     cost::{FemtoDelta, MicroEpsilon, out_of_range},
 };
 
-/// The largest ρ of a budget.
+/// Maximum ρ of a budget.
 const MOST_RHO: f64 = 1e6;
-/// The largest ε of a budget.
+/// Maximum ε of a budget.
 const MOST_EPSILON: f64 = 1e3;
 
 /// `[budget]` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetFile {
-    /// δ of the whole: half of it turns ρ into ε, the other half is what key thresholds may spend.
+    /// Total δ: half is used to turn ρ into ε, and key thresholds may spend the other half.
     pub delta: f64,
     /// Total as ρ; or give `epsilon`.
     pub rho: Option<f64>,
@@ -27,19 +27,21 @@ pub struct BudgetFile {
     pub per_buyer_rho: Option<f64>,
     /// Per buyer as ε at `delta`.
     pub per_buyer_epsilon: Option<f64>,
-    /// Pure ε that Laplace noise may spend; none unless given. Taken off `epsilon` before that becomes ρ; beside `rho` it comes on top.
+    /// Pure ε for Laplace noise; none unless given.
+    ///
+    /// It is taken off `epsilon` before the rest becomes ρ; beside `rho` it comes on top.
     pub laplace_epsilon: Option<f64>,
-    /// Of it, what one buyer may spend.
+    /// Pure ε of Laplace noise per buyer.
     pub per_buyer_laplace_epsilon: Option<f64>,
 }
 
-/// What may be spent.
+/// Budget caps.
 pub(super) struct Caps {
-    /// By all together.
+    /// Cap of all buyers together.
     pub(super) total: Cost,
-    /// By one buyer.
+    /// Cap per buyer.
     pub(super) per_buyer: Cost,
-    /// The δ at which ρ is shown as ε.
+    /// δ at which ρ is shown as ε.
     pub(super) delta_femto: FemtoDelta,
 }
 
@@ -81,7 +83,7 @@ impl BudgetFile {
         Ok(Caps { total: cap(total, purse), per_buyer: cap(per_buyer, buyers_purse), delta_femto })
     }
 
-    /// What Laplace noise may spend in all, and of that one buyer.
+    /// Returns the ε for Laplace noise: the total, and the part of each buyer.
     fn purses(&self) -> Result<(MicroEpsilon, MicroEpsilon), BadPolicy> {
         let number = |field: &str, epsilon: Option<f64>| {
             let small = epsilon.filter(|e| *e > 0.0 && *e <= MOST_EPSILON).and_then(MicroEpsilon::floor);
@@ -105,7 +107,7 @@ impl BudgetFile {
     }
 }
 
-/// What `purse` leaves of an ε.
+/// Subtracts `purse` from an ε.
 fn less(field: &str, epsilon: Option<f64>, purse: MicroEpsilon) -> Result<Option<f64>, BadPolicy> {
     match epsilon {
         Some(epsilon) if epsilon <= purse.epsilon() => Err(bad(

@@ -1,14 +1,14 @@
-//! Why a policy is refused.
+//! Error of a refused policy.
 
-/// A policy was refused.
+/// Error of a refused policy.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("policy field `{field}`: {problem}. {fix}")]
 pub struct BadPolicy {
     /// Dotted path of the field.
     pub field: String,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
-    /// What to write instead.
+    /// Suggested replacement.
     pub fix: String,
 }
 

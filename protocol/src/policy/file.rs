@@ -1,4 +1,4 @@
-//! The owner's TOML file, and the checks that make a [`Policy`] of it.
+//! The owner's TOML file, and the checks for turning the file into a [`Policy`].
 
 use std::collections::BTreeMap;
 
@@ -18,26 +18,26 @@ pub struct JobsFile {
     pub kinds: Vec<JobKind>,
     /// Floor on the noisy number of units in an undeclared group.
     pub min_units: u32,
-    /// Release groups that do not appear as one row, added up.
+    /// Whether to add up groups that do not appear and release them in a single row.
     #[serde(default)]
     pub remainder: bool,
-    /// Answer what was asked before from what was released, at no cost.
+    /// Whether to answer repeated questions from earlier releases, at no cost.
     #[serde(default)]
     pub answer_again: bool,
-    /// Fuel of one guest call.
+    /// Fuel of a guest call.
     pub fuel: u64,
     /// Memory of a guest in MiB.
     pub memory_mib: u64,
-    /// Public slot, as `"5s"`.
+    /// Public time budget, as `"5s"`.
     #[serde(with = "humantime_text")]
     pub slot: std::time::Duration,
-    /// Public tick, as `"1s"`.
+    /// Public release interval, as `"1s"`.
     #[serde(with = "humantime_text")]
     pub tick: std::time::Duration,
-    /// Buyers whose replies are not held to the tick.
+    /// Buyers whose replies are not held to the release interval.
     #[serde(default)]
     pub dangerous_no_tick_for: Vec<crate::PeerId>,
-    /// Walls without which no job runs: `landlock`, `calls`, `privileges`, `limits`, `namespaces`.
+    /// Process confinement required for any job to run: `landlock`, `calls`, `privileges`, `limits`, `namespaces`.
     #[serde(default)]
     pub walls: Vec<Wall>,
 }
@@ -46,23 +46,23 @@ pub struct JobsFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessFile {
-    /// Who may send jobs.
+    /// Access rule for sending jobs.
     pub compute: Access,
-    /// Who may copy the files.
+    /// Access rule for copying the files.
     pub replicate: Access,
-    /// Who may run receipts' jobs again, and learns what the exact sums were.
+    /// Access rule for rerunning receipts' jobs, which discloses the exact sums.
     #[serde(default = "Access::nobody")]
     pub replay: Access,
-    /// Who may keep the encrypted files and serve them; nobody, if not given.
+    /// Access rule for keeping the encrypted files and serving them; nobody, if not given.
     #[serde(default = "Access::nobody")]
     pub mirror: Access,
-    /// Who may be handed a part of the budget, and answer jobs by it over rows that it has; nobody, if not given.
+    /// Access rule for leasing a part of the budget, and answering jobs over the leaseholder's own rows; nobody, if not given.
     #[serde(default = "Access::nobody")]
     pub hold: Access,
-    /// Who may see that the dataset is there, its schema and its policy; anybody, if not given.
+    /// Access rule for seeing the dataset's existence, its schema and its policy; anybody, if not given.
     #[serde(default = "Access::anybody")]
     pub list: Access,
-    /// Who may copy the mock rows; anybody, if not given.
+    /// Access rule for copying the mock rows; anybody, if not given.
     #[serde(default = "Access::anybody")]
     pub rehearse: Access,
 }
@@ -71,7 +71,7 @@ pub struct AccessFile {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsFile {
-    /// How entries name parties: `open`, or `hidden`.
+    /// Names of parties in log entries: `open`, or `hidden`.
     #[serde(default)]
     pub parties: Names,
 }
@@ -80,37 +80,37 @@ pub struct ReceiptsFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// The privacy unit.
+    /// Privacy unit.
     pub unit: UnitRule,
-    /// The privacy budget.
+    /// Privacy budget.
     pub budget: BudgetFile,
     /// Engines and their limits.
     pub jobs: JobsFile,
-    /// Which ONNX models are taken.
+    /// Rules for ONNX models.
     #[serde(default)]
     pub models: ModelsFile,
-    /// Which queries are taken.
+    /// Rules for queries.
     #[serde(default)]
     pub sql: SqlFile,
-    /// How text files are read, where they do not say it themselves.
+    /// Rules for reading text files, as far as the files do not describe themselves.
     #[serde(default)]
     pub read: ReadRules,
-    /// Who may do what.
+    /// Access rules.
     pub access: AccessFile,
-    /// Visible columns; of a dataset of one table.
+    /// Visible columns of a dataset of a single table.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnRule>,
-    /// Visible columns by table, where there are several.
+    /// Visible columns by table, if there are several tables.
     #[serde(default)]
     pub tables: BTreeMap<String, BTreeMap<String, ColumnRule>>,
     /// Rules for exact results; without them there are none.
     pub reviewed: Option<ReviewRules>,
-    /// Whose cosignatures a receipt needs before it is handed out.
+    /// Witnesses whose cosignatures are required to hand out a receipt.
     pub witnesses: Option<WitnessRule>,
-    /// What receipts say.
+    /// Content of receipts.
     #[serde(default)]
     pub receipts: ReceiptsFile,
-    /// Which versions before this one answer.
+    /// Rules for which earlier versions answer.
     #[serde(default)]
     pub versions: VersionsFile,
 }
@@ -123,10 +123,10 @@ mod humantime_text {
 }
 
 impl PolicyFile {
-    /// Reads TOML.
+    /// Reads a policy file from TOML.
     ///
     /// # Errors
-    /// [`BadPolicy`] with the line and field that the TOML reader names.
+    /// Returns [`BadPolicy`] with the line and field that the TOML reader names.
     pub fn parse(text: &str) -> Result<Self, BadPolicy> {
         toml::from_str(text).map_err(|e| {
             bad(
@@ -137,10 +137,10 @@ impl PolicyFile {
         })
     }
 
-    /// Checks every rule and makes the signed form. `rho_of` turns (ε, δ) into ρ.
+    /// Checks every rule and builds the policy to be signed. `rho_of` turns (ε, δ) into ρ.
     ///
     /// # Errors
-    /// [`BadPolicy`] naming the first field at fault and the fix.
+    /// Returns [`BadPolicy`] with the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
         let Self { unit, budget, jobs, models, sql, read, access, columns, tables, reviewed, witnesses, receipts, versions } =
             self;
@@ -243,7 +243,7 @@ fn at_least(field: &str, value: u64, least: u64, fix: &str) -> Result<(), BadPol
     Ok(())
 }
 
-/// Tables are named by words that SQL reads as they are.
+/// Checks a table's name, which SQL must read unquoted and unchanged.
 fn check_table(name: &str, tables: usize) -> Result<(), BadPolicy> {
     let field = format!("tables.{name}");
     let word = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

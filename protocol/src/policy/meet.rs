@@ -1,7 +1,8 @@
-//! What two policies both allow: under that an older version answers, where the newest lets it.
+//! Intersection of two policies: the rules for an older version, if the newest version's policy lets it answer.
 //!
-//! Every struct is taken apart field by field, so that a new field does not compile until it is decided here what both allow of it. What cannot be one rule
-//! (another unit's column, tables, names of parties, witnesses who could not all cosign) leaves nothing that a job may do.
+//! Every struct is destructured field by field, so that a new field does not compile until its intersection is decided here.
+//! Differences that cannot be combined into one rule (another unit's column, tables, names of parties, witnesses who could not
+//! all cosign) leave nothing that a job may do.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,10 @@ use super::{
 use crate::device::DeviceRule;
 
 impl Policy {
-    /// What both allow: nothing that either refuses. The same whichever is asked, but for the order of lists, and for
-    /// how files are read, which is this version's.
+    /// Returns what both policies allow, and nothing refused by either.
+    ///
+    /// The result does not depend on the order of the two, except for the order of lists and the rules for reading files, which
+    /// are this version's.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
         let Self {
@@ -48,7 +51,7 @@ impl Policy {
         } = self;
         let witnessed = meet_witnesses(witnesses.as_ref(), other.witnesses.as_ref());
         let (device, models_run) = meet_devices(models.device, other.models.device);
-        // Where one rule is not to be had of two, no job may be run.
+        // If two rules cannot be combined into one, no job may run.
         let jobs = *version == other.version
             && unit.column == other.unit.column
             && *tables == other.tables
@@ -78,7 +81,7 @@ impl Policy {
             parties: *parties,
             models: ModelRules { device, ..models.meet(&other.models) },
             sql: sql.meet(&other.sql),
-            // How this version's rows were made of its files, whatever a later version's are.
+            // These rules made this version's rows from its files, whatever a later version's are.
             read: read.clone(),
             versions: versions.meet(&other.versions),
             tick_ms: *tick_ms.max(&other.tick_ms),
@@ -100,7 +103,7 @@ impl Policy {
 }
 
 impl Access {
-    /// Whom both let.
+    /// Returns the access allowed by both.
     #[must_use]
     pub fn meet(self, other: Self) -> Self {
         match (self, other) {
@@ -116,7 +119,7 @@ impl UnitRule {
         let Self { column, max_units, max_rows, max_groups } = self;
         Self {
             column: column.clone(),
-            // It is no right: the more units there may be, the less each one's call may take.
+            // The larger bound is the stricter one: the more units there may be, the less each one's call may take.
             max_units: *max_units.max(&other.max_units),
             max_rows: *max_rows.min(&other.max_rows),
             max_groups: *max_groups.min(&other.max_groups),
@@ -129,13 +132,14 @@ impl QueryRules {
         let Self { work_per_ms, rows } = self;
         Self {
             work_per_ms: *work_per_ms.min(&other.work_per_ms),
-            // It is no right either: the more rows there may be, the less may be done with each. Without it fewer are looked at.
+            // Here too the larger bound is the stricter one: the more rows there may be, the less may be done with each. Without
+            // a bound fewer are looked at.
             rows: rows.zip(other.rows).map(|(ours, theirs)| ours.max(theirs)),
         }
     }
 }
 
-/// Columns that both show, within the bounds of both; one whose bounds have nothing in common is shown by neither.
+/// Intersects columns: those visible in both, within the bounds of both. A column whose bounds do not overlap is dropped.
 fn meet_columns(ours: &BTreeMap<String, ColumnRule>, theirs: &BTreeMap<String, ColumnRule>) -> BTreeMap<String, ColumnRule> {
     let both = ours.iter().filter_map(|(name, rule)| Some((name.clone(), rule.meet(theirs.get(name)?)?)));
     both.collect()
@@ -167,13 +171,13 @@ impl ResourceLimits {
 }
 
 impl ReviewRules {
-    /// None where no rounding is one by both.
+    /// Returns `None` if there is no common rounding.
     fn meet(&self, other: &Self) -> Option<Self> {
         let Self { jobs, min_units, dominance: Dominance { units, percent }, p_percent, round_to, standing } = self;
         Some(Self {
             jobs: *jobs.min(&other.jobs),
             min_units: *min_units.max(&other.min_units),
-            // What more of the largest hold is no less, and what is above a part is above a smaller one.
+            // The share of more of the largest units is no less, and a share above a limit is above any smaller limit.
             dominance: Dominance { units: *units.max(&other.dominance.units), percent: *percent.min(&other.dominance.percent) },
             p_percent: *p_percent.max(&other.p_percent),
             round_to: common_multiple(*round_to, other.round_to)?,
@@ -182,7 +186,7 @@ impl ReviewRules {
     }
 }
 
-/// The least one.
+/// Returns the least common multiple.
 fn common_multiple(a: u32, b: u32) -> Option<u32> {
     let (mut x, mut y) = (a, b);
     while y > 0 {
@@ -191,7 +195,7 @@ fn common_multiple(a: u32, b: u32) -> Option<u32> {
     a.checked_div(x)?.checked_mul(b)
 }
 
-/// As many as each wants of those whom both name: more than cosign for either. None where so many are not named by both.
+/// Returns the common witnesses with the larger quorum, which suffices for either. `None` if there are fewer common witnesses.
 fn meet_witnesses(ours: Option<&WitnessRule>, theirs: Option<&WitnessRule>) -> Option<Option<WitnessRule>> {
     let (ours, theirs) = match (ours, theirs) {
         (None, rule) | (rule, None) => return Some(rule.cloned()),
@@ -203,7 +207,7 @@ fn meet_witnesses(ours: Option<&WitnessRule>, theirs: Option<&WitnessRule>) -> O
     (keys.len() >= quorum as usize).then_some(Some(WitnessRule { keys, quorum }))
 }
 
-/// Where both let models run, and whether there is such a place.
+/// Returns the device allowed by both for models, and whether there is any.
 fn meet_devices(ours: DeviceRule, theirs: DeviceRule) -> (DeviceRule, bool) {
     match (ours, theirs) {
         (DeviceRule::Auto, device) | (device, DeviceRule::Auto) => (device, true),
@@ -214,7 +218,7 @@ fn meet_devices(ours: DeviceRule, theirs: DeviceRule) -> (DeviceRule, bool) {
 impl ModelRules {
     fn meet(&self, other: &Self) -> Self {
         let Self { mixing, work_per_ms, memory_bytes, threads, device, gpu_memory_bytes } = self;
-        // 0 is all that there are.
+        // 0 stands for all processors.
         let threads = match (*threads, other.threads) {
             (0, threads) | (threads, 0) => threads,
             (ours, theirs) => ours.min(theirs),

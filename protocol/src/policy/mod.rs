@@ -1,7 +1,7 @@
-//! What the owner allows, and the bounds that privacy stands on.
+//! Policy of an owner: permissions, and the bounds on which privacy rests.
 //!
-//! An owner writes TOML ([`PolicyFile`]); [`PolicyFile::check`] makes the [`Policy`] that is signed. There is no `Default`
-//! of either: what is not written is not allowed.
+//! An owner writes TOML ([`PolicyFile`]); [`PolicyFile::check`] makes the [`Policy`] that is signed. Neither has a `Default`:
+//! whatever is not written is not allowed.
 
 mod budget;
 mod error;

@@ -1,36 +1,38 @@
-//! `[models]`: what ONNX models an owner takes.
+//! `[models]`: rules for accepted ONNX models.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BadPolicy, bad};
 use crate::{device::DeviceRule, limits};
 
-/// Operations that any machine that serves does in a millisecond, where the owner does not say more.
+/// Default number of operations per millisecond, reached by any serving machine.
 const WORK_PER_MS: u64 = 2_000_000;
 
-/// Bytes of a run, where the owner does not say more.
+/// Default memory of a run in bytes.
 const MEMORY_BYTES: u64 = 256 << 20;
 
-/// Bytes of a GPU's memory for a model, where the owner does not say.
+/// Default bytes of a GPU's memory for a model.
 const GPU_MEMORY_BYTES: u64 = 4 << 30;
 
-/// What models an owner takes.
+/// Rules for accepted models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRules {
-    /// Also models that are not proven to keep rows apart: each is run for one unit's or block's rows at a time.
+    /// Whether to accept models without a proof of row independence. Each is run on one unit's or block's rows at a time.
     pub mixing: bool,
-    /// Operations in a millisecond that the owner's machine surely does: a model whose rows would not all fit the slot is refused.
+    /// Number of operations reliably performed in a millisecond by the owner's machine.
+    ///
+    /// A model whose rows would not all fit in the slot is refused.
     pub work_per_ms: u64,
-    /// Bytes that one run of a model may compute at most.
+    /// Maximum bytes computed by a run of a model.
     pub memory_bytes: u64,
-    /// Most processors that one model takes; 0 for all that jobs may have.
+    /// Maximum number of processors per model; 0 for all processors of jobs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub threads: u32,
-    /// Where models run.
+    /// Device on which models run.
     #[serde(default, skip_serializing_if = "is_auto")]
     pub device: DeviceRule,
-    /// Bytes of a GPU's memory that one model may have.
+    /// Maximum bytes of a GPU's memory per model.
     #[serde(default = "gpu_memory", skip_serializing_if = "is_gpu_memory")]
     pub gpu_memory_bytes: u64,
 }
@@ -65,7 +67,7 @@ impl Default for ModelRules {
 }
 
 impl ModelRules {
-    /// Whether nothing was said.
+    /// Returns whether all rules have their defaults.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -77,15 +79,15 @@ impl ModelRules {
 pub struct ModelsFile {
     /// See [`ModelRules::mixing`].
     pub mixing: Option<bool>,
-    /// Billions of operations a second that the machine surely does.
+    /// Billions of operations reliably performed in a second by the machine.
     pub gflops: Option<f64>,
-    /// MiB that one run of a model may compute at most.
+    /// Maximum MiB computed by a run of a model.
     pub memory_mib: Option<u64>,
-    /// Most processors that one model takes.
+    /// Maximum number of processors per model.
     pub threads: Option<u32>,
-    /// `auto`, `cpu` or `cuda:N`.
+    /// Device: `auto`, `cpu` or `cuda:N`.
     pub device: Option<String>,
-    /// MiB of a GPU's memory that one model may have.
+    /// Maximum MiB of a GPU's memory per model.
     pub gpu_memory_mib: Option<u64>,
 }
 

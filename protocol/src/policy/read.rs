@@ -1,5 +1,5 @@
-//! `[read]`: how text files are read, where what they say of themselves is not enough. Part of the signed policy, so that whoever has the published files
-//! makes the same rows of them.
+//! `[read]`: rules for reading text files, as far as the files do not describe themselves. They are part of the signed policy, so
+//! that everyone with the published files makes the same rows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,51 +8,54 @@ use serde::{Deserialize, Serialize};
 use super::{BadPolicy, bad};
 use crate::limits;
 
-/// The most words that an owner names for a missing value.
+/// Maximum number of words for a missing value.
 const WORDS: usize = 64;
-/// The most columns whose types an owner says.
+/// Maximum number of columns with given types.
 const TYPES: usize = 1000;
 
-/// How an owner's text files are read. Of what is not given nothing is decided by the values of one person: where these alone would decide, publication is refused.
+/// Rules for reading an owner's text files.
+///
+/// If a rule is not given, the values of one person never decide it: where these alone would decide, publication is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadRules {
-    /// What stands between two values.
+    /// Separator between two values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
-    /// What stands around a value that may have the delimiter in it.
+    /// Quotation mark around a value, which may then contain the delimiter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<char>,
-    /// Words that stand for a missing value, in every column.
+    /// Words for a missing value, in every column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<String>,
-    /// What stands before a number's fraction: `.` or `,`.
+    /// Decimal mark: `.` or `,`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<char>,
-    /// How days are written, where not as `2024-12-31`.
+    /// Format of days, if not `2024-12-31`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<Dates>,
-    /// How the characters are written.
+    /// Character encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// How many lines are left out before the header.
+    /// Number of lines left out before the header.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skip: u32,
-    /// Lines that begin with it are left out.
+    /// Character at the beginning of lines to be left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<char>,
-    /// Columns that are text, whatever their values look like.
+    /// Text columns, whatever their values look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub text: BTreeSet<String>,
-    /// Types of columns of text, of JSON and in names of folders, whatever their values look like; and of columns whose types in two Parquet or Arrow files do not join.
+    /// Types of columns of text, of JSON and in folder names, whatever their values look like, and of columns whose types in two
+    /// Parquet or Arrow files do not join.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
-    /// Whether values in quotes may have line breaks after which something stands that looks like a row.
+    /// Whether quoted values may have line breaks followed by row-like text.
     #[serde(default, skip_serializing_if = "is_false")]
     pub multiline: bool,
 }
 
-/// A column's type, by SQL's name.
+/// Type of a column, by SQL's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnKind {
     /// Text.
@@ -82,7 +85,7 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
-    /// As it is written in a policy.
+    /// Returns the name used in policies.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "TEXT",
@@ -97,7 +100,7 @@ impl ColumnKind {
     }
 }
 
-/// How days are written: `%d`, `%m` and `%Y` as `strftime` has them; day and month with one digit or two.
+/// Format of days: `%d`, `%m` and `%Y` as in `strftime`; day and month may have a single digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dates {
     /// `31/12/2024`
@@ -124,7 +127,7 @@ pub enum Dates {
 }
 
 impl Dates {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 7] = [
         Self::DayMonthSlash,
         Self::MonthDaySlash,
@@ -135,7 +138,7 @@ impl Dates {
         Self::YearPoint,
     ];
 
-    /// As it is written in a policy.
+    /// Returns the pattern used in policies.
     pub fn pattern(self) -> &'static str {
         match self {
             Self::DayMonthSlash => "%d/%m/%Y",
@@ -149,15 +152,15 @@ impl Dates {
     }
 }
 
-/// How the characters of a text file are written.
+/// Character encoding of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// UTF-8.
     Utf8,
-    /// UTF-16, with a mark of its byte order or without (then as the header begins).
+    /// UTF-16, with a byte order mark or without (then as the header begins).
     Utf16,
-    /// Windows-1252, of which Latin-1's letters are a part.
+    /// Windows-1252, which includes the letters of Latin-1.
     #[serde(alias = "windows-1252")]
     Latin1,
 }
@@ -171,25 +174,25 @@ fn is_false(said: &bool) -> bool {
 }
 
 impl ReadRules {
-    /// Whether nothing was said.
+    /// Returns whether all rules have their defaults.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a column's values are text by the owner's word.
+    /// Returns whether the owner declared a column to be text.
     pub fn is_text(&self, column: &str) -> bool {
         self.kind_of(column) == Some(ColumnKind::Text)
     }
 
-    /// A column's type by the owner's word.
+    /// Returns a column's type as declared by the owner.
     pub fn kind_of(&self, column: &str) -> Option<ColumnKind> {
         if self.text.contains(column) { Some(ColumnKind::Text) } else { self.types.get(column).copied() }
     }
 
-    /// Checks that the rules mean one thing each.
+    /// Checks the rules for ambiguity.
     ///
     /// # Errors
-    /// The field that does not, as a policy has it.
+    /// Returns [`BadPolicy`] with the bad field.
     pub fn check(self) -> Result<Self, BadPolicy> {
         if let Some(column) = self.text.iter().find(|name| self.types.get(*name).is_some_and(|kind| *kind != ColumnKind::Text)) {
             return Err(bad(

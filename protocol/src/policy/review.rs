@@ -1,14 +1,14 @@
-//! `[reviewed]`: what must hold of an exact result, and whose need no approval of their own.
+//! `[reviewed]`: conditions for exact results, and the programs exempt from a separate approval.
 //!
-//! The rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*, chapter 4). They are no differential privacy, and
-//! receipts say so.
+//! The rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*, chapter 4). They are not
+//! differential privacy, and receipts say so.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BadPolicy, bad};
 use crate::{ContentHash, PeerId};
 
-/// (n, k) dominance: a cell is not shown where its n largest units hold more than k percent of it.
+/// (n, k) dominance rule: a cell is not shown if its n largest units hold more than k percent of the cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dominance {
@@ -18,14 +18,16 @@ pub struct Dominance {
     pub percent: u32,
 }
 
-/// A program that a buyer may run for exact results without asking again.
+/// A program with standing approval for a buyer's exact results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standing {
-    /// The buyer.
+    /// Buyer.
     pub buyer: PeerId,
-    /// The program, query and declared keys and all ([`Job::bound`](crate::Job::bound)): as `tidegate pending --json` and `tidegate check --json` print it. With
-    /// other keys other groups would be kept back, and two tables give away what each hides.
+    /// Program, including query and declared keys ([`Job::bound`](crate::Job::bound)), as printed by `tidegate pending --json`
+    /// and `tidegate check --json`.
+    ///
+    /// With other keys other groups would be withheld, and two tables would disclose what each hides.
     pub program: ContentHash,
 }
 
@@ -33,23 +35,24 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewRules {
-    /// How many exact results in all.
+    /// Maximum number of exact results in all.
     pub jobs: u32,
-    /// Fewest units in a group that is shown.
+    /// Minimum number of units in a shown group.
     pub min_units: u32,
     /// (n, k) rule.
     pub dominance: Dominance,
-    /// p% rule: a cell is not shown where the total less its two largest units is below p percent of the largest: the second could estimate the first.
+    /// p% rule: a cell is not shown if the total less its two largest units is below p percent of the largest: the second could
+    /// estimate the first.
     pub p_percent: u32,
-    /// Counts and sums are rounded to multiples of this.
+    /// Rounding base of counts and sums.
     pub round_to: u32,
-    /// Programs that need no approval of their own.
+    /// Programs exempt from a separate approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standing: Vec<Standing>,
 }
 
 impl ReviewRules {
-    /// How many of a cell's largest contributions are known.
+    /// Number of known largest contributions of a cell.
     pub const LARGEST: usize = 3;
 
     /// Checks every rule.
@@ -68,7 +71,7 @@ impl ReviewRules {
         range("round_to", self.round_to, 1, 1_000_000_000, "Usual is 3, 5 or 10")
     }
 
-    /// Whether `buyer` may run `program` without an approval of its own.
+    /// Returns whether `buyer` may run `program` without a separate approval.
     pub fn stands(&self, buyer: &PeerId, program: &ContentHash) -> bool {
         self.standing.iter().any(|s| s.buyer == *buyer && s.program == *program)
     }

@@ -1,10 +1,10 @@
-//! What a policy says of engines, parties, units, columns, resources and walls.
+//! Rules of a policy for engines, parties, units, columns, resources and process confinement.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Which engine a job runs on.
+/// Engine of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
@@ -17,7 +17,7 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    /// As policies and job files write it.
+    /// Returns the word used in policies and job files.
     pub fn word(self) -> &'static str {
         match self {
             Self::Sql => "sql",
@@ -27,15 +27,15 @@ impl JobKind {
     }
 }
 
-/// Who may do a thing.
+/// Parties allowed to perform an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Nobody, whatever grant they show.
     Nobody,
-    /// Whoever shows a grant that the owner signed.
+    /// Peers with a grant signed by the owner.
     Granted,
-    /// Whoever asks. Not for rows, or what is made of them.
+    /// Any peer. Not for rows, or anything made from them.
     Anybody,
 }
 
@@ -57,7 +57,7 @@ impl Access {
     }
 }
 
-/// How entries of the log name parties.
+/// Form of parties' names in log entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Names {
@@ -74,21 +74,21 @@ impl Names {
     }
 }
 
-/// `[unit]`: whose privacy is protected and how much one of them may weigh.
+/// `[unit]`: the privacy unit, and bounds on the influence of a single unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitRule {
-    /// The column that names the unit. It can be counted distinctly and nothing else.
+    /// Column with the unit's name. Distinct values can be counted, and nothing else.
     pub column: String,
-    /// Public upper bound N̂ on the number of units; sizes blocks and shows expected error. Never the true number.
+    /// Public upper bound N̂ on the number of units, never the true number. It sizes blocks and shows expected error.
     pub max_units: u64,
-    /// Most rows of one unit that can count in one group.
+    /// Maximum number of a unit's rows counted in a group.
     pub max_rows: u32,
-    /// κ: most groups one unit can count in.
+    /// κ: maximum number of groups that a unit can count in.
     pub max_groups: u32,
 }
 
-/// What a column may be used for.
+/// Permitted use of a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnRule {
@@ -98,47 +98,47 @@ pub struct ColumnRule {
     /// Public upper bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hi: Option<f64>,
-    /// Most characters of a text that jobs see: longer ones are cut when they are read. [`limits::TEXT_CHARS`] where nothing is said.
+    /// Maximum number of characters of a text seen by jobs: longer texts are cut when read. [`limits::TEXT_CHARS`] if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chars: Option<u32>,
 }
 
 impl ColumnRule {
-    /// Both bounds, where given.
+    /// Returns both bounds, if given.
     pub fn bounds(&self) -> Option<(f64, f64)> {
         self.lo.zip(self.hi)
     }
 
-    /// Most characters of a text that jobs see.
+    /// Returns the maximum number of characters of a text seen by jobs.
     pub fn chars(&self) -> usize {
         self.chars.map_or(limits::TEXT_CHARS, |chars| limits::TEXT_CHARS.min(chars as usize))
     }
 }
 
-/// Resource limits of one job.
+/// Resource limits of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceLimits {
-    /// wasmtime fuel of one call of `contribute`.
+    /// wasmtime fuel of a call of `contribute`.
     pub fuel: u64,
-    /// Memory of one guest instance, in bytes; the worker process is bounded by a multiple of it.
+    /// Memory of a guest instance, in bytes. The worker process is bounded by a multiple of this.
     pub memory_bytes: u64,
-    /// Public time slot of a job in milliseconds: past it the job counts as failed, and the reply is due.
+    /// Public time budget of a job in milliseconds. At the deadline an unfinished job counts as failed, and the reply is due.
     pub slot_ms: u64,
 }
 
-/// A wall around the processes that work for buyers.
+/// Confinement of the processes working for buyers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wall {
     /// No file can be opened.
     Landlock,
-    /// No system call that is not listed.
+    /// Only listed system calls are allowed.
     Calls,
     /// No privilege is left.
     Privileges,
     /// Resource limits hold.
     Limits,
-    /// A user, a network and shared memory of their own.
+    /// The process has a user, a network and shared memory of its own.
     Namespaces,
 }

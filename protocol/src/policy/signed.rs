@@ -1,4 +1,4 @@
-//! The policy that an owner signs.
+//! The signed form of a policy.
 
 use std::collections::BTreeMap;
 
@@ -21,27 +21,27 @@ use crate::{Cost, cost::FemtoDelta, dsse::Document, grant::Action, limits};
 pub struct Policy {
     /// Version of this format.
     pub version: u32,
-    /// The privacy unit.
+    /// Privacy unit.
     pub unit: UnitRule,
     /// Columns a job may see, and their public bounds. Others do not exist for a buyer.
     pub columns: BTreeMap<String, ColumnRule>,
-    /// The tables, where there are several: their columns are called `table.column` in `columns`, and each has the unit's column.
+    /// Tables, if there are several. Their columns are called `table.column` in `columns`, and each has the unit's column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
-    /// The population's whole budget.
+    /// Total privacy budget of the dataset lineage.
     pub budget: Cost,
-    /// What one buyer may spend of it.
+    /// Maximum part of the budget for each buyer.
     pub per_buyer: Cost,
-    /// The δ at which ε is shown to people, in 1e-15: half of the owner's. The other half is the δ of `budget`, for key thresholds.
+    /// δ at which ε is shown to people, in 1e-15: half of the owner's δ. The other half is the δ of `budget`, for key thresholds.
     pub delta_femto: FemtoDelta,
     /// Allowed engines.
     pub kinds: Vec<JobKind>,
     /// Floor on the noisy number of units in a group with an undeclared key.
     pub min_units: u32,
-    /// Groups that do not appear are added up and released as one row more.
+    /// Whether groups that do not appear are added up and released in an additional row.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remainder: bool,
-    /// A buyer who asks the same at the same price again gets the result that it was given, at no cost.
+    /// Whether a buyer who asks the same again at the same price gets the earlier result, at no cost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answer_again: bool,
     /// Rules for exact results; without them there are none.
@@ -49,49 +49,49 @@ pub struct Policy {
     pub reviewed: Option<ReviewRules>,
     /// Resource limits.
     pub limits: ResourceLimits,
-    /// Walls without which no job runs, also where the node serves without them.
+    /// Process confinement required for any job to run, even on a node serving without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walls: Vec<Wall>,
-    /// Whose cosignatures a receipt needs before it is handed out, with its result.
+    /// Witnesses whose cosignatures are required to hand out a receipt with its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnesses: Option<WitnessRule>,
-    /// How entries of the log name buyers and other parties.
+    /// Form of the names of buyers and other parties in log entries.
     #[serde(default, skip_serializing_if = "Names::is_open")]
     pub parties: Names,
-    /// Which models are taken.
+    /// Rules for models.
     #[serde(default, skip_serializing_if = "ModelRules::is_default")]
     pub models: ModelRules,
-    /// Which versions answer, as long as this is the newest one's policy.
+    /// Versions allowed to answer, as long as this is the newest version's policy.
     #[serde(default, skip_serializing_if = "Answering::is_newest")]
     pub versions: Answering,
-    /// Which queries are taken.
+    /// Rules for queries.
     #[serde(default, skip_serializing_if = "QueryRules::is_default")]
     pub sql: QueryRules,
-    /// How text files are read.
+    /// Rules for reading text files.
     #[serde(default, skip_serializing_if = "ReadRules::is_default")]
     pub read: ReadRules,
-    /// Replies leave at multiples of this many milliseconds after the slot.
+    /// Release interval in milliseconds: replies are sent at its multiples after the slot.
     pub tick_ms: u64,
-    /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.
+    /// Peers whose replies are sent as soon as they are ready. Their clock sees how long a job took.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dangerous_no_tick_for: Vec<crate::PeerId>,
-    /// Who may send jobs.
+    /// Access rule for sending jobs.
     pub compute: Access,
-    /// Who may copy the files.
+    /// Access rule for copying the files.
     pub replicate: Access,
-    /// Who may run receipts' jobs again, and learns what the exact sums were.
+    /// Access rule for rerunning receipts' jobs, which discloses the exact sums.
     #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
     pub replay: Access,
-    /// Who may keep the encrypted files and serve them.
+    /// Access rule for keeping the encrypted files and serving them.
     #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
     pub mirror: Access,
-    /// Who may be handed a part of the budget, and answer jobs by it over rows that it has.
+    /// Access rule for leasing a part of the budget, and answering jobs over the leaseholder's own rows.
     #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
     pub hold: Access,
-    /// Who may see that the dataset is there, its schema and this policy.
+    /// Access rule for seeing the dataset's existence, its schema and this policy.
     #[serde(default = "Access::anybody", skip_serializing_if = "Access::is_anybody")]
     pub list: Access,
-    /// Who may copy the mock rows.
+    /// Access rule for copying the mock rows.
     #[serde(default = "Access::anybody", skip_serializing_if = "Access::is_anybody")]
     pub rehearse: Access,
 }
@@ -102,12 +102,14 @@ impl Document for Policy {
 }
 
 impl Policy {
-    /// Whether everybody may see the hashes of the files: who may not copy them sees none, and who may not see the listing sees no manifest.
+    /// Returns whether everybody may see the hashes of the files.
+    ///
+    /// Peers that may not copy them see none, and peers that may not see the listing see no manifest.
     pub fn shows_hashes(&self) -> bool {
         self.list == Access::Anybody && self.replicate != Access::Nobody
     }
 
-    /// Who may do this.
+    /// Returns the access rule for an action.
     pub fn access(&self, action: Action) -> Access {
         match action {
             Action::List => self.list,
@@ -120,39 +122,41 @@ impl Policy {
         }
     }
 
-    /// Milliseconds of the slot that what is admitted may take at the rates stated here: five eighths of it. In the rest, units that break or stall a worker are looked
-    /// for (`node/src/worker/pieces.rs`), and noise is drawn.
+    /// Returns the milliseconds of the slot for admitted work at the rates stated here: five eighths of the slot.
+    ///
+    /// The rest is for finding units that break or stall a worker (`node/src/worker/pieces.rs`), and for drawing noise.
     pub fn work_ms(&self) -> u64 {
         self.limits.slot_ms / 8 * 5
     }
 
-    /// Of these, what a program's or a model's calls may take, all together. The rest is for the query that selects their rows.
+    /// Returns the share of [`Policy::work_ms`] for all calls of a program or model together. The rest is for the query that
+    /// selects their rows.
     fn calls_ms(&self) -> u64 {
         self.work_ms() / 4 * 3
     }
 
-    /// Fuel of one guest call when there are `calls` of them: public numbers alone.
+    /// Returns the fuel limit of each of `calls` guest calls, from public numbers only.
     pub fn fuel_per_call(&self, calls: u64) -> u64 {
         let all = self.calls_ms().saturating_mul(limits::FUEL_PER_MS);
         self.limits.fuel.min(all / calls.max(1)).max(1)
     }
 
-    /// Operations that a model may take for each of `calls` units or blocks: public numbers alone.
+    /// Returns a model's operation limit for each of `calls` units or blocks, from public numbers only.
     pub fn work_per_call(&self, calls: u64) -> u64 {
         self.calls_ms().saturating_mul(self.models.work_per_ms) / calls.max(1)
     }
 
-    /// Operations that a query may take, over all rows: public numbers alone.
+    /// Returns a query's operation limit over all rows, from public numbers only.
     pub fn query_work(&self) -> u64 {
         self.work_ms().saturating_mul(self.sql.work_per_ms)
     }
 
-    /// Operations that the query which selects a program's or a model's rows may take, over all rows: public numbers alone.
+    /// Returns the operation limit over all rows of the query selecting a program's or model's rows, from public numbers only.
     pub fn select_work(&self) -> u64 {
         (self.work_ms() - self.calls_ms()).saturating_mul(self.sql.work_per_ms)
     }
 
-    /// Whether `buyer` gets replies off the tick.
+    /// Returns whether replies to `buyer` skip the release interval.
     pub fn skips_tick(&self, buyer: &crate::PeerId) -> bool {
         self.dangerous_no_tick_for.contains(buyer)
     }

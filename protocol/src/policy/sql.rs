@@ -1,20 +1,23 @@
-//! `[sql]`: what queries an owner takes.
+//! `[sql]`: rules for accepted queries.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BadPolicy, bad};
 
-/// Operations of queries that any machine that serves does in a millisecond, where the owner does not say more.
+/// Default number of query operations per millisecond, reached by any serving machine.
 const WORK_PER_MS: u64 = 500_000;
 
-/// What queries an owner takes: public numbers, from which follows how long a query can run.
+/// Rules for accepted queries: public numbers that determine how long a query can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRules {
-    /// Operations in a millisecond that the owner's machine surely does: a query whose worst case does not fit the slot is refused.
+    /// Number of operations reliably performed in a millisecond by the owner's machine.
+    ///
+    /// A query whose worst case does not fit in the slot is refused.
     pub work_per_ms: u64,
-    /// Public upper bound on the dataset's rows, all units' together; never the true number. Without it a query looks at no more of each unit's rows than
-    /// fit the slot if all units had as many.
+    /// Public upper bound on the dataset's rows, of all units together; never the true number.
+    ///
+    /// Without it a query reads no more of each unit's rows than would fit in the slot if all units had as many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
 }
@@ -26,7 +29,7 @@ impl Default for QueryRules {
 }
 
 impl QueryRules {
-    /// Whether nothing was said.
+    /// Returns whether all rules have their defaults.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -36,9 +39,9 @@ impl QueryRules {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlFile {
-    /// Millions of operations a second that the machine surely does; `tidegate doctor` measures them.
+    /// Millions of operations reliably performed in a second by the machine; `tidegate doctor` measures them.
     pub mops: Option<f64>,
-    /// Most rows of the dataset, all units' together.
+    /// Maximum number of the dataset's rows, of all units together.
     pub rows: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! `[versions]`: which versions before the newest answer still.
+//! `[versions]`: rules for which versions before the newest still answer.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +7,33 @@ use serde::{Deserialize, Serialize};
 use super::{BadPolicy, bad};
 use crate::ContentHash;
 
-/// Which versions of a dataset answer: of the newest one's policy. An older one that does is under what both its own policy and the newest allow
+/// Versions of a dataset allowed to answer, in the newest version's policy.
+///
+/// An older version that answers is under the intersection of its own policy and the newest
 /// ([`Policy::meet`](super::Policy::meet)).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", expecting = "versions.answer must be \"newest\", \"all\" or a list of manifest ids")]
 pub enum Answering {
-    /// The newest alone.
+    /// Only the newest version.
     #[default]
     Newest,
-    /// All that were not retired.
+    /// All versions not retired.
     All,
-    /// Besides the newest, those of these manifests that were not retired.
+    /// The newest version, and any of these manifests not retired.
     #[serde(untagged)]
     These(BTreeSet<ContentHash>),
 }
 
-/// Most older versions that one policy names.
+/// Maximum number of older versions in a policy.
 const VERSIONS: usize = 64;
 
 impl Answering {
-    /// Whether only the newest does.
+    /// Returns whether only the newest version answers.
     pub fn is_newest(&self) -> bool {
         *self == Self::Newest
     }
 
-    /// Whether the older version of this manifest does.
+    /// Returns whether the older version of this manifest answers.
     pub fn older(&self, manifest: &ContentHash) -> bool {
         match self {
             Self::Newest => false,
@@ -40,7 +42,7 @@ impl Answering {
         }
     }
 
-    /// What both let answer.
+    /// Returns the versions allowed to answer by both.
     pub(super) fn meet(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::All, answering) | (answering, Self::All) => answering.clone(),
@@ -56,7 +58,7 @@ impl Answering {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionsFile {
-    /// Which versions answer; the newest alone, if not given.
+    /// Versions allowed to answer; only the newest, if not given.
     #[serde(default)]
     pub answer: Answering,
 }

@@ -1,21 +1,22 @@
-//! Whose cosignatures a receipt needs before it is handed out.
+//! Witnesses whose cosignatures are required to hand out a receipt.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BadPolicy, bad};
 
-/// `[witnesses]`: a result leaves when so many of these have cosigned a checkpoint of the log that has its receipt. What was witnessed cannot be taken back
-/// by putting back a backup.
+/// `[witnesses]`: a result is released once a quorum has cosigned a checkpoint of the log with its receipt.
+///
+/// Restoring a backup cannot undo a witnessed entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WitnessRule {
     /// Verifier keys of witnesses, as C2SP writes them.
     pub keys: Vec<String>,
-    /// How many of them.
+    /// Number of cosignatures required.
     pub quorum: u32,
 }
 
-/// Most witnesses of one policy.
+/// Maximum number of witnesses of a policy.
 const WITNESSES: usize = 32;
 
 impl WitnessRule {

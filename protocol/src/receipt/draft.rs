@@ -1,25 +1,28 @@
-//! A job's two entries as canonical JSON (RFC 8785), written out once: what is known only when its turn in the ledger comes is set into a gap, and the receipt
-//! repeats the facts as they were written. Byte for byte what the typed statements are; a test holds the two together.
+//! Both entries of a job as canonical JSON (RFC 8785), serialized once.
 //!
-//! Places are found by pieces such as `"ledger":{`. A quotation mark within a JSON string is escaped, so that no text of a buyer's or an owner's can look like one.
+//! Values known only at the job's turn in the ledger are set into a gap, and the receipt repeats the facts as they were written.
+//! The bytes equal those of the typed statements; a test compares the two.
+//!
+//! Positions are found by fragments such as `"ledger":{`. A quotation mark within a JSON string is escaped, so no text of a
+//! buyer's or an owner's can look like a fragment.
 
 use std::ops::Range;
 
 use super::{JobFacts, Kind, STATEMENT_TYPE, entry::Ending, sorted};
 use crate::{Sha256Digest, dsse::BadDocument};
 
-/// The tag that an INTENT's facts have and a receipt's have not.
+/// Tag of an INTENT's facts, absent from a receipt's.
 const TAG: &str = "\"entry\":\"intent\",";
-/// The fact that it comes before.
+/// First fact after the tag.
 const AFTER_TAG: &str = "\"grant\":";
-/// Most digits of a sequence.
+/// Maximum number of digits of a sequence.
 const DIGITS: usize = 20;
 
-/// An INTENT whose place in the ledger is not known yet.
+/// An INTENT whose position in the ledger is not known yet.
 #[derive(Debug, Clone)]
 pub struct Draft {
     text: String,
-    /// Digest and sequence of the link.
+    /// Position of the link's digest and sequence.
     gap: Range<usize>,
 }
 
@@ -30,7 +33,7 @@ pub struct Intent {
     link: Range<usize>,
 }
 
-/// The facts of a job as its INTENT has them.
+/// Facts of a job as written in its INTENT.
 #[derive(Debug, Clone)]
 pub struct Facts(String);
 
@@ -44,10 +47,10 @@ fn missing() -> BadDocument {
 }
 
 impl Draft {
-    /// Of a job about `subject`; sequence and previous digest of its link are of no account.
+    /// Drafts the INTENT of a job about `subject`. The sequence and previous digest of its link are ignored.
     ///
     /// # Errors
-    /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
+    /// Returns [`BadDocument::Payload`] for numbers that JSON cannot hold.
     pub fn of(facts: &JobFacts, subject: Sha256Digest) -> Result<Self, BadDocument> {
         let Facts(written) = Facts::of(facts)?;
         let (before, after) = written.split_at(written.find(AFTER_TAG).ok_or_else(missing)?);
@@ -56,7 +59,7 @@ impl Draft {
             "{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":{before}{TAG}{after},\"predicateType\":\"{uri}\",\
              \"subject\":[{{\"digest\":{{\"sha256\":\"{subject}\"}},\"name\":\"job {job}\"}}]}}"
         );
-        // The last two keys of the link: `"previous":"…","sequence":…}`.
+        // Last two keys of the link: `"previous":"…","sequence":…}`.
         let sequence = between(&text, "\"sequence\":", "}").ok_or_else(missing)?;
         let previous = "\"previous\":\"".len() + 64 + "\",".len();
         let begin = sequence.start.checked_sub("\"sequence\":".len() + previous).ok_or_else(missing)?;
@@ -66,45 +69,45 @@ impl Draft {
         Ok(Self { text, gap: begin..sequence.end })
     }
 
-    /// Most bytes that it may come to have.
+    /// Returns an upper bound of its final length in bytes.
     pub fn most(&self) -> usize {
         self.text.len() + DIGITS
     }
 
-    /// With its place in the ledger.
+    /// Fills in the position in the ledger.
     ///
     /// # Errors
-    /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
+    /// Returns [`BadDocument::Payload`], but never for a draft of [`Draft::of`].
     pub fn placed(&self, sequence: u64, previous: Sha256Digest) -> Result<Intent, BadDocument> {
         let (before, after) = (&self.text[..self.gap.start], &self.text[self.gap.end..]);
         let text = format!("{before}\"previous\":\"{previous}\",\"sequence\":{sequence}{after}");
         let link = before.find("\"ledger\":").ok_or_else(missing)? + "\"ledger\":".len();
-        // Its last key was put in: what follows closes it.
+        // The link's last key was inserted; the next character closes the link.
         let end = text.len() - after.len() + 1;
         Ok(Intent { link: link..end, text })
     }
 }
 
 impl Intent {
-    /// What is signed.
+    /// Returns the payload to sign.
     pub fn payload(&self) -> &str {
         &self.text
     }
 
-    /// The same.
+    /// Returns the payload to sign, by value.
     pub fn into_payload(self) -> String {
         self.text
     }
 
-    /// The link, in canonical JSON: what the next one's digest is of.
+    /// Returns the link in canonical JSON, which the next link's digest is computed from.
     pub fn link(&self) -> &str {
         &self.text[self.link.clone()]
     }
 
-    /// The facts, in canonical JSON.
+    /// Returns the facts in canonical JSON.
     ///
     /// # Errors
-    /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
+    /// Returns [`BadDocument::Payload`], but never for a draft of [`Draft::of`].
     pub fn facts(&self) -> Result<Facts, BadDocument> {
         Facts::of_intent(&self.text)
     }
@@ -118,30 +121,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What is signed.
+    /// Returns the payload to sign.
     pub fn payload(&self) -> &str {
         &self.text
     }
 
-    /// What comes before the facts, and after them.
+    /// Returns the text before and after the facts.
     pub fn around(&self) -> (&str, &str) {
         (&self.text[..self.facts.start], &self.text[self.facts.end..])
     }
 }
 
 impl Facts {
-    /// As a draft has them.
+    /// Writes the facts as in a draft.
     ///
     /// # Errors
-    /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
+    /// Returns [`BadDocument::Payload`] for numbers that JSON cannot hold.
     fn of(facts: &JobFacts) -> Result<Self, BadDocument> {
         Ok(Self(sorted::to_string(facts).map_err(|e| BadDocument::Payload(e.to_string()))?))
     }
 
-    /// Out of the payload of an INTENT, which is canonical JSON.
+    /// Extracts the facts from the payload of an INTENT, which is canonical JSON.
     ///
     /// # Errors
-    /// [`BadDocument::Payload`] for what is none.
+    /// Returns [`BadDocument::Payload`] if the payload is not an INTENT's.
     pub fn of_intent(payload: &str) -> Result<Self, BadDocument> {
         let predicate = payload.find("\"predicate\":").ok_or_else(missing)? + "\"predicate\":".len();
         let end = payload.rfind(",\"predicateType\":").filter(|end| *end > predicate).ok_or_else(missing)?;
@@ -149,12 +152,13 @@ impl Facts {
         Ok(Self(format!("{before}{after}")))
     }
 
-    /// Canonical JSON.
+    /// Returns the facts as canonical JSON.
     pub fn json(&self) -> &str {
         &self.0
     }
 
-    /// The OUTCOME that repeats them, about `subject`, which is called `name`. Neither `name` nor `mode` has anything that JSON escapes.
+    /// Builds the OUTCOME with these facts, about `subject`, called `name`. Neither `name` nor `mode` has anything to be escaped
+    /// in JSON.
     pub fn outcome(
         &self,
         (name, subject): (&str, Sha256Digest),

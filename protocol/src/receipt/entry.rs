@@ -1,32 +1,32 @@
-//! Every kind of entry that an owner's log has: each access, and each thing that lets one happen.
+//! Kinds of entries of an owner's log: each access, and each act permitting access.
 
 use serde::{Deserialize, Serialize};
 
 use super::{JobFacts, LedgerLink, Party};
 use crate::{ContentHash, Cost, Lease, PeerId, Settlement, Sha256Digest, grant::Scope, policy::Answering, refusal::Code};
 
-/// How a job ended.
+/// Ending of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// A result was released.
     Released,
-    /// It was charged, and the owner closed it without a result.
+    /// The job was charged and closed by the owner without a result.
     SpentNotReleased,
 }
 
-/// Why a job was turned away.
+/// Reason why a job was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turned {
-    /// By the policy, or by what it says of programs.
+    /// The policy forbids the job, or the program cannot be admitted.
     RefusedByPolicy,
-    /// By what is left of a budget.
+    /// The remaining budget does not cover the job.
     RefusedByBudget,
 }
 
 impl Turned {
-    /// In words.
+    /// Returns the reason in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::RefusedByPolicy => "by the policy",
@@ -34,7 +34,7 @@ impl Turned {
         }
     }
 
-    /// Of a refusal, where it is one that is logged: others are about the request or the machine.
+    /// Returns the reason for a logged refusal. Other refusals are about the request or the machine, and are not logged.
     pub fn of(code: Code) -> Option<Self> {
         match code {
             Code::Policy | Code::Program => Some(Self::RefusedByPolicy),
@@ -44,20 +44,20 @@ impl Turned {
     }
 }
 
-/// What changed from one version of a dataset to the next.
+/// Change between successive versions of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// The files.
+    /// The files changed.
     Data,
-    /// The policy.
+    /// The policy changed.
     Policy,
-    /// What the policy lets be spent.
+    /// The budget set by the policy changed.
     Budget,
 }
 
 impl Change {
-    /// In a word.
+    /// Returns a word for the change.
     pub fn word(self) -> &'static str {
         match self {
             Self::Data => "data",
@@ -67,42 +67,42 @@ impl Change {
     }
 }
 
-/// The predicates.
+/// Predicates of entries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case", rename_all_fields = "snake_case", deny_unknown_fields)]
 pub enum Predicate {
-    /// Budget is reserved, rows are about to be read. Subject: the job.
+    /// Budget is reserved, and rows are about to be read. Subject: the job.
     Intent(Box<JobFacts>),
-    /// A job that was charged has ended: the access receipt. Subject: the result's bytes; the job, where there is none.
+    /// A charged job has ended: the access receipt. Subject: the result's bytes, or the job if there is no result.
     Outcome {
-        /// The facts of the intent, repeated.
+        /// Facts of the intent, repeated.
         facts: Box<JobFacts>,
-        /// Log index of the intent it closes.
+        /// Log index of the intent being closed.
         intent: u64,
         /// `dp`, `reviewed` for an exact result, or `none`.
         mode: String,
-        /// How.
+        /// Ending of the job.
         outcome: Ending,
-        /// Of a result: the salted digest of the exact sums that it was made of (`docs/receipts.md`). Without the salt, which the owner opens to auditors
-        /// who may replay, it tells nothing.
+        /// Salted digest of the exact sums behind a result (`docs/receipts.md`). Without the salt, which the owner opens to
+        /// auditors who may replay, it tells nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commitment: Option<Sha256Digest>,
     },
-    /// A job was turned away before it was charged. Subject: the job.
+    /// A job was refused before being charged. Subject: the job.
     Refusal {
         /// Id of the job.
         job: ContentHash,
-        /// The buyer's signature over it, base64.
+        /// Buyer's signature over the job, base64.
         buyer_signature: String,
-        /// The buyer.
+        /// Buyer.
         buyer: Party,
-        /// The manifest that it names.
+        /// Manifest named by the job.
         dataset: ContentHash,
-        /// The policy in force.
+        /// Policy in force.
         policy: ContentHash,
         /// Revocation ids of the grant shown.
         grant_ids: Vec<String>,
-        /// Why.
+        /// Reason.
         outcome: Turned,
     },
     /// A dataset version was published. Subject: the manifest.
@@ -111,158 +111,162 @@ pub enum Predicate {
         manifest: ContentHash,
         /// Id of the policy.
         policy: ContentHash,
-        /// The population.
+        /// Dataset lineage.
         population: ContentHash,
-        /// The manifest before.
+        /// Previous manifest.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         previous: Option<ContentHash>,
-        /// What differs from it.
+        /// Changes since the previous manifest.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changes: Vec<Change>,
-        /// The cap in force from now on.
+        /// Cap in force from now on.
         cap: Cost,
-        /// What one buyer may spend of it.
+        /// Maximum part of the cap for each buyer.
         per_buyer: Cost,
-        /// Who published it, where this log's owner holds it for another: it is charged to leases alone.
+        /// Publisher, if this log's owner holds the dataset for another party. Only leases are charged then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<PeerId>,
-        /// Which versions before it answer from now on, under what both policies allow.
+        /// Earlier versions answering from now on, under what both policies allow.
         #[serde(default, skip_serializing_if = "Answering::is_newest")]
         versions: Answering,
     },
-    /// A version, or a whole dataset, answers nothing any more: no job is run on it, no file of it is copied, no part of its budget handed over. Subject: the
-    /// manifest; the population's id as text, where it is all of it.
+    /// A version, or a whole dataset, is retired: no job is run on it, no file of it is copied, no part of its budget is handed
+    /// over.
+    ///
+    /// Subject: the manifest, or the lineage's id as text if the whole dataset is retired.
     Retirement {
-        /// The manifest of the version; none where the whole dataset is withdrawn.
+        /// Manifest of the version; `None` if the whole dataset is withdrawn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         manifest: Option<ContentHash>,
-        /// The population.
+        /// Dataset lineage.
         population: ContentHash,
     },
     /// A grant was issued. Subject: the token.
     Grant {
         /// Revocation id of the owner's block, hexadecimal.
         grant: String,
-        /// Who holds it.
+        /// Holder of the grant.
         holder: Party,
-        /// On which population.
+        /// Dataset lineage.
         population: ContentHash,
-        /// To do what, how much of it and until when.
+        /// Actions granted, their limits and the time of expiry.
         scope: Box<Scope>,
     },
-    /// A grant, or one that was narrowed from it, is good for nothing any more. Subject: the id.
+    /// A grant, or a grant narrowed from it, is revoked. Subject: the id.
     Revocation {
-        /// The revocation id of one of its blocks, hexadecimal.
+        /// Revocation id of a block of the grant, hexadecimal.
         grant: String,
     },
-    /// The owner read a job that asks for an exact result. Subject: the job.
+    /// The owner reviewed a job asking for an exact result. Subject: the job.
     Approval {
         /// Id of the job.
         job: ContentHash,
-        /// Id of the signed approval; none where it was denied.
+        /// Id of the signed approval; `None` if denied.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<ContentHash>,
     },
     /// A peer may fetch a dataset's files from now on. Subject: the manifest.
     Copy {
-        /// Who.
+        /// Peer.
         peer: Party,
-        /// Whether they are the encrypted ones, which who mirrors them may have too.
+        /// Whether these are the encrypted files, which mirrors may have too.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sealed: bool,
-        /// Whether it may fetch none of them, and was told the key that they are named with where nobody may copy them: for who has them, and holds them by a
-        /// lease.
+        /// Whether the peer may fetch no files, and was told the key of their names where nobody may copy them.
+        ///
+        /// This is for a peer that has the files and holds them by a lease.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         key: bool,
-        /// Who was granted it, where that is another than the peer.
+        /// Holder of the grant, if not the peer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<Party>,
-        /// Of which manifest.
+        /// Manifest of the files.
         manifest: ContentHash,
-        /// Its population.
+        /// Dataset lineage.
         population: ContentHash,
         /// Revocation ids of the grant shown.
         grant_ids: Vec<String>,
-        /// When, RFC 3339.
+        /// Time, RFC 3339.
         time: String,
     },
     /// A peer is sent a part of a file. Subject: the file's hash as text.
     Fetch {
-        /// Who.
+        /// Peer.
         peer: Party,
-        /// BLAKE3 of the file; of one that not everybody may know of, a name that is the owner's secret.
+        /// BLAKE3 of the file. For a file not known to everybody, a secret name chosen by the owner.
         file: ContentHash,
-        /// From byte to byte, the last excluded; no end where everything to the file's end was asked for. Of a file that not everybody may know of all of it,
-        /// whatever was asked for.
+        /// Byte ranges, ends excluded; no end if the rest of the file was asked for. For a file not known to everybody, all of
+        /// it, whatever was asked for.
         ranges: Vec<(u64, Option<u64>)>,
-        /// When, RFC 3339.
+        /// Time, RFC 3339.
         time: String,
     },
     /// A part of the budget was handed over. Subject: the lease.
     Lease {
-        /// The lease.
+        /// Lease.
         lease: Box<Lease>,
-        /// This owner's signature over it, base64.
+        /// This owner's signature over the lease, base64.
         signature: String,
-        /// The charge, in full.
+        /// Charge, in full.
         ledger: LedgerLink,
         /// Revocation ids of the grant shown.
         grant_ids: Vec<String>,
     },
     /// This log's owner was handed a part of another's budget. Subject: the lease.
     LeaseTaken {
-        /// The lease.
+        /// Lease.
         lease: Box<Lease>,
-        /// Who handed it over.
+        /// Owner of the lease.
         owner: PeerId,
-        /// Its signature over it, base64.
+        /// Owner's signature over the lease, base64.
         signature: String,
     },
-    /// Nothing is spent under a lease any more. Subject: the settlement; the lease, where it is burnt.
+    /// A lease has ended: nothing more is spent under it. Subject: the settlement, or the lease if burnt.
     LeaseEnd {
         /// Id of the lease.
         lease: ContentHash,
-        /// The population.
+        /// Dataset lineage.
         population: ContentHash,
-        /// What the leaseholder says was spent: the rest is this owner's again. None where the lease is burnt: all of it counts as spent.
+        /// Leaseholder's statement of spending; the rest is this owner's again. `None` if the lease is burnt: all of it counts as
+        /// spent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         settlement: Option<Box<Settlement>>,
-        /// The leaseholder's signature over that, base64.
+        /// Leaseholder's signature over the settlement, base64.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
     /// A buyer has a result and its receipt. Subject: the receipt's entry.
     Countersignature {
-        /// The buyer.
+        /// Buyer.
         buyer: Party,
         /// Id of the job.
         job: ContentHash,
-        /// Log index of its outcome.
+        /// Log index of the job's outcome.
         outcome: u64,
-        /// The buyer's signature over the [`Countersignature`](crate::Countersignature) of it, base64.
+        /// Buyer's signature over the [`Countersignature`](crate::Countersignature), base64.
         signature: String,
     },
-    /// An auditor is told what it takes to run a job again and compare. Subject: the receipt's entry.
+    /// An auditor received everything needed to rerun a job and compare. Subject: the receipt's entry.
     Replay {
-        /// Who.
+        /// Auditor.
         auditor: Party,
-        /// Who was granted it, where that is another than the auditor.
+        /// Holder of the grant, if not the auditor.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<Party>,
-        /// The population.
+        /// Dataset lineage.
         population: ContentHash,
         /// Id of the job.
         job: ContentHash,
-        /// Log index of its outcome.
+        /// Log index of the job's outcome.
         outcome: u64,
         /// Revocation ids of the grant shown.
         grant_ids: Vec<String>,
-        /// When, RFC 3339.
+        /// Time, RFC 3339.
         time: String,
     },
 }
 
-/// The kinds of entries.
+/// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// [`Predicate::Intent`].
@@ -298,7 +302,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// in-toto's predicate type.
+    /// Returns in-toto's predicate type.
     pub fn uri(self) -> &'static str {
         match self {
             Self::Intent => "https://tidegate.dev/access-intent/v1",
@@ -321,7 +325,7 @@ impl Kind {
 }
 
 impl Predicate {
-    /// Which kind it is.
+    /// Returns the kind of the predicate.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Intent(_) => Kind::Intent,

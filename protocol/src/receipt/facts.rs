@@ -1,179 +1,186 @@
-//! What INTENT and OUTCOME say of a job: all of it public, none of it dependent on a row.
+//! Statements of INTENT and OUTCOME about a job: all of them public, none dependent on a row.
 //!
-//! Fields are in the order of their names: [`super::draft`] writes them as they come, and canonical JSON wants them so.
+//! Fields are in alphabetical order: [`super::draft`] writes them in declaration order, and canonical JSON requires that order.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Party, sorted};
 use crate::{ContentHash, Cost, Sha256Digest};
 
-/// One link of the ledger's chain.
+/// A link of the ledger's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerLink {
-    /// Whose account is charged: the buyer's, or the holder's who narrowed a grant for it.
+    /// Charged account: the buyer's, or the account of the holder who narrowed a grant for the buyer.
     pub buyer: Party,
-    /// The cap in force.
+    /// Cap in force.
     pub cap: Cost,
-    /// The charge.
+    /// Charge.
     pub cost: Cost,
-    /// The job charged for.
+    /// Charged job.
     pub job: ContentHash,
-    /// The population charged.
+    /// Charged dataset lineage.
     pub population: ContentHash,
-    /// SHA-256 of the canonical JSON of the link before; zeros at the start.
+    /// SHA-256 of the canonical JSON of the previous link; zeros at the start.
     pub previous: Sha256Digest,
-    /// Position in the population's chain, from 0.
+    /// Position in the lineage's chain, from 0.
     pub sequence: u64,
 }
 
 impl JobFacts {
-    /// Who was granted what it came with, and whose account is charged.
+    /// Returns the charged account: the party to whom the job's grant was given.
     pub fn account(&self) -> Party {
         self.holder.unwrap_or(self.buyer)
     }
 }
 
 impl LedgerLink {
-    /// Canonical JSON (RFC 8785).
+    /// Returns the link as canonical JSON (RFC 8785).
     ///
     /// # Errors
-    /// When the JSON library cannot write it.
+    /// Returns an error if the JSON library cannot write it.
     pub fn to_canonical(&self) -> Result<String, serde_json::Error> {
         sorted::to_string(self)
     }
 
-    /// SHA-256 of the canonical JSON: what the next link names as `previous`.
+    /// Returns the SHA-256 of the canonical JSON, which the next link names as `previous`.
     ///
     /// # Errors
-    /// When the JSON library cannot write it.
+    /// Returns an error if the JSON library cannot write it.
     pub fn digest(&self) -> Result<Sha256Digest, serde_json::Error> {
         Ok(Sha256Digest::of(self.to_canonical()?.as_bytes()))
     }
 }
 
-/// Public numbers of one released column, so that an outsider can test the spread of the noise.
+/// Public numbers of a released column, with which an outsider can test the spread of the noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnNote {
-    /// Standard deviation of the noise on each summed lane, in the column's unit: of the discrete distribution, which varies less than the continuous one of its
-    /// scale where that is narrow beside a step.
+    /// Standard deviation of the noise on each summed lane, in the column's unit.
+    ///
+    /// It is that of the discrete distribution, which varies less than the continuous one of the same scale if the scale is
+    /// narrow compared with a step.
     pub deviation: Vec<f64>,
-    /// Upper clip bound.
+    /// Upper clip bound of a contribution.
     pub hi: f64,
-    /// Clip bounds of one contribution.
+    /// Lower clip bound of a contribution.
     pub lo: f64,
-    /// How far one unit (one block that changes) moves those sums in one group at most, in the column's unit, in the sense that the noise is paid by:
-    /// Euclidean lengths √(Σ Δ²) for Gaussian noise, lengths added up for Laplace noise, over all moves that come together.
+    /// Sensitivity: how far a unit (or a changed block) moves those sums in one group at most, in the column's unit and in the
+    /// norm of the noise.
+    ///
+    /// The norm is the Euclidean length √(Σ Δ²) for Gaussian noise, and the sum of lengths for Laplace noise, over all moves that
+    /// come together.
     pub moves: Vec<f64>,
     /// Column name.
     pub name: String,
-    /// Scale of the noise on each summed lane, in the column's unit: the σ of the discrete Gaussian, or the b of the discrete Laplace. What is paid follows from it.
+    /// Noise scale on each summed lane, in the column's unit: σ of the discrete Gaussian, or b of the discrete Laplace. The
+    /// privacy cost follows from it.
     pub noise_scale: Vec<f64>,
-    /// The gate's reducer.
+    /// Reducer of the gate.
     pub reducer: String,
-    /// Width of the steps that each lane is summed in, and its noise comes in, in the column's unit.
+    /// Step width of each lane's sums and noise, in the column's unit.
     pub steps: Vec<f64>,
 }
 
-/// The public parameters of a release.
+/// Public parameters of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mechanism {
-    /// Neighbouring relation: `add-remove-one-unit`, `change-one-block`, or `change-resampled-blocks` where a unit is in several.
+    /// Neighbouring relation: `add-remove-one-unit`, `change-one-block`, or `change-resampled-blocks` if a unit is in several
+    /// blocks.
     pub adjacency: String,
     /// Number of blocks, for sample and aggregate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u32>,
     /// Released columns.
     pub columns: Vec<ColumnNote>,
-    /// Groups of fewer units never appear, where keys are undeclared.
+    /// Minimum number of units for a group to appear, if keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_units: Option<i64>,
     /// κ in force.
     pub max_groups: u32,
-    /// Most rows of a unit that count in one group.
+    /// Maximum number of a unit's rows counted in a group.
     pub max_rows: u32,
-    /// `discrete-gaussian` or `discrete-laplace`; `none` of an exact result.
+    /// Noise distribution: `discrete-gaussian` or `discrete-laplace`, or `none` for an exact result.
     pub noise: String,
-    /// In how many of them each unit is, where that is more than one.
+    /// Number of blocks of each unit, if more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resample: Option<u32>,
-    /// Threshold on the noisy number of units, where keys are undeclared.
+    /// Threshold on the noisy number of units, if keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,
-    /// Scale of the noise on that number, which comes in whole units.
+    /// Scale of the noise on the number of units. The noise is an integer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_noise: Option<f64>,
 }
 
-/// What runs a model.
+/// Runtime and device of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferenceNote {
-    /// The device's name, as its maker has it.
+    /// Maker's name of the device.
     pub device: String,
-    /// The runtime's execution provider: `cpu` or `cuda`.
+    /// Execution provider of the runtime: `cpu` or `cuda`.
     pub provider: String,
-    /// The runtime's name, version and build.
+    /// Name, version and build of the runtime.
     pub runtime: String,
     /// Whether products are in TensorFloat-32.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tf32: bool,
 }
 
-/// What INTENT and OUTCOME say about the job.
+/// Facts of a job in INTENT and OUTCOME.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobFacts {
-    /// Id of the owner's approval of an exact result; absent where the policy names buyer and program.
+    /// Id of the owner's approval of an exact result; absent if the policy names buyer and program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ContentHash>,
-    /// BLAKE3 of the program that ran it.
+    /// BLAKE3 of the executable running the job.
     pub build: ContentHash,
-    /// The buyer.
+    /// Buyer.
     pub buyer: Party,
-    /// The buyer's signature over it, base64: the buyer cannot deny having asked.
+    /// Buyer's signature over the job, base64. The buyer cannot deny having asked.
     pub buyer_signature: String,
-    /// Names of the rows' columns that it reads, the unit's among them, in order; of every row group.
+    /// Names of the columns read by the job in every row group, including the unit's, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// The manifest the job names.
+    /// Manifest named by the job.
     pub dataset: ContentHash,
-    /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.
+    /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id, for tools limited to SHA-256.
     pub dataset_sha256: Sha256Digest,
     /// `tidegate` and its version.
     pub engine: String,
     /// BLAKE3 of the grant token shown.
     pub grant: ContentHash,
-    /// Revocation ids of its blocks, hexadecimal: the owner's first, then one for each time that its holder narrowed it.
+    /// Revocation ids of the grant's blocks, hexadecimal: the owner's first, then an id per narrowing.
     pub grant_ids: Vec<String>,
-    /// On whose account it is, where that is another than the buyer: who was granted what it came with, and narrowed that for the buyer.
+    /// Charged account, if not the buyer's: the holder of the grant, who narrowed it for the buyer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Party>,
-    /// What runs its model, where it has one.
+    /// Runtime and device of the job's model, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceNote>,
     /// Id of the job document.
     pub job: ContentHash,
     /// `sql`, `wasm` or `onnx`.
     pub kind: String,
-    /// Id of the lease that it is charged to, where it was run by a leaseholder.
+    /// Id of the charged lease, if a leaseholder ran the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<ContentHash>,
-    /// The charge, chained.
+    /// Charge, chained.
     pub ledger: LedgerLink,
-    /// How the answer is made.
+    /// Parameters of the release.
     pub mechanism: Mechanism,
-    /// The policy of that manifest.
+    /// Policy of the job's manifest.
     pub policy: ContentHash,
-    /// Where a newer version was there: that one's policy. What both allow was in force.
+    /// Policy of the newest version, if there was a newer version. What both policies allow was in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_newest: Option<ContentHash>,
-    /// The manifest before it, of the same population.
+    /// Previous manifest of the same lineage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ContentHash>,
-    /// Names the program, and all of it: [`Job::bound`](crate::Job::bound).
+    /// Hash of the entire program: [`Job::bound`](crate::Job::bound).
     pub program: ContentHash,
     /// End of the public slot.
     pub slot_end: String,

@@ -1,7 +1,8 @@
 //! Access receipts: in-toto Statement v1 (<https://in-toto.io/Statement/v1>), signed in DSSE, logged before anything is revealed.
 //!
-//! Receipts are public. No field may depend on a row: no duration, fuel, row count, error text or count of defaults. [`facts`] is what is said of a job,
-//! [`entry`] is every kind of entry that a log has. `docs/receipts.md` describes them for others.
+//! Receipts are public. No field may depend on a row: no duration, fuel, row count, error text or count of fallback values.
+//! [`facts`] has the statements about a
+//! job, [`entry`] every kind of entry of a log. `docs/receipts.md` describes them for others.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +29,13 @@ pub struct Digests {
     pub sha256: Sha256Digest,
 }
 
-/// What a statement is about.
+/// Subject of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
-    /// A name.
+    /// Name of the subject.
     pub name: String,
-    /// Its digests.
+    /// Digests of the subject.
     pub digest: Digests,
 }
 
@@ -45,11 +46,11 @@ pub struct Statement {
     /// [`STATEMENT_TYPE`].
     #[serde(rename = "_type")]
     pub type_: String,
-    /// What it is about: exactly one.
+    /// Subjects: exactly one.
     pub subject: Vec<Subject>,
     /// [`Kind::uri`] of the predicate.
     pub predicate_type: String,
-    /// The predicate.
+    /// Predicate.
     pub predicate: Predicate,
 }
 
@@ -58,7 +59,7 @@ impl Document for Statement {
 }
 
 impl Statement {
-    /// A statement about `bytes`, called `name`, with the predicate type that fits.
+    /// Builds a statement about a subject with this `name` and `digest`. The predicate type is set from `predicate`.
     pub fn about(name: &str, digest: Sha256Digest, predicate: Predicate) -> Self {
         Self {
             type_: STATEMENT_TYPE.into(),
@@ -68,7 +69,7 @@ impl Statement {
         }
     }
 
-    /// Whether types and number of subjects are those of its predicate.
+    /// Returns whether the types and the number of subjects match the predicate.
     pub fn is_formed(&self) -> bool {
         self.type_ == STATEMENT_TYPE && self.predicate_type == self.predicate.kind().uri() && self.subject.len() == 1
     }

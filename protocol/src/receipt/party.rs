@@ -1,4 +1,4 @@
-//! How an entry names a party: by its key, or by a salted commitment to it that the owner can open.
+//! Name of a party in an entry: its key, or a salted commitment, which the owner can open.
 
 use std::{fmt, str::FromStr};
 
@@ -6,25 +6,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{PeerId, Sha256Digest};
 
-/// What the text of a commitment begins with.
+/// Prefix of a commitment's text.
 const HIDDEN: &str = "sha256:";
 
 /// A party as the log names it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Party {
-    /// Its key.
+    /// The party's key.
     Open(PeerId),
-    /// SHA-256 of a salt (32 bytes) and its `did:key` as text. The same party has the same in all of one owner's log: caps can be checked.
+    /// SHA-256 of a salt (32 bytes) and the party's `did:key` as text. The same in all of an owner's log, so that caps can be
+    /// checked.
     Hidden(Sha256Digest),
 }
 
 impl Party {
-    /// The commitment to `peer`.
+    /// Builds the commitment to `peer`.
     pub fn hide(peer: &PeerId, salt: &Sha256Digest) -> Self {
         Self::Hidden(Sha256Digest::of(&[&salt.0[..], peer.did().as_bytes()].concat()))
     }
 
-    /// Whether it names `peer`; `salt` opens a commitment.
+    /// Returns whether this names `peer`; `salt` opens a commitment.
     pub fn is(&self, peer: &PeerId, salt: Option<&Sha256Digest>) -> bool {
         match self {
             Self::Open(named) => named == peer,
@@ -32,12 +33,12 @@ impl Party {
         }
     }
 
-    /// Its key, where it is open.
+    /// Returns the key, if open.
     pub fn peer(&self) -> Option<PeerId> {
         if let Self::Open(peer) = self { Some(*peer) } else { None }
     }
 
-    /// A few characters, for tables.
+    /// Returns a few characters, for tables.
     pub fn short(&self) -> String {
         match self {
             Self::Open(peer) => peer.short(),
@@ -61,7 +62,7 @@ impl fmt::Display for Party {
     }
 }
 
-/// A text names no party.
+/// Error for a text without a valid party.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("write did:key:… or sha256:…, got {0:?}")]
 pub struct BadParty(String);
@@ -72,7 +73,7 @@ impl FromStr for Party {
         let bad = || BadParty(text.chars().take(80).collect());
         match text.strip_prefix(HIDDEN) {
             Some(digest) => digest.parse().map(Self::Hidden).map_err(|_| bad()),
-            // A key has other forms, which would name the same party differently.
+            // Other text forms of a key would name the same party differently.
             None if text.starts_with("did:key:") => text.parse().map(Self::Open).map_err(|_| bad()),
             None => Err(bad()),
         }

@@ -1,4 +1,5 @@
-//! Canonical JSON (RFC 8785) of what has its keys in their order already: the library, which sorts those of every object, takes many times as long.
+//! Canonical JSON (RFC 8785) of values whose keys are in order already. The library sorts every object's keys and takes many
+//! times as long.
 
 use std::io::{Error, ErrorKind, Result, Write};
 
@@ -7,7 +8,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::cost::EXACT;
 
-/// Numbers as ECMAScript writes them (section 3.2.2.3).
+/// Formatter of numbers as ECMAScript writes them (section 3.2.2.3).
 struct Numbers;
 
 impl Formatter for Numbers {
@@ -15,7 +16,8 @@ impl Formatter for Numbers {
         writer.write_all(ryu_js::Buffer::new().format(value).as_bytes())
     }
 
-    /// What is not there is left out. JSON has neither NaN nor infinity, and what stood for them would not be read again.
+    /// Refuses `null`. Absent values are left out, and JSON has neither NaN nor infinity: a `null` for them could not be read
+    /// back.
     fn write_null<W: ?Sized + Write>(&mut self, _: &mut W) -> Result<()> {
         Err(Error::new(ErrorKind::InvalidData, "a number that JSON cannot hold"))
     }
@@ -29,10 +31,10 @@ impl Formatter for Numbers {
     }
 }
 
-/// JSON of a value whose objects all have their keys in their order.
+/// Writes a value as JSON. The keys of all its objects must be in order.
 pub(super) fn to_string(value: &impl Serialize) -> serde_json::Result<String> {
     let mut out = Vec::with_capacity(4096);
     value.serialize(&mut Serializer::with_formatter(&mut out, Numbers))?;
-    // Only whole texts and ASCII were written.
+    // Only whole texts and ASCII were written, so this is valid UTF-8.
     String::from_utf8(out).map_err(serde::ser::Error::custom)
 }

@@ -1,4 +1,4 @@
-//! A model with the rows it asks for and what is made of its numbers, checked against job and policy.
+//! Admission of a model: its rows and the use of its numbers, checked against job and policy.
 
 use tidegate_protocol::{
     Refusal, Shorten as _,
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::sql::Select;
 
-/// How many rows go together where any may.
+/// Limits on batches of rows run together.
 #[derive(Debug, Clone, Copy)]
 struct Batch {
-    /// Operations that a batch should have: fewer, and starting a run costs more than what it computes.
+    /// Target number of operations in a batch; with fewer, starting a run costs more than computing.
     work: u128,
-    /// Most rows.
+    /// Maximum number of rows.
     rows: u32,
-    /// Bytes that it may compute.
+    /// Maximum bytes computed by a batch.
     bytes: u128,
 }
 
@@ -30,34 +30,34 @@ impl Batch {
     const GPU: Self = Self { work: 1 << 36, rows: 1 << 14, bytes: 1 << 30 };
 }
 
-/// Runs that a GPU's memory has room for: those under way, with as much again for what the runtime puts aside.
+/// Number of runs for which a GPU's memory has room: the runs under way, and as much again for the runtime's reserve.
 const GPU_RUNS: u64 = 4;
-/// Bytes of a run's inputs.
+/// Maximum bytes of a run's inputs.
 const RUN_BYTES: u64 = 16 << 20;
-/// Most numbers that are kept of one unit or block.
+/// Maximum count of numbers kept for a unit or block.
 const KEPT: u64 = 4 << 20;
 
-/// How rows are put into runs.
+/// Division of rows into runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runs {
-    /// Rows are proven not to meet: so many at a time, whoever's they are.
+    /// Rows are proven not to meet: this many at a time, from any units.
     Batches(u32),
-    /// A run for each unit or block, of at most so many rows.
+    /// A run for each unit or block, of at most this many rows.
     Apart(u32),
 }
 
-/// Which numbers of a row an output takes.
+/// Numbers of a row taken by an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
-    /// From this one on, so many.
+    /// Numbers from an index on: the index and the count.
     Numbers(usize, usize),
-    /// This one, and the label.
+    /// Number at an index, and the label.
     Labelled(usize),
-    /// The label, and the place of the largest; of a single number, that number.
+    /// Label, and index of the largest number; a single number is itself taken as the class.
     Class,
 }
 
-/// An admitted model.
+/// Admitted model.
 #[derive(Debug)]
 pub struct Model {
     bytes: Vec<u8>,
@@ -69,35 +69,35 @@ pub struct Model {
     pub(super) split: Split,
     pub(super) takes: Vec<Takes>,
     pub(super) outputs: Vec<Output>,
-    /// Most rows of a unit or block that are looked at.
+    /// Maximum number of rows used from a unit or block.
     pub(super) most: usize,
 }
 
-/// What a runner must know of a model beside its bytes.
+/// Facts about a model needed by a runner beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Inputs, in the model's order.
     pub inputs: Vec<Column>,
     /// Name of the output.
     pub output: String,
-    /// Numbers of that output for a row; for a run where it has no axis of rows.
+    /// Count of the output's numbers per row, or per run if there is no axis of rows.
     pub numbers: u32,
-    /// Whether each row has its own.
+    /// Whether each row has numbers of its own.
     pub by_row: bool,
-    /// How rows are put into runs.
+    /// Division of rows into runs.
     pub runs: Runs,
-    /// Bytes that a run computes at most.
+    /// Maximum bytes computed by a run.
     pub bytes: u64,
-    /// Most runs at a time; 0 for as many as there are processors.
+    /// Maximum number of concurrent runs; 0 for as many as there are processors.
     pub threads: u32,
 }
 
-/// One input of a model.
+/// Input of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// Name of the input.
     pub name: String,
-    /// Its type's number in the IR.
+    /// Type, by its number in the IR.
     pub elem: i32,
     /// Bytes of a value.
     pub size: u32,
@@ -111,30 +111,32 @@ impl Column {
         Self { name: input.name.clone(), elem, size, row: input.row.clone() }
     }
 
-    /// Values of a row.
+    /// Returns the number of values in a row.
     pub fn width(&self) -> usize {
         self.row.iter().product::<u64>() as usize
     }
 
-    /// Bytes of a row.
+    /// Returns the bytes of a row.
     pub fn bytes(&self) -> usize {
         self.width() * self.size as usize
     }
 }
 
-/// Where each run's rows begin in memory: at a multiple of so many bytes, whatever lies before them.
+/// Alignment in bytes of a run's first row in memory, whatever lies before.
 const ALIGN: usize = 64;
 
 impl Spec {
-    /// A run begins at a row whose number in its slot is a multiple of this: some kernels add up in another order where values lie otherwise in memory, and where one
-    /// unit's lie must not depend on another's rows.
+    /// Returns the step, in rows, at which runs may begin in a slot.
+    ///
+    /// Some kernels sum in another order if values are aligned differently in memory, and the position of one unit's values must
+    /// not depend on another's rows.
     pub fn step(&self) -> usize {
-        // Powers of two: the largest is a multiple of all.
+        // All are powers of two, so the largest is a multiple of the others.
         let of = |column: &Column| ALIGN >> column.bytes().trailing_zeros().min(ALIGN.trailing_zeros());
         self.inputs.iter().map(of).max().unwrap_or(1)
     }
 
-    /// Most rows of a run.
+    /// Returns the maximum number of rows in a run.
     pub fn most(&self) -> u32 {
         match self.runs {
             Runs::Batches(rows) | Runs::Apart(rows) => rows,
@@ -142,23 +144,23 @@ impl Spec {
     }
 }
 
-/// What a graph may take under a policy.
+/// Limits on a graph under a policy.
 pub(super) struct Fit {
-    /// Rows of one unit or block that fit the slot, with those of all others.
+    /// Rows of a unit or block that fit the time budget, together with those of all others.
     pub(super) in_time: u32,
-    /// Bytes that a run may compute.
+    /// Maximum bytes computed by a run.
     memory: u128,
-    /// How many rows go together where any may.
+    /// Limits on batches of rows run together.
     batch: Batch,
     /// Bytes of a row's inputs, and of its numbers.
     row: (u64, u64),
 }
 
 impl Fit {
-    /// For so many units or blocks.
+    /// Computes the limits for `calls` units or blocks.
     ///
     /// # Errors
-    /// A [`Refusal`] where not even one row fits, or the owner does not take such.
+    /// Returns a [`Refusal`] if not even one row fits, or if the graph may mix rows and the owner does not accept this.
     pub(super) fn of(graph: &Graph, out: &Out, policy: &Policy, calls: u64, place: Place) -> Result<Self, Refusal> {
         if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
             return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
@@ -173,7 +175,8 @@ impl Fit {
             let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
             return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
         }
-        // All people's rows fit the slot at the owner's rate: were it the clock that ended a job, one person's rows could turn everybody's numbers into the default.
+        // The rows of all people fit the time budget at the owner's rate: if the clock ended a job, one person's rows could turn
+        // everybody's numbers into the fallback value.
         let budget = policy.work_per_call(calls);
         let in_time = most_rows(limits::MODEL_ROWS, |rows| graph.work(rows) <= u128::from(budget));
         if in_time == 0 {
@@ -189,27 +192,27 @@ impl Fit {
         Ok(fit)
     }
 
-    /// Whether so many rows have room in a slot.
+    /// Returns whether this many rows fit in a slot.
     pub(super) fn room(&self, rows: u64) -> bool {
         rows * self.row.0 <= RUN_BYTES && rows * self.row.1 <= RUN_BYTES
     }
 
-    /// Most rows of one unit or block in one run.
+    /// Returns the maximum number of rows of a unit or block in a single run.
     pub(super) fn together(&self, graph: &Graph) -> u32 {
         most_rows(self.in_time, |rows| graph.bytes(rows) <= self.memory && self.room(rows)).max(1)
     }
 }
 
 impl Model {
-    /// The rows that it is run on.
+    /// Returns the select of the model's rows.
     pub fn select(&self) -> &Select {
         &self.select
     }
 
-    /// Checks `bytes` and what `program` wants of them.
+    /// Checks `bytes` and their use by `program`.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the part.
+    /// Returns a [`Refusal`] naming the part.
     pub fn admit(bytes: &[u8], select: Select, program: &Program, policy: &Policy, place: Place) -> Result<Self, Refusal> {
         let Program::Onnx { output, index, label, reduce, split, outputs, .. } = program else {
             return Err(refuse("is no model"));
@@ -230,7 +233,7 @@ impl Model {
             let most = most_rows(batch.rows, |rows| {
                 graph.work(rows) <= batch.work && graph.bytes(rows) <= fit.memory.min(batch.bytes) && fit.room(rows)
             });
-            // A power of two: kernels are made for these.
+            // A power of two, for which kernels are optimised.
             Runs::Batches(1 << most.max(1).ilog2())
         };
         let most = match runs {
@@ -264,12 +267,12 @@ impl Model {
         })
     }
 
-    /// The model as a runtime may read it.
+    /// Returns the model as written for a runtime.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What a runner must know of it.
+    /// Returns the facts needed by a runner.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }

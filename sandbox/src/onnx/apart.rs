@@ -1,15 +1,15 @@
-//! A run for each unit or block: whatever the model does with its rows, they are of one.
+//! Separate runs for each unit or block: whatever the model does with rows, they belong to a single unit or block.
 
 use super::{Inference, Model, close::Closer, source::Rows};
 use crate::RunError;
 
-/// Most runs of a slot: then others are filled while it is run.
+/// Maximum number of runs in a slot, after which the slot is submitted and another is filled meanwhile.
 const RUNS: usize = 256;
 
-/// Slots that are filled with runs, and those whose runs are made.
+/// Slots being filled with runs, and slots whose runs are under way.
 pub(super) struct Apart<'a> {
     inference: &'a dyn Inference,
-    /// Rows of a slot.
+    /// Rows per slot.
     most: usize,
     /// See [`Spec::step`](super::Spec::step).
     step: usize,
@@ -17,15 +17,15 @@ pub(super) struct Apart<'a> {
     numbers: usize,
     free: Vec<usize>,
     busy: usize,
-    /// What is put into the slot that is filled.
+    /// Slot being filled.
     filling: Option<usize>,
-    /// Rows of it that are taken.
+    /// Number of its rows taken.
     used: usize,
     filled: Vec<Vec<Run>>,
     read: Vec<f32>,
 }
 
-/// The rows of one unit or block in a slot.
+/// Rows of a unit or block in a slot.
 struct Run {
     rows: usize,
     labels: Vec<f64>,
@@ -50,7 +50,7 @@ impl<'a> Apart<'a> {
         }
     }
 
-    /// The rows of a unit or block, at most as many as a run takes.
+    /// Adds the rows of a unit or block, at most as many as a run takes.
     pub(super) fn add(&mut self, rows: &Rows, many: usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
         if many == 0 || many > self.most {
             return closer.fail();
@@ -103,7 +103,7 @@ impl<'a> Apart<'a> {
         Ok(())
     }
 
-    /// No row follows.
+    /// Finishes all runs; no row follows.
     pub(super) fn end(mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
         self.submit()?;
         while self.busy > 0 {

@@ -1,81 +1,83 @@
-//! Rows of any units in batches of one size, each at a place that is its unit's own.
+//! Batches of one size with rows of any units, each at a place determined by its unit.
 
 use std::{collections::VecDeque, ops::Range};
 
 use super::{Inference, Model, NOWHERE, close::Closer, source::Rows};
 use crate::{RunError, prf::Prf};
 
-/// Slots that are run, or wait to be, while others are filled: a sixth of all, so many at most.
+/// Maximum number of slots running, or waiting to run, while others are filled; otherwise a sixth of all slots.
 const BUSY: usize = 16;
 
-/// Batches that are filled, and those that are run.
+/// Batches being filled and batches being run.
 pub(super) struct Batches<'a> {
     inference: &'a dyn Inference,
-    /// Rows a batch.
+    /// Rows per batch.
     rows: u32,
     numbers: usize,
     most: usize,
     prf: Prf,
     slots: u64,
-    /// How many batches are filled at a time.
+    /// Number of batches filled at a time.
     window: u64,
-    /// The first batch that is not submitted.
+    /// First batch not submitted yet.
     base: u64,
-    /// The first that is not done; whether those from it on are.
+    /// First batch not done yet; `done` tells for this and later batches whether they are done.
     front: u64,
     done: VecDeque<bool>,
-    /// For each place of a batch, the first batch in which it is free.
+    /// First batch in which each place is free.
     free: Vec<u64>,
-    /// For each slot, how many of its places are taken.
+    /// Number of places taken in each slot.
     taken: Vec<u32>,
-    /// For each place of each slot, whose row it is: [`NOBODY`], [`LONE`], or one of `owners`. Small: it is written at random.
+    /// Owner of each place of each slot: [`NOBODY`], [`LONE`] or an index into `owners`.
+    ///
+    /// Kept small, as it is written at random.
     owned: Vec<u32>,
-    /// For each place of each slot the label of a row that is alone; none where there are none.
+    /// Label of a lone row for each place of each slot; empty for a model without labels.
     labels: Vec<f64>,
-    /// A unit that is open, and which of its rows; and those that may be used anew.
+    /// Open unit and its row number, by index; `unused` holds the indices free for reuse.
     owners: Vec<(u32, u32)>,
     unused: Vec<u32>,
     open: Vec<Open>,
     spare: Vec<u32>,
     current: Option<u32>,
     read: Vec<f32>,
-    /// Places of the rows that are looked at.
+    /// Places of the rows being added.
     places: Vec<u32>,
 }
 
-/// Nobody's row.
+/// Owner of a free place.
 const NOBODY: u32 = u32::MAX;
-/// The only row of its unit.
+/// Owner of a place with the only row of its unit.
 const LONE: u32 = NOBODY - 1;
 
-/// Whose row it is.
+/// Owner of a row.
 enum Owner {
-    /// All of a unit's rows: this one, with its label.
+    /// The row is the only row of its unit, and has this label.
     Lone(f64),
-    /// Of a unit that is open, this of its rows.
+    /// The row has this number in this open unit.
     Open(u32, u32),
 }
 
-/// A unit or block whose numbers are not all there.
+/// Unit or block with numbers still to come.
 #[derive(Default)]
 struct Open {
     numbers: Vec<f32>,
     labels: Vec<f64>,
-    /// Where its first row is.
+    /// Place of its first row.
     place: u32,
     rows: usize,
-    /// Rows whose numbers did not come yet.
+    /// Number of rows whose numbers have not come yet.
     left: u32,
-    /// No row follows.
+    /// Whether no more rows follow.
     ended: bool,
 }
 
-/// Rows that follow one another.
+/// Consecutive rows of a unit or block.
 pub(super) struct Span<'n> {
     pub(super) rows: Range<usize>,
-    /// Their unit's or block's name, where its rows begin here.
+    /// Name of their unit or block, if its rows begin here.
     pub(super) begins: Option<&'n [u8]>,
-    /// Whether rows of the same may follow.
+    /// Whether more rows of the same unit or block may follow.
     pub(super) goes_on: bool,
 }
 
@@ -109,7 +111,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// A unit or block begins of which more than a row may come.
+    /// Begins a unit or block of possibly several rows.
     fn begin(&mut self, place: u32) {
         let at = self.spare.pop().unwrap_or_else(|| {
             self.open.push(Open::default());
@@ -122,7 +124,9 @@ impl<'a> Batches<'a> {
         self.current = Some(at);
     }
 
-    /// Gives rows their places. What `each` calls back with says whose they are: they lie one after the other, from the first row on.
+    /// Gives rows their places.
+    ///
+    /// The spans passed back by `each` name the rows' owners, and follow one another from the first row on.
     pub(super) fn add(
         &mut self,
         rows: &Rows,
@@ -149,7 +153,7 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// The only row of its unit.
+    /// Places the only row of its unit.
     fn lone(
         &mut self,
         rows: &Rows,
@@ -166,7 +170,7 @@ impl<'a> Batches<'a> {
         self.put(Owner::Lone(label), place, rows, written, closer)
     }
 
-    /// A row of the unit or block that is current.
+    /// Places a row of the current unit or block.
     fn row(&mut self, rows: &Rows, row: usize, written: &mut usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
         let Some(at) = self.current else { return Err(RunError::Engine("a row of nobody".into())) };
         let open = &mut self.open[at as usize];
@@ -179,7 +183,8 @@ impl<'a> Batches<'a> {
         open.numbers.resize(open.numbers.len() + self.numbers, f32::NAN);
         let whole = rows.whole.as_ref().is_none_or(|whole| whole.is_valid(row));
         if let Some(labels) = &rows.label {
-            // As of a row that is alone: whether one more may follow is for the batch of rows to say that was read, and so for other people's.
+            // Same as for a lone row: whether another row may follow depends on the batch of rows that was read, and so on other
+            // people's.
             open.labels.push(if whole { labels[row] } else { f64::NAN });
         }
         if !whole {
@@ -191,7 +196,7 @@ impl<'a> Batches<'a> {
         self.put(Owner::Open(at, number), place as u32, rows, written, closer)
     }
 
-    /// Gives a row the next batch in which its place is free.
+    /// Gives a row the next batch with its place free.
     fn put(
         &mut self,
         owner: Owner,
@@ -202,7 +207,7 @@ impl<'a> Batches<'a> {
     ) -> Result<(), RunError> {
         let mut batch = self.free[place as usize].max(self.base);
         if batch >= self.base + self.window {
-            // No room before the first batch goes, full or not: what has its place is written first.
+            // There is no room until the first batch is submitted, full or not. Rows with places are written first.
             self.write(rows, *written);
             *written += self.places.len();
             self.places.clear();
@@ -238,7 +243,7 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// Writes the rows from `from` on that have their places.
+    /// Writes the placed rows, starting with row `from`.
     fn write(&mut self, rows: &Rows, from: usize) {
         rows.write(self.inference, &self.places, from);
     }
@@ -250,7 +255,7 @@ impl<'a> Batches<'a> {
         if self.taken[slot] > 0 {
             return self.inference.submit(slot, &[self.rows]);
         }
-        // Nobody is in it.
+        // The batch is empty.
         self.finish(slot, closer)
     }
 
@@ -262,7 +267,7 @@ impl<'a> Batches<'a> {
         self.finish(slot, closer)
     }
 
-    /// A slot's numbers are there.
+    /// Takes the numbers of a finished slot.
     fn finish(&mut self, slot: usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
         if self.taken[slot] > 0 {
             self.inference.read(slot, &mut self.read);
@@ -315,7 +320,7 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// No row follows.
+    /// Finishes all batches; no row follows.
     pub(super) fn end(mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
         self.end_current(closer)?;
         let last = self.free.iter().copied().max().unwrap_or(0);

@@ -1,7 +1,7 @@
-//! A model beside a component: run for the rows of one unit or block at a time, as the component asks.
+//! Model beside a component, run at its request for the rows of a single unit or block.
 //!
-//! Whatever the component hands over is of its own unit or block, so nothing changes for others whichever rows meet. The operations of a run are paid from the
-//! call's fuel, at the owner's own rates: what is bounded is time, whoever computes.
+//! The component passes only data of its own unit or block, so nothing changes for others whichever rows meet. The operations of
+//! a run are paid from the call's fuel, at the owner's own rates: time is bounded, whoever computes.
 
 use std::sync::Arc;
 
@@ -13,31 +13,31 @@ use super::{
     graph::{Graph, Out, refuse},
 };
 
-/// Fuel of a run whatever it computes: what it takes to hand it over and to be told, some 50 µs.
+/// Fixed fuel cost of a run, for the hand-over and the notification, which take some 50 µs.
 const RUN_FUEL: u64 = FUEL_PER_MS / 20;
 
-/// A model that came as a component's data.
+/// Model sent as a component's data.
 #[derive(Debug)]
 pub(crate) struct Beside {
-    /// What came.
+    /// Data as sent.
     pub(crate) data: Arc<Vec<u8>>,
     pub(crate) hash: ContentHash,
-    /// The output, as the job names it.
+    /// Name of the output, as in the job.
     pub(crate) output: String,
     bytes: Vec<u8>,
     spec: Spec,
     pub(super) graph: Graph,
     out: Out,
     work_per_ms: u64,
-    /// Where it runs.
+    /// Whether the model runs on a GPU.
     pub(crate) on_gpu: bool,
 }
 
 impl Beside {
-    /// Checks it, for an output and so many units or blocks.
+    /// Checks the model for an output and `calls` units or blocks.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the part.
+    /// Returns a [`Refusal`] naming the part.
     pub(crate) fn admit(data: &Arc<Vec<u8>>, output: &str, policy: &Policy, calls: u64, place: Place) -> Result<Self, Refusal> {
         let named = |refusal: Refusal| match refusal.field.as_deref() {
             Some("program.output") => refusal.at("program.infer"),
@@ -84,29 +84,29 @@ impl Beside {
         })
     }
 
-    /// The model as a runtime may read it.
+    /// Returns the model as written for a runtime.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What a runner must know of it.
+    /// Returns the facts needed by a runner.
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Most rows that may be asked for at a time.
+    /// Returns the maximum number of rows per request.
     pub(crate) fn most(&self) -> u32 {
         if self.graph.one { self.spec.most() / self.spec.step() as u32 } else { self.spec.most() }
     }
 
-    /// What running so many rows costs.
+    /// Returns the fuel cost of running `rows` rows.
     pub(crate) fn fuel(&self, rows: u32) -> u64 {
         let work = if self.graph.one { self.graph.work(1).saturating_mul(rows.into()) } else { self.graph.work(rows.into()) };
         let fuel = work.saturating_mul(FUEL_PER_MS.into()).div_ceil(self.work_per_ms.into());
         u64::try_from(fuel).unwrap_or(u64::MAX).saturating_add(RUN_FUEL)
     }
 
-    /// Dimensions of what comes of so many rows.
+    /// Returns the dimensions of the output for `rows` rows.
     pub(crate) fn shape(&self, rows: u32) -> Vec<u32> {
         self.out.by_row.then_some(rows).into_iter().chain(self.out.shape.iter().map(|n| *n as u32)).collect()
     }

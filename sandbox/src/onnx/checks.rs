@@ -1,4 +1,4 @@
-//! What may not be in a model, whatever its graph computes.
+//! Checks for constructs refused in any model, whatever its graph computes.
 
 use tidegate_protocol::{Refusal, Shorten as _, limits};
 
@@ -8,13 +8,13 @@ use super::{
     prove::tensor::Elem,
 };
 
-/// A name by which ONNX Runtime before mid-2026 let a model point at raw memory.
+/// Name by which ONNX Runtime before mid-2026 let a model point at raw memory.
 const ADDRESS_MARKER: &[u8] = b"_ORT_MEM_ADDR_";
 /// Domains whose operators the standard runtime defines.
 const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
-/// Versions of the IR that are understood.
+/// Supported versions of the IR.
 const IR: std::ops::RangeInclusive<i64> = 3..=13;
-/// Most inputs that a row's columns are spread over.
+/// Maximum number of inputs over which a row's columns are spread.
 const INPUTS: usize = 64;
 
 pub(super) fn no_address(bytes: &[u8]) -> Result<(), Refusal> {
@@ -48,7 +48,7 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
     }
 }
 
-/// What counts whichever output is asked for.
+/// Checks the graph as a whole, whichever output is requested.
 pub(super) fn whole(graph: &GraphProto) -> Result<(), Refusal> {
     if graph.node.len() > limits::MODEL_NODES {
         return Err(refuse(format!("has more than {} operators", limits::MODEL_NODES)));
@@ -62,7 +62,7 @@ pub(super) fn whole(graph: &GraphProto) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What an output needs.
+/// Checks the part of the graph needed for an output.
 pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
     graph.initializer.iter().try_for_each(tensor)?;
     graph.node.iter().try_for_each(node)
@@ -100,7 +100,7 @@ fn tensor(tensor: &TensorProto) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The inputs, how many rows each takes, and whether it takes texts: as numbers of eight bytes, then.
+/// Returns the inputs, how many rows each takes, and whether each takes texts, which become numbers of eight bytes.
 pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, Rows, bool)>, Refusal> {
     let given: Vec<_> = graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name == i.name)).collect();
     if !(1..=INPUTS).contains(&given.len()) {
@@ -109,7 +109,7 @@ pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, Rows, bool)>, Ref
     given.into_iter().map(input).collect()
 }
 
-/// A type of texts, in the IR.
+/// Type number of texts in the IR.
 const TEXT: i32 = 8;
 
 fn input(input: &ValueInfoProto) -> Result<(Input, Rows, bool), Refusal> {

@@ -1,4 +1,4 @@
-//! Numbers of one unit's or block's rows → its contribution → the gate.
+//! Numbers of the rows of a unit or block → its contribution → the gate.
 
 use tidegate_gate::{GroupSums, Plan};
 use tidegate_protocol::job::{Output, RowReduce};
@@ -6,15 +6,15 @@ use tidegate_protocol::job::{Output, RowReduce};
 use super::{Model, admit::Takes};
 use crate::RunError;
 
-/// Contributions that are handed to the gate together.
+/// Number of contributions passed to the gate together.
 const TOGETHER: usize = 4096;
 
-/// Hands contributions to the gate.
+/// Collector of contributions for the gate.
 pub(super) struct Closer<'a> {
     model: &'a Model,
     plan: &'a Plan,
     defaults: Vec<f64>,
-    /// For each number of the contribution vector, that of some units or blocks.
+    /// For each number of the contribution vector, its values for some units or blocks.
     waiting: Vec<Vec<f64>>,
     group: GroupSums,
 }
@@ -26,10 +26,12 @@ impl<'a> Closer<'a> {
         Self { model, plan, defaults, waiting, group: plan.group(vec![]) }
     }
 
-    /// One unit or block: the numbers of its rows, row by row, and their labels. Of no rows, or of numbers that are not all there, comes the default.
+    /// Closes a unit or block, given the numbers of its rows, row by row, and their labels.
+    ///
+    /// Without rows, or with missing numbers, it contributes the fallback value.
     pub(super) fn close(&mut self, numbers: &[f32], labels: &[f64]) -> Result<(), RunError> {
         let width = self.model.spec.numbers as usize;
-        // A row by itself is reduced to itself.
+        // A single row is its own reduction.
         if let ([Takes::Numbers(from, 1)], true) = (self.model.takes.as_slice(), numbers.len() == width) {
             self.waiting[0].push(f64::from(numbers[*from]));
             return if self.waiting[0].len() >= TOGETHER { self.flush() } else { Ok(()) };
@@ -58,7 +60,7 @@ impl<'a> Closer<'a> {
         if self.waiting.first().is_some_and(|column| column.len() >= TOGETHER) { self.flush() } else { Ok(()) }
     }
 
-    /// One that has the default.
+    /// Closes a unit or block with the fallback value.
     pub(super) fn fail(&mut self) -> Result<(), RunError> {
         self.close(&[], &[])
     }
@@ -76,7 +78,9 @@ impl<'a> Closer<'a> {
     }
 }
 
-/// The place of the largest number, the first of equals; of one number, that number. NaN where any is.
+/// Returns the index of the largest number, the first of equals; a single number is rounded instead.
+///
+/// NaN if any number is NaN.
 fn class(numbers: impl Iterator<Item = f64>) -> f64 {
     let numbers: Vec<f64> = numbers.collect();
     match numbers.as_slice() {
@@ -89,7 +93,7 @@ fn class(numbers: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// One number of many, in their order. NaN where any is, or there are none.
+/// Reduces numbers, in their order, to a single number. NaN if any number is NaN, or there are none.
 fn reduce(values: impl Iterator<Item = f64> + Clone, how: RowReduce) -> f64 {
     let (mut count, mut sum, mut most, mut last) = (0u32, 0.0, f64::NEG_INFINITY, f64::NAN);
     for value in values {

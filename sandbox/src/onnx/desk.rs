@@ -1,4 +1,4 @@
-//! Where the threads that call a component have its model run.
+//! Access to a model's runner for threads calling a component.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use arrow::{
 use super::{Beside, Inference, Values};
 use crate::RunError;
 
-/// One model and one runner, shared by threads: each has a slot in hand while it asks.
+/// Model and runner shared by threads, each of which holds a slot during a request.
 pub(crate) struct Desk {
     pub(crate) model: Arc<Beside>,
     inference: Arc<dyn Inference>,
@@ -19,13 +19,13 @@ pub(crate) struct Desk {
 }
 
 struct State {
-    /// Slots that nobody has in hand.
+    /// Slots not held by any thread.
     free: Vec<usize>,
-    /// Slots whose runs are done, and nobody has looked yet.
+    /// Slots with finished runs not collected yet.
     done: Vec<usize>,
-    /// Somebody waits for the runner, for all.
+    /// Whether a thread is waiting for the runner on behalf of all.
     waited_for: bool,
-    /// The runner is gone.
+    /// Error message, if the runner is gone.
     broken: Option<String>,
 }
 
@@ -35,10 +35,10 @@ impl Desk {
         Self { model, inference, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// The numbers that come of `rows` rows, of which `inputs` has each input's bytes: NaN where the run failed.
+    /// Returns the numbers for `rows` rows, given each input's bytes in `inputs`: NaN if the run failed.
     ///
     /// # Errors
-    /// [`RunError::Engine`] when the runner is gone; [`Desk::end`] says so too.
+    /// Returns [`RunError::Engine`] if the runner is gone; [`Desk::end`] then returns it too.
     pub(crate) fn compute(&self, rows: u32, inputs: Vec<Vec<u8>>) -> Result<Vec<f32>, RunError> {
         let model = &*self.model;
         let slot = {
@@ -47,7 +47,7 @@ impl Desk {
                 if let Some(slot) = state.free.pop() {
                     break slot;
                 }
-                // Who has one in hand waits for the runner.
+                // Threads that hold a slot wait for the runner.
                 state = self.sound(state)?;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -79,7 +79,7 @@ impl Desk {
         Ok(numbers)
     }
 
-    /// Nothing where the runner is gone.
+    /// Returns the state, or an error if the runner is gone.
     fn sound<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, RunError> {
         match &state.broken {
             Some(why) => Err(RunError::Engine(why.clone())),
@@ -87,7 +87,9 @@ impl Desk {
         }
     }
 
-    /// Until something may have changed: of those whose runs are not done one waits for the runner, the others for that one.
+    /// Waits until something may have changed.
+    ///
+    /// Of the threads with unfinished runs, one waits for the runner and the others for this thread.
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, RunError> {
         let mut state = self.sound(state)?;
         if state.waited_for {
@@ -110,10 +112,10 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No call follows.
+    /// Ends the use of the runner; no call follows.
     ///
     /// # Errors
-    /// [`RunError::Engine`] when the runner went: what was made of its numbers since is worth nothing.
+    /// Returns [`RunError::Engine`] if the runner has gone: anything computed from its numbers since then is worthless.
     pub(crate) fn end(&self) -> Result<(), RunError> {
         self.lock().broken.take().map_or(Ok(()), |why| Err(RunError::Engine(why)))
     }

@@ -1,4 +1,4 @@
-//! A model as it was read and understood: its inputs, what each output is, and the bytes that a runtime is handed.
+//! Model as read and understood: its inputs, its outputs, and the bytes for a runtime.
 
 use std::sync::Arc;
 
@@ -15,60 +15,60 @@ use super::{
     whole::Whole,
 };
 
-/// An input: rows of `row` values of one type each.
+/// Input with rows of `row` values of a single type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Input {
     pub(super) name: String,
     pub(super) elem: Elem,
     /// Shape of a row.
     pub(super) row: Vec<u64>,
-    /// The texts that the model names, where it takes texts: numbers stand for them.
+    /// Texts named by the model, if the input takes texts, which are represented by numbers.
     pub(super) words: Option<Arc<Words>>,
 }
 
-/// How many rows an input takes, as it is written.
+/// Number of rows of an input, as written in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
     Any,
     One,
-    /// As many as its exporter had for an example.
+    /// The number of rows in the exporter's example.
     Exactly(u64),
 }
 
 impl Input {
-    /// Values of a row.
+    /// Returns the number of values in a row.
     pub(super) fn width(&self) -> u64 {
         self.row.iter().product()
     }
 }
 
-/// What an output is.
+/// Description of an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Out {
-    /// Numbers of a row; of all rows together where there is no axis of rows.
+    /// Numbers per row, or for all rows together if there is no axis of rows.
     pub(super) numbers: u64,
-    /// Their shape.
+    /// Shape of these numbers.
     pub(super) shape: Vec<u64>,
-    /// Whether each row has its own.
+    /// Whether each row has numbers of its own.
     pub(super) by_row: bool,
-    /// The operator that may mix rows.
+    /// Operator that may mix rows.
     pub(super) mixed: Option<String>,
 }
 
-/// A model that was understood.
+/// Model read and understood.
 #[derive(Debug)]
 pub(super) struct Graph {
     model: ModelProto,
     graph: GraphProto,
     pub(super) inputs: Vec<Input>,
-    /// It takes one row at a time, as it is written.
+    /// Whether the model, as written, takes a single row at a time.
     pub(super) one: bool,
     exactly: Rows,
     asked: String,
     found: Found,
 }
 
-/// Operations of looking up a text, and two for each byte of the longest that there is.
+/// Operations to look up a text; two more are added for each byte of the model's longest text.
 const TEXT_WORK: u64 = 256;
 
 pub(super) fn refuse(message: impl Into<String>) -> Refusal {
@@ -76,15 +76,15 @@ pub(super) fn refuse(message: impl Into<String>) -> Refusal {
 }
 
 impl Graph {
-    /// Reads a model, and follows rows through what the output of this name needs.
+    /// Reads a model and follows rows through the part needed for the named output.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the part.
+    /// Returns a [`Refusal`] naming the part.
     pub(super) fn read(bytes: &[u8], output: &str) -> Result<Self, Refusal> {
         Whole::read(bytes)?.ask(output)
     }
 
-    /// Follows rows through a graph, to tensor `asked`.
+    /// Follows rows through a graph to the tensor `asked`.
     pub(super) fn follow(
         model: ModelProto,
         graph: GraphProto,
@@ -130,30 +130,30 @@ impl Graph {
         Ok(read)
     }
 
-    /// Name of the tensor that stands for the output: the output's own, or that under a ZipMap.
+    /// Returns the name of the tensor behind the output: the output's own, or the input of a ZipMap.
     pub(super) fn asked(&self) -> &str {
         &self.asked
     }
 
-    /// Operations of a run of so many rows.
+    /// Returns the operations of a run of `rows` rows.
     pub(super) fn work(&self, rows: u64) -> u128 {
         self.found.work.at(rows)
     }
 
-    /// Bytes of all that a run of so many rows computes.
+    /// Returns the bytes of everything computed in a run of `rows` rows.
     pub(super) fn bytes(&self, rows: u64) -> u128 {
         self.found.bytes.at(rows)
     }
 
-    /// Bytes of the tensors that came with the model.
+    /// Returns the bytes of the tensors stored in the model.
     pub(super) fn weights(&self) -> u64 {
         self.graph.initializer.iter().map(|t| t.encoded_len() as u64).sum()
     }
 
-    /// What the output is.
+    /// Describes the output.
     ///
     /// # Errors
-    /// A [`Refusal`] where it cannot be taken.
+    /// Returns a [`Refusal`] if the output cannot be used.
     pub(super) fn output(&self) -> Result<Out, Refusal> {
         let out = self.of_rows()?;
         if let (Rows::Exactly(rows), true) = (self.exactly, out.mixed.is_some() || !out.by_row) {
@@ -174,7 +174,7 @@ impl Graph {
             _ if self.one => None,
             Flow::Rows(axis) => {
                 let (before, from_rows) = tensor.dims.split_at(axis);
-                // What lies before is of length one: values lie in the same order without it.
+                // The axes before it have length one, so dropping them keeps the order of values.
                 if count(before) != Ok(Dim::ONE) {
                     let refusal = refuse(format!("rows are axis {axis} of output {}", show(&tensor.dims)));
                     return Err(at(refusal.fix("Transpose it: rows come first")));
@@ -193,16 +193,16 @@ impl Graph {
         if numbers > limits::OUTPUTS as u64 {
             return Err(at(refuse(format!("output {} has more than {} numbers", show(&tensor.dims), limits::OUTPUTS))));
         }
-        // The axis of rows apart, where there is one.
+        // Without the axis of rows, if there is one.
         let rows = by_row && (!self.one || dims.first().is_some_and(|d| d.times == 1));
         let shape = dims.iter().skip(usize::from(rows)).map(|d| d.times).collect();
         Ok(Out { numbers, shape, by_row, mixed })
     }
 
-    /// The model as a runtime may read it: written anew from what was understood. With `rows` in each run, where that is fixed.
+    /// Writes the model for a runtime anew from the understood parts, with `rows` rows in each run if their number is fixed.
     pub(super) fn write(&self, rows: Option<u32>) -> Vec<u8> {
         let mut graph = self.graph.clone();
-        // Names of nodes are for people, and what one node became several have.
+        // Node names are dropped: they are for people, and nodes made from the same node share one.
         graph.node.iter_mut().for_each(|node| node.name = None);
         graph.input = self.inputs.iter().map(|input| described(input, rows)).collect();
         let tensor = self.found.tensors.get(&self.asked);
@@ -213,12 +213,12 @@ impl Graph {
         model.encode_to_vec()
     }
 
-    /// Puts a Clip before what would end a run by what a row says.
+    /// Inserts a Clip before each input whose value in some row could otherwise abort a run.
     fn clip(&self, graph: &mut GraphProto) {
         let mut clips: Vec<_> = self.found.clips.iter().enumerate().collect();
-        // From the last on, so that places stay.
+        // From last to first, so that positions stay valid.
         clips.sort_by_key(|(_, (at, _))| std::cmp::Reverse(*at));
-        // A name that no tensor begins with.
+        // A prefix that no tensor name has.
         let taken = |name: &str| self.found.tensors.keys().any(|known| known.starts_with(name));
         let prefix = (0..).map(|i| format!("clip{i}.")).find(|name| !taken(name)).unwrap_or_default();
         for (i, (at, clip)) in clips {
@@ -256,7 +256,9 @@ fn described(input: &Input, rows: Option<u32>) -> ValueInfoProto {
     ValueInfoProto { name: Some(input.name.clone()), kind: Some(TypeProto { tensor: Some(tensor) }) }
 }
 
-/// Largest number of rows, of up to `most`, for which `fits` holds: it holds for fewer where it does for more.
+/// Returns the largest number of rows, up to `most`, for which `fits` holds.
+///
+/// If it holds for a number, it must hold for every smaller one.
 pub(super) fn most_rows(most: u32, fits: impl Fn(u64) -> bool) -> u32 {
     let (mut low, mut high) = (0, most);
     while low < high {

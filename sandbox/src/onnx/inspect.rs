@@ -1,4 +1,4 @@
-//! A model looked at without running it: what an owner's node would make of it.
+//! Static inspection of a model: how an owner's node would treat the model.
 
 use serde::Serialize;
 use tidegate_protocol::{ContentHash, Refusal};
@@ -8,80 +8,80 @@ use super::{
     whole::Whole,
 };
 
-/// What may be done with a model.
+/// Permitted use of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Proven: each row of what comes out depends on that row alone. Batches of any people's rows.
+    /// Proven: each output row depends on the same input row alone, so rows of any people may share a batch.
     RowIndependent,
-    /// Not proven: a run for each unit, or for each block.
+    /// Not proven: a run for each unit or block.
     PerUnitOnly,
     /// Refused.
     Reject,
 }
 
-/// One output.
+/// Inspection result for an output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OutputSeen {
-    /// Its name.
+    /// Name of the output.
     pub name: String,
-    /// What may be done for it.
+    /// Permitted use for this output.
     pub verdict: Verdict,
-    /// Numbers of a row, or of a run.
+    /// Count of numbers per row, or per run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<u64>,
-    /// Whether each row has its own.
+    /// Whether each row has numbers of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_row: Option<bool>,
-    /// The first operator that may mix rows.
+    /// First operator that may mix rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixed_by: Option<String>,
-    /// Why it cannot be asked for.
+    /// Reason for refusing the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Operations for one row, an addition or multiplication each.
+    /// Operations for a row, an addition or multiplication each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<u64>,
-    /// Bytes of all tensors that are computed for one row.
+    /// Bytes of all tensors computed for a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
 
-/// What was seen of a model.
+/// Inspection result for a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspection {
-    /// BLAKE3 of its bytes: what a job names.
+    /// BLAKE3 hash of its bytes, by which jobs name the model.
     pub hash: ContentHash,
-    /// Bytes.
+    /// Size in bytes.
     pub size: usize,
-    /// Of its outputs the worst: what holds whichever is asked for.
+    /// Worst verdict of its outputs, which holds whichever is requested.
     pub verdict: Verdict,
-    /// Of its outputs the best: it is of no use where this is [`Verdict::Reject`].
+    /// Best verdict of its outputs; the model is of no use if this is [`Verdict::Reject`].
     pub best: Verdict,
-    /// The output that the verdict is of, where others have a better one.
+    /// Output with the worst verdict, if others have a better verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst: Option<String>,
-    /// The first operator that may mix rows in that output.
+    /// First operator that may mix rows in the worst output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixed_by: Option<String>,
-    /// Why that output is refused, or all of it.
+    /// Reason for refusing the worst output, or the whole model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
     /// Inputs: name, type and shape.
     pub inputs: Vec<String>,
     /// Outputs, in the model's order.
     pub outputs: Vec<OutputSeen>,
-    /// Nodes of the graph.
+    /// Number of nodes in the graph.
     pub nodes: usize,
-    /// Bytes of what it has learnt, for the output that needs most.
+    /// Bytes of the weights, for the output with most.
     pub weights: u64,
-    /// Operations for one row, an addition or multiplication each, for the output that takes most.
+    /// Operations for a row, an addition or multiplication each, for the output with most.
     pub operations: u64,
-    /// Bytes of all tensors that are computed for one row, likewise.
+    /// Bytes of all tensors computed for a row, for the output with most.
     pub bytes: u64,
 }
 
-/// Looks at a model. It is not run.
+/// Inspects a model; nothing is run.
 pub fn inspect(bytes: &[u8]) -> Inspection {
     let mut seen = Inspection {
         hash: ContentHash::of(bytes),
@@ -128,7 +128,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
 }
 
 impl Inspection {
-    /// What is seen of the graph that an output needs.
+    /// Records facts about the graph needed for an output.
     fn take(&mut self, graph: &Graph) {
         let most = |of: u128| u64::try_from(of).unwrap_or(u64::MAX);
         self.weights = self.weights.max(graph.weights());

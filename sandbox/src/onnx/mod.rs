@@ -1,12 +1,14 @@
-//! ONNX models: understood by their graph, run elsewhere, their numbers reduced per unit or block here.
+//! ONNX models: understood by their graph, run elsewhere, with their numbers reduced per privacy unit or block here.
 //!
-//! The worker never runs a model: [`Inference`] does, in a process of its own. A model that is [proven](prove) not to let rows meet is run over batches of any
-//! units' rows; any other is run once for each unit or block, so that it can mix the rows of one only.
+//! The worker never runs a model: [`Inference`] does, in a process of its own. A model [proven](prove) not to let rows meet is
+//! run over batches of any units' rows; any other is run once for each unit or block, so that it can only mix rows of the same
+//! unit or block.
 //!
 //! # A row's place
-//! What a kernel rounds may depend on a row's place in its batch. Were that the number of rows before it, one person's coming would move everybody's, and a model made for it could
-//! turn the last bit of a number into all of it. So a row's place is a keyed function of its unit and of how many rows of that unit came before it, batches have one size, and
-//! whoever else is in them does not matter.
+//! A kernel's rounding may depend on a row's place in its batch. If the place were the number of rows before it, one person's
+//! arrival would shift everybody's rows, and a model made for this could amplify the last bit of a number into all of it. So a
+//! row's place is a keyed function of its unit and of the number of the unit's rows before it, batches have one size, and it does
+//! not matter who else is in them.
 
 mod admit;
 mod apart;
@@ -39,53 +41,60 @@ use tidegate_protocol::Refusal;
 
 use crate::RunError;
 
-/// A model as a runtime may read it, written anew from what was understood, for the output of this name; with `rows` in each run where that is fixed.
+/// Rewrites a model for a runtime from the understood parts, for the named output; with `rows` rows in each run if their number
+/// is fixed.
 ///
 /// # Errors
-/// The [`Refusal`] for a buyer.
+/// Returns the [`Refusal`] for a buyer.
 pub fn rewrite(bytes: &[u8], output: &str, rows: Option<u32>) -> Result<Vec<u8>, Refusal> {
     let graph = graph::Graph::read(bytes, output)?;
     graph.output()?;
     Ok(graph.write(rows))
 }
 
-/// The number that stands for a text where [`rewrite`] takes texts; nothing where it takes none.
+/// Returns the number for a text in the model made by [`rewrite`], or `None` if the model takes no texts.
 ///
 /// # Errors
-/// As [`rewrite`].
+/// As for [`rewrite`].
 pub fn number_of(bytes: &[u8], output: &str, text: &str) -> Result<Option<i64>, Refusal> {
     let graph = graph::Graph::read(bytes, output)?;
     Ok(graph.inputs.iter().find_map(|input| input.words.as_ref()).map(|words| words.number(text.as_bytes())))
 }
 
-/// Domain and name of each operator that a model may be made of; the domain is empty for standard ones.
+/// Returns domain and name of each operator allowed in a model; the domain is empty for standard operators.
 pub fn operators() -> impl Iterator<Item = (&'static str, &'static str)> {
     prove::OPERATORS.iter().map(|o| (o.domain, o.name))
 }
 
-/// Runs a model over rows that lie in slots of memory. Implemented by `node` over the gpu-runner. Threads may share it, each with slots of its own; one at a time waits.
+/// Runner of a model over rows in memory slots, implemented by `node` over the gpu-runner.
+///
+/// Threads may share it, each with slots of its own; one at a time waits.
 pub trait Inference: Send + Sync {
-    /// How many slots there are, each for as many rows as [`Spec::most`] says.
+    /// Returns the number of slots, each for as many rows as [`Spec::most`] says.
     fn slots(&self) -> usize;
 
-    /// Writes some rows of an input: row `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where it is [`NOWHERE`].
+    /// Writes rows of an input.
+    ///
+    /// Row `i` of each of its `columns` goes to place `places[i]`, counted over all slots, or nowhere if this is [`NOWHERE`].
     fn write(&self, input: usize, places: &[u32], columns: &[Values<'_>]);
 
-    /// Has the rows of a slot run: so many in each run, one run after the other, each from a multiple of [`Spec::step`] on.
+    /// Submits a slot's rows to be run.
+    ///
+    /// `runs` holds the number of rows in each run. Runs follow one another, each starting at a multiple of [`Spec::step`].
     ///
     /// # Errors
-    /// [`RunError::Engine`] when the runner is gone.
+    /// Returns [`RunError::Engine`] if the runner is gone.
     fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), RunError>;
 
     /// Waits for a slot whose runs are done, in any order.
     ///
     /// # Errors
-    /// As [`Inference::submit`].
+    /// As for [`Inference::submit`].
     fn wait(&self) -> Result<usize, RunError>;
 
-    /// The numbers that came of a slot, in the order of its rows, or of its runs: NaN where a run failed.
+    /// Reads the numbers of a slot, in the order of its rows or runs, with NaN where a run failed.
     fn read(&self, slot: usize, into: &mut Vec<f32>);
 }
 
-/// The place of a row that is not run.
+/// Place of a row to be left out of a run.
 pub const NOWHERE: u32 = u32::MAX;

@@ -1,6 +1,7 @@
-//! Tensors that lie in files beside a model, put into it: on the machine of who sends it, before it is signed.
+//! Embedding of tensors stored in files beside a model, on the sender's machine, before the model is signed.
 //!
-//! Exporters write large tensors (PyTorch: nearly all) to a file of their own. Nothing that is sent may name a file, so an owner's node refuses such a model.
+//! Exporters write large tensors (PyTorch: nearly all) to a separate file. Nothing that is sent may name a file, so an owner's
+//! node refuses such a model.
 
 use prost::Message;
 use tidegate_protocol::{Refusal, Shorten as _, limits};
@@ -12,7 +13,7 @@ use super::{
     strict,
 };
 
-/// An entry of a tensor's `external_data`: a key and its value.
+/// Entry of a tensor's `external_data`: a key and its value.
 #[derive(Clone, PartialEq, Message)]
 struct Entry {
     #[prost(string, optional, tag = "1")]
@@ -21,15 +22,17 @@ struct Entry {
     value: Option<String>,
 }
 
-/// What a tensor says of where it lies: `TensorProto.DataLocation`.
+/// Value of `TensorProto.DataLocation` for a tensor stored outside the model.
 const OUTSIDE: i32 = 1;
 
-/// A model with all its tensors inside; nothing where they are. `read` gives so many bytes of a file of this name, from a place on.
+/// Embeds all external tensors and returns the new model, or `None` if there are none or the bytes are not a model.
+///
+/// `read` returns bytes of a file, given its name, the offset and the length.
 ///
 /// # Errors
-/// A [`Refusal`] naming the tensor, and what `read` says.
+/// Returns a [`Refusal`] naming the tensor and the error of `read`.
 pub fn inline(bytes: &[u8], mut read: impl FnMut(&str, u64, u64) -> Result<Vec<u8>, String>) -> Result<Option<Vec<u8>>, Refusal> {
-    // What is no model is told apart by who admits it.
+    // Admission reports bytes that are not a model.
     let Ok(mut model) = strict::read(bytes) else { return Ok(None) };
     let mut all = bytes.len() as u64;
     let mut changed = false;
@@ -54,7 +57,7 @@ fn tensors(graph: &mut GraphProto) -> impl Iterator<Item = &mut TensorProto> {
     graph.initializer.iter_mut().chain(attributes.flat_map(|attribute| attribute.t.iter_mut().chain(&mut attribute.tensors)))
 }
 
-/// Where a tensor lies: file, place, bytes.
+/// Returns a tensor's location: file name, offset and length in bytes.
 fn place(tensor: &TensorProto) -> Result<(String, u64, u64), String> {
     let (mut location, mut from, mut many) = (None, 0, None);
     for entry in &tensor.external_data {
@@ -65,7 +68,7 @@ fn place(tensor: &TensorProto) -> Result<(String, u64, u64), String> {
             "location" => location = Some(value),
             "offset" => from = number(&value)?,
             "length" => many = Some(number(&value)?),
-            // A hash of the file, of which no exporter says how it is made.
+            // A hash of the file, for which no exporter documents the method.
             "checksum" => {}
             other => return Err(format!("{:?} is not known", other.shorten())),
         }

@@ -1,5 +1,7 @@
-//! The parts of a model that are understood (ONNX IR, <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>): what the runtime is handed is written from
-//! these alone. Whether a field is there at all is kept where it may matter. What admission refuses is read as bytes, to be refused by name.
+//! Protobuf messages of the supported parts of a model (ONNX IR, <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
+//!
+//! The model for the runtime is written from these parts alone. The presence of a field is kept where it may matter. Parts that
+//! admission refuses are read as bytes, so that they can be refused by name.
 
 use prost::Message;
 
@@ -19,7 +21,7 @@ pub(super) struct ModelProto {
     pub(super) configuration: Vec<Vec<u8>>,
 }
 
-/// Which version of a domain's operators is meant.
+/// Version of a domain's operators.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct OperatorSet {
     #[prost(string, optional, tag = "1")]
@@ -142,7 +144,7 @@ pub(super) struct ValueInfoProto {
     pub(super) kind: Option<TypeProto>,
 }
 
-/// A tensor: sequences, maps and the like are not read.
+/// Tensor type; sequences, maps and the like are not read.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TypeProto {
     #[prost(message, optional, tag = "1")]

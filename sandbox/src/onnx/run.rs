@@ -19,11 +19,13 @@ use crate::{
 };
 
 impl Model {
-    /// Runs each unit's or block's rows and hands what comes of them to the gate. A missing float is NaN for the model; of rows with another value
-    /// missing, of a NaN and of a run that failed comes the public default.
+    /// Runs the model on each unit's or block's rows and passes the contributions to the gate.
+    ///
+    /// A missing float is NaN for the model. Rows with any other value missing, a NaN, or a failed run lead to the public
+    /// fallback value.
     ///
     /// # Errors
-    /// [`RunError`].
+    /// Returns a [`RunError`] on failure.
     pub fn run(&self, plan: &Plan, files: Extent<'_>, key: &[u8; 32], inference: &dyn Inference) -> Result<Sums, RunError> {
         let mut closer = Closer::new(self, plan);
         match (self.spec.runs, self.split.blocks()) {
@@ -66,7 +68,7 @@ impl Model {
         Ok(Sums { groups: vec![closer.end()?] })
     }
 
-    /// Batches as they are read, with no copy of a unit's rows.
+    /// Fills batches as rows are read, without copying a unit's rows.
     fn batch_units(&self, files: Extent<'_>, mut batches: Batches<'_>, closer: &mut Closer<'_>) -> Result<(), RunError> {
         let selects = [&self.select];
         let mut open: Option<Unit> = None;
@@ -89,7 +91,7 @@ impl Model {
         batches.end(closer)
     }
 
-    /// Calls `visit(number, rows)` for each block; without rows for one that has more than fit.
+    /// Calls `visit(number, rows)` for each block, without rows if they exceed the limit.
     fn blocks(
         &self,
         files: Extent<'_>,

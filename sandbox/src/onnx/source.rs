@@ -1,4 +1,4 @@
-//! Which columns of the select are which input of a model.
+//! Mapping of the select's columns to the inputs of a model.
 
 use std::sync::Arc;
 
@@ -19,44 +19,44 @@ use super::{
 };
 use crate::{RunError, sql::Select};
 
-/// Where an input's values are.
+/// Source of an input's values.
 #[derive(Debug, Clone)]
 struct Part {
     elem: Elem,
-    /// Values of a row.
+    /// Number of values in a row.
     width: usize,
-    /// The texts that the model names, where it takes texts.
+    /// Texts named by the model, if the input takes texts.
     words: Option<Arc<Words>>,
-    /// One column of bytes that holds a row's values, little-endian; or a column for each value.
+    /// Whether a single column of bytes holds a row's values, little-endian, rather than a column for each value.
     bytes: bool,
     columns: Vec<usize>,
 }
 
-/// The select's columns, by input.
+/// Columns of the select, by input.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     inputs: Vec<Part>,
     label: Option<usize>,
 }
 
-/// Values of one column, as a model takes them.
+/// Values of a column in a model's type.
 #[derive(Debug)]
 pub enum Values<'a> {
-    /// Numbers of four bytes.
+    /// Floats of four bytes.
     F32(&'a [f32]),
-    /// Numbers of eight bytes.
+    /// Floats of eight bytes.
     F64(&'a [f64]),
-    /// Whole numbers of four bytes.
+    /// Integers of four bytes.
     I32(&'a [i32]),
-    /// Whole numbers of eight bytes.
+    /// Integers of eight bytes.
     I64(&'a [i64]),
-    /// Whole numbers of a byte, or truth values.
+    /// Integers of one byte, or truth values.
     U8(&'a [u8]),
-    /// All of a row's values of an input, as they lie in memory; from this row on.
+    /// All values of each row of an input, as in memory, starting with this row.
     Rows(&'a BinaryArray, usize),
 }
 
-/// A column made what a model takes.
+/// Column converted to a model's type.
 pub(super) struct Made {
     input: usize,
     elem: Elem,
@@ -64,17 +64,19 @@ pub(super) struct Made {
     flags: Vec<u8>,
 }
 
-/// Columns of some rows, made what a model takes.
+/// Columns of some rows, converted to a model's types.
 pub(super) struct Rows {
-    /// By input, in the order of a row's values.
+    /// Columns by input, in the order of a row's values.
     columns: Vec<Made>,
-    /// Rows whose values are not all there: what a model makes of them counts for nothing. A missing float is no such: it is NaN.
+    /// Rows with all values present; the model's numbers for other rows do not count.
+    ///
+    /// A missing float is not absent, but NaN.
     pub(super) whole: Option<NullBuffer>,
     pub(super) label: Option<Vec<f64>>,
 }
 
 impl Source {
-    /// Gives each input its columns, in order: one of bytes, or as many as a row has values.
+    /// Assigns columns to inputs, in order: a single column of bytes, or as many columns as a row has values.
     pub(super) fn of(select: &Select, inputs: &[Input], label: Option<&str>) -> Result<Self, Refusal> {
         let bad = |message: String| refuse(message).at("program.select");
         let branch = select.branches.first().ok_or_else(|| bad("nothing is selected".into()))?;
@@ -95,7 +97,7 @@ impl Source {
         let mut parts = Vec::new();
         for input in inputs {
             let width = input.width() as usize;
-            // A truth value is no byte of any kind, nor is a text.
+            // A truth value or text is not accepted as bytes.
             let bytes = input.elem != Elem::Bool && input.words.is_none() && columns.peek().is_some_and(|i| is_bytes(&kinds[*i]));
             let mine: Vec<usize> = columns.by_ref().take(if bytes { 1 } else { width }).collect();
             if mine.len() < if bytes { 1 } else { width } {
@@ -119,7 +121,7 @@ impl Source {
         Ok(Self { inputs: parts, label })
     }
 
-    /// Makes the selected columns of some rows what the model takes.
+    /// Converts the selected columns of some rows for the model.
     pub(super) fn rows(&self, selected: &[ArrayRef]) -> Result<Rows, RunError> {
         let mut rows = Rows { columns: vec![], whole: None, label: None };
         for (number, input) in self.inputs.iter().enumerate() {
@@ -152,7 +154,7 @@ fn is_bytes(kind: &DataType) -> bool {
     matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
-/// A column made `input`'s type, and where it has a value.
+/// Converts a column to the type of `input`; also returns the validity of its values.
 fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), RunError> {
     let made = |array: ArrayRef, flags: Vec<u8>| Made { input: 0, elem: input.elem, array, flags };
     if input.bytes {
@@ -178,7 +180,7 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
         Elem::Bool => DataType::Boolean,
         other => return Err(RunError::Engine(format!("no column is {other:?}"))),
     };
-    // What does not fit the type becomes a missing value.
+    // A value that does not fit the type becomes a missing value.
     let array = if *column.data_type() == kind { column.clone() } else { cast(column, &kind)? };
     let missing = array.logical_nulls().filter(|n| n.null_count() > 0);
     let array: ArrayRef = match (input.elem, &missing) {
@@ -201,7 +203,7 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
 }
 
 impl Values<'_> {
-    /// Those of the rows from `row` on.
+    /// Returns the values of the rows from `row` on.
     fn from(self, row: usize) -> Self {
         match self {
             Self::F32(v) => Self::F32(&v[row..]),
@@ -215,7 +217,7 @@ impl Values<'_> {
 }
 
 impl Rows {
-    /// Writes them, from row `from` on, to their places.
+    /// Writes the rows, starting with row `from`, to their places.
     pub(super) fn write(&self, inference: &dyn Inference, places: &[u32], from: usize) {
         for input in self.columns.chunk_by(|a, b| a.input == b.input) {
             let columns: Vec<Values<'_>> = input.iter().map(|column| column.values().from(from)).collect();
@@ -225,7 +227,7 @@ impl Rows {
 }
 
 impl Made {
-    /// The values.
+    /// Returns the values.
     fn values(&self) -> Values<'_> {
         if let Some(rows) = self.array.as_binary_opt::<i32>() {
             return Values::Rows(rows, 0);

@@ -1,4 +1,4 @@
-//! An ONNX job as a job whose component is the standard scoring one (`guest/rust/scoring`): what that is told.
+//! Conversion of an ONNX job into parameters of the standard scoring component (`guest/rust/scoring`).
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use tidegate_protocol::job::RowReduce;
 use super::{Model, Runs, admit::Takes, prove::tensor::Elem};
 
 impl Model {
-    /// The parameters of the standard component, in whose hands the job gives the contributions that it gives by the direct path.
+    /// Returns the parameters with which the standard component gives the same contributions as the direct path.
     pub fn standard(&self) -> String {
         let mut text = String::new();
         let mut line = |words: std::fmt::Arguments<'_>| _ = writeln!(text, "{words}");

@@ -1,6 +1,7 @@
-//! Reads a model to its last byte: a field that is not known here is refused, not passed over.
+//! Strict reading of a model to its last byte: unknown fields are refused, not skipped.
 //!
-//! The decoder skips what it does not know. A runtime of another version may know it, and see another model than the one that was checked.
+//! The decoder skips unknown fields. A runtime of another version may know them, and see another model than the one that was
+//! checked.
 
 use prost::{
     Message,
@@ -11,15 +12,15 @@ use tidegate_protocol::limits;
 
 use super::proto::ModelProto;
 
-/// What a field holds.
+/// Content of a field.
 enum Field {
-    /// A value, or what is refused or dropped as a whole.
+    /// Value, or a part refused or dropped as a whole.
     Leaf,
-    /// A message of this kind.
+    /// Message of this kind.
     Of(&'static Kind),
 }
 
-/// A kind of message: what a person calls one, and its fields by number.
+/// Kind of message: its name for people, and its fields by number.
 struct Kind {
     name: &'static str,
     fields: &'static [(u32, Field)],
@@ -27,7 +28,7 @@ struct Kind {
 
 use Field::{Leaf, Of};
 
-// By number, as the IR has them; a comment names those that are not in `proto`, which say nothing to a runtime and are dropped.
+// By number, as in the IR. A comment names each field that is not in `proto`; these mean nothing to a runtime and are dropped.
 const MODEL: Kind = Kind {
     name: "the model",
     fields: &[
@@ -131,7 +132,7 @@ const TYPE: Kind = Kind {
     name: "a type",
     fields: &[
         (1, Of(&TENSOR_TYPE)),
-        // Sequences, maps, opaque types, sparse tensors, optionals: none of them is one that an input or output may have in the end.
+        // Sequences, maps, opaque types, sparse tensors, optionals: no input or output may have such a type in the end.
         (4, Leaf),
         (5, Leaf),
         (6, Leaf), // denotation
@@ -155,16 +156,16 @@ const VERSION: Kind = Kind { name: "a version of operators", fields: &[(1, Leaf)
 /// Reads a model.
 ///
 /// # Errors
-/// Why it is none, or which field is not known: its number, and what holds it.
+/// Returns the reason if the bytes are not a model, or if a field is unknown, its number and the message holding it.
 pub(super) fn read(bytes: &[u8]) -> Result<ModelProto, String> {
     Walk::default().message(bytes, &MODEL)?;
     ModelProto::decode(bytes).map_err(|e| format!("not an ONNX model: {e}"))
 }
 
-/// Where a walk is.
+/// State of a walk through messages.
 #[derive(Default)]
 struct Walk {
-    /// Messages so far.
+    /// Number of messages so far.
     parts: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A model as it came, before it is known what is asked of it.
+//! Model as sent, before an output is requested.
 
 use tidegate_protocol::{Refusal, Shorten as _};
 
@@ -10,7 +10,7 @@ use super::{
     strict,
 };
 
-/// A model that was read, and nothing more.
+/// Model after reading, with nothing else known.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
     model: ModelProto,
@@ -21,7 +21,7 @@ impl Whole {
     /// Reads a model.
     ///
     /// # Errors
-    /// A [`Refusal`] where it is none, or holds what no output can need.
+    /// Returns a [`Refusal`] if the bytes are not a model, or hold something that no output can need.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         checks::no_address(bytes)?;
         let mut model = strict::read(bytes).map_err(refuse)?;
@@ -31,20 +31,20 @@ impl Whole {
         Ok(Self { model, graph })
     }
 
-    /// Names of its outputs.
+    /// Returns the names of its outputs.
     pub(super) fn outputs(&self) -> impl Iterator<Item = &str> {
         self.graph.output.iter().map(|o| o.name.as_deref().unwrap_or_default())
     }
 
-    /// Operators of all of it.
+    /// Returns the number of operators in the whole model.
     pub(super) fn nodes(&self) -> usize {
         self.graph.node.len()
     }
 
-    /// What the output of this name takes of it, followed.
+    /// Follows rows through the part needed for the named output.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the part; where there is no such output, those that there are.
+    /// Returns a [`Refusal`] naming the part, or the existing outputs if there is no such output.
     pub(super) fn ask(self, output: &str) -> Result<Graph, Refusal> {
         let Self { mut model, mut graph } = self;
         let names: Vec<&str> = graph.output.iter().filter_map(|o| o.name.as_deref()).collect();

@@ -1,8 +1,9 @@
-//! Where a query is cut in two: one aggregate over rows, which is what the gate releases, and what is above it, which has a scan of released numbers in the
-//! aggregate's place wherever it reads it.
+//! Split of a query into an aggregate over rows, which the gate releases, and the plan above the aggregate, which scans released
+//! numbers wherever it reads the aggregate.
 //!
-//! Nothing above the cut can read rows: every scan that is left there is of released numbers. A window, a join or a subquery is above the cut, and computed from
-//! those, or it is below and refused, or made a unit's own, by what folds rows ([`super::rows`]).
+//! Nothing above the cut can read rows: every scan left there is of released numbers. A window, a join or a subquery is either
+//! above the cut, and computed from those, or below it, where the folding of rows ([`super::rows`]) refuses it or makes it a
+//! unit's own.
 
 use std::sync::Arc;
 
@@ -29,21 +30,21 @@ use super::{
     said::engine,
 };
 
-/// The name of the scan of released numbers: no text can name it.
+/// Name of the scan of released numbers, which no SQL text can name.
 const RELEASED: &str = "released numbers";
 
-/// A query in two.
+/// A query cut in two.
 pub(super) struct Cut {
-    /// What is computed from released numbers, with types made to agree with theirs.
+    /// Plan over released numbers, with coerced types.
     pub(super) above: LogicalPlan,
-    /// What is released, with types made to agree.
+    /// Aggregate to be released, with coerced types.
     pub(super) aggregate: Aggregate,
 }
 
 /// Cuts a plan.
 ///
 /// # Errors
-/// A [`Refusal`] for rows above the aggregate, and for more aggregates than one.
+/// Returns a [`Refusal`] for rows above the aggregate, and for more than one aggregate.
 pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
     let mut nodes = 0;
     let counted = planned.raw.apply_with_subqueries(|_| {
@@ -61,7 +62,7 @@ pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
         return Err(refuse("this form of aggregate is not supported").fix("Write SELECT … FROM dataset [WHERE …] [GROUP BY …]"));
     };
     let above = planned.agreed(above)?;
-    // The net under it all.
+    // Final safeguard.
     let reads_rows = |plan: &LogicalPlan| matches!(plan, LogicalPlan::TableScan(scan) if scan.table_name.table() != RELEASED);
     let mut rows = false;
     let looked = above.apply_with_subqueries(|plan| {
@@ -72,13 +73,13 @@ pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
     if rows { Err(rows_leave()) } else { Ok(Cut { above, aggregate }) }
 }
 
-/// Whether a node is what stands in the aggregate's place: a column for each of its own.
+/// Returns whether a node stands in the aggregate's place, with a column for each of the aggregate's.
 pub(super) fn is_released(plan: &LogicalPlan) -> bool {
     let LogicalPlan::Projection(projection) = plan else { return false };
     matches!(&*projection.input, LogicalPlan::TableScan(scan) if scan.table_name.table() == RELEASED)
 }
 
-/// What stands in the aggregate's place, with more columns after its own: those of a table in which a column is called by its place.
+/// Builds the node for the aggregate's place from a table with columns named by position, and appends the columns in `more`.
 pub(super) fn released(
     aggregate: &DFSchema,
     table: Arc<dyn TableProvider>,
@@ -100,14 +101,14 @@ fn rows_leave() -> Refusal {
 struct Knife<'a> {
     planned: &'a Planned,
     policy: &'a Policy,
-    /// What is released, once it was found.
+    /// Aggregate to be released, once found.
     aggregate: Option<Aggregate>,
-    /// In how many places it is read.
+    /// Number of places where the aggregate is read.
     reads: usize,
 }
 
 impl Knife<'_> {
-    /// `plan` with released numbers in the place of its aggregate.
+    /// Replaces the aggregate in `plan` by released numbers.
     fn lift(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
         match plan {
             LogicalPlan::Aggregate(aggregate) if !self.is_above(&aggregate.input) => return self.release(aggregate),
@@ -118,7 +119,7 @@ impl Knife<'_> {
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::Aggregate(_) => {}
             LogicalPlan::Window(_) | LogicalPlan::Union(_) | LogicalPlan::Join(_) if self.is_above(plan) => {}
-            // Groups of all columns: what UNION without ALL is too.
+            // Grouping by all columns, as UNION without ALL does too.
             LogicalPlan::Distinct(Distinct::All(input)) if self.is_above(input) => {
                 let input = self.lift(input)?;
                 let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
@@ -147,7 +148,7 @@ impl Knife<'_> {
         lifted.map_err(|e| engine(&e))
     }
 
-    /// An expression whose subqueries read released numbers.
+    /// Makes the subqueries of an expression read released numbers.
     fn lift_within(&mut self, expr: Expr) -> Result<Expr, Refusal> {
         let mut refused = None;
         let lifted = expr.transform_down(|expr| {
@@ -161,7 +162,7 @@ impl Knife<'_> {
         lifted.map(|lifted| lifted.data).map_err(|e| refused.unwrap_or_else(|| engine(&e)))
     }
 
-    /// Released numbers in the place of `aggregate`, which is the one that others were, if there were any.
+    /// Replaces `aggregate`, which must equal any aggregate replaced before, by released numbers.
     fn release(&mut self, aggregate: &Aggregate) -> Result<LogicalPlan, Refusal> {
         self.reads += 1;
         if self.reads > limits::RELEASED_READS {
@@ -175,7 +176,7 @@ impl Knife<'_> {
             ));
         }
         let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
-        // Whatever a call counts or adds, what is released of it has noise.
+        // Whatever a call counts or sums, the released number has noise.
         let kind =
             |(place, field): (usize, &Arc<Field>)| if place < keys { field.data_type().clone() } else { DataType::Float64 };
         let fields = aggregate.schema.fields().iter().enumerate();
@@ -184,7 +185,7 @@ impl Knife<'_> {
         released(&aggregate.schema, Arc::new(table), std::iter::empty()).map_err(|e| engine(&e))
     }
 
-    /// Whether all that a plan reads is aggregated over several units.
+    /// Returns whether everything read by a plan is aggregated over several units.
     fn is_above(&self, plan: &LogicalPlan) -> bool {
         let inputs = plan.inputs();
         let above = !inputs.is_empty() && inputs.into_iter().all(|input| self.is_above(input));
@@ -194,7 +195,9 @@ impl Knife<'_> {
         }
     }
 
-    /// Whether an aggregate's groups are one unit's each. What cannot be folded is taken for one that is, and refused where it is folded again.
+    /// Returns whether each group of an aggregate belongs to a single unit.
+    ///
+    /// An aggregate that does not fold is taken for such, and is refused when it is folded again.
     fn is_by_unit(&self, aggregate: &Aggregate) -> bool {
         let Ok(rows) = Rows::fold(&aggregate.input, self.planned, self.policy) else { return true };
         let unit = |key: &Expr| key.column_refs().iter().any(|column| column.name == self.policy.unit.column);
@@ -202,7 +205,7 @@ impl Knife<'_> {
     }
 }
 
-/// A window whose ranks and numbers of rows are signed, as counts and literals are: put together with those, unsigned ones would become decimals.
+/// Makes a window's ranks and row numbers signed, like counts and literals: combined with these, unsigned ones become decimals.
 fn signed(window: LogicalPlan) -> Engine<LogicalPlan> {
     let before = window.inputs().first().map_or(0, |input| input.schema().fields().len());
     let column = |(place, (qualifier, field)): (usize, (Option<&TableReference>, &Arc<Field>))| {
@@ -218,7 +221,7 @@ fn signed(window: LogicalPlan) -> Engine<LogicalPlan> {
     LogicalPlanBuilder::from(window).project(columns)?.build()
 }
 
-/// An expression of which, where it is a subquery, the plan is another.
+/// Replaces the plan of a subquery expression.
 pub(super) fn subqueries(expr: Expr, plan: &mut dyn FnMut(&Subquery) -> Engine<LogicalPlan>) -> Engine<Transformed<Expr>> {
     let mut changed = |subquery: Subquery| Ok::<_, DataFusionError>(subquery.with_plan(Arc::new(plan(&subquery)?)));
     Ok(match expr {

@@ -1,7 +1,7 @@
-//! From text to an admitted query: planned by DataFusion over an empty table, then taken apart node by node.
+//! Admission of queries: DataFusion plans the text over an empty table, and the plan is then taken apart node by node.
 //!
-//! `outer nodes → aggregate → rows`: the aggregate's calls become the gate's measures ([`super::measures`]); what lies below it is folded into row
-//! expressions ([`super::rows`]); what lies above is computed from released numbers ([`super::view`]).
+//! `outer nodes → aggregate → rows`: the aggregate's calls become the gate's measures ([`super::measures`]); nodes below are
+//! folded into row expressions ([`super::rows`]); nodes above are computed from released numbers ([`super::view`]).
 
 use datafusion::{
     arrow::datatypes::{DataType, SchemaRef},
@@ -33,19 +33,19 @@ use super::{
 };
 use crate::{deep::deep, units};
 
-/// A query as it came.
+/// A query as received.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// SQL.
+    /// SQL text.
     pub text: &'a str,
     /// Declared keys.
     pub keys: Option<&'a [Vec<Key>]>,
-    /// Public tables that it joins to.
+    /// Public tables for joins.
     pub tables: &'a Tables,
 }
 
 impl<'a> Asked<'a> {
-    /// Without keys or tables.
+    /// Creates a query without keys or tables.
     pub fn new(text: &'a str) -> Self {
         static NONE: std::sync::LazyLock<Tables> = std::sync::LazyLock::new(Tables::default);
         Self { text, keys: None, tables: &NONE }
@@ -55,35 +55,37 @@ impl<'a> Asked<'a> {
 /// An admitted aggregate query.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The rows that are counted: filter, then key expressions, then aggregate arguments.
+    /// Rows to be counted: filter, then key expressions, then aggregate arguments.
     pub(super) input: Input,
-    /// How many of the expressions are keys.
+    /// Number of key expressions.
     pub keys: usize,
-    /// Which keys are grouped by together: all of them, or each grouping set.
+    /// Sets of keys to group by: all of them, or each grouping set.
     pub(super) sets: Vec<Set>,
-    /// What is released.
+    /// Shape of the release.
     pub shape: Shape,
     /// Declared keys, in the column's own types.
     pub declared: Option<Vec<Vec<Key>>>,
-    /// What the query's output calls released columns that it shows as they are, and which of the shape's columns each is.
+    /// Output names of released columns shown unchanged by the query, with their columns in the shape.
     pub(crate) aliases: Vec<(String, usize)>,
-    /// The result leaves exactly: what its rules look at is kept.
+    /// Whether the result leaves exactly; the data for its rules are then kept.
     pub reviewed: bool,
-    /// What is computed from released numbers, where that is more than naming them.
+    /// Computation from released numbers, if more than naming them.
     pub view: Option<View>,
 }
 
 impl Query {
-    /// What is read of the rows.
+    /// Returns the selects over the dataset's rows.
     pub(crate) fn selects(&self) -> Vec<&Select> {
         self.input.leaves()
     }
 
-    /// For an exact result: all rows and groups of a unit count, and what kinds of units a group has is kept. It has one grouping, and each row counts in one
-    /// group: numbers of which one is the sum of others, or the same but for a few people, give away what a rule keeps back.
+    /// Prepares the query for an exact result: all rows and groups of a unit count, and each group's kinds of units are kept.
+    ///
+    /// Such a query has one grouping, and each row counts in one group: numbers of which one is the sum of others, or equal to
+    /// another but for a few people, give away what a rule keeps back.
     ///
     /// # Errors
-    /// A [`Refusal`] for grouping sets and UNION ALL, and for groups of several keys that are not declared or too many.
+    /// Returns a [`Refusal`] for grouping sets, for UNION ALL, and for groups by several keys that are undeclared or too many.
     pub(crate) fn review(&mut self) -> Result<(), Refusal> {
         if self.shape.key_names.len() != self.keys {
             return Err(refuse("an exact result has one grouping: subtotals give away the groups that are kept back")
@@ -116,7 +118,7 @@ impl Query {
     }
 }
 
-/// An expression's name in the result: a column's own name, without the table's.
+/// Returns an expression's name in the result: for a column its own name, without the table's.
 fn title(expr: &Expr, planned: &Planned) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
@@ -125,10 +127,10 @@ fn title(expr: &Expr, planned: &Planned) -> String {
     }
 }
 
-/// Admits `SELECT expressions FROM dataset [WHERE …]`, with row-wise subqueries, whose rows a program gets by `split`.
+/// Admits `SELECT expressions FROM dataset [WHERE …]`, with row-wise subqueries; a program gets the rows by `split`.
 ///
 /// # Errors
-/// A [`Refusal`] naming the construct.
+/// Returns a [`Refusal`] that names the construct.
 pub fn admit_select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
     deep(|| select(sql, split, schema, policy)).map_err(|refusal| place::found(refusal, sql))
 }
@@ -155,7 +157,7 @@ fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Resul
     Ok(select)
 }
 
-/// The policy, in which truth values lie between 0 and 1 where it says nothing else.
+/// Returns the policy with bounds 0 and 1 for boolean columns without bounds.
 fn truths(schema: &SchemaRef, policy: &Policy) -> Policy {
     let mut policy = policy.clone();
     for (name, rule) in &mut policy.columns {
@@ -167,7 +169,7 @@ fn truths(schema: &SchemaRef, policy: &Policy) -> Policy {
     policy
 }
 
-/// Of a query whose only node above the aggregate names its columns: which of them each SELECT item is.
+/// Returns the column of each SELECT item if the only node above the aggregate names its columns.
 fn plain(above: &LogicalPlan) -> Option<Vec<usize>> {
     let LogicalPlan::Projection(projection) = above else { return None };
     if !is_released(&projection.input) {
@@ -178,12 +180,12 @@ fn plain(above: &LogicalPlan) -> Option<Vec<usize>> {
         projection.input.schema().index_of_column(column).ok()
     };
     let places = projection.expr.iter().map(place).collect::<Option<Vec<_>>>()?;
-    // Two names for one column: it is released once, and named twice from there.
+    // A column with two names is released once and named twice afterwards.
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     (distinct.len() == places.len()).then_some(places)
 }
 
-/// Refuses what public numbers say would not fit in memory: a percentile takes hundreds of numbers in each group.
+/// Refuses plans that, by public numbers, would not fit in memory: a percentile takes hundreds of numbers in each group.
 fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
     let (groups, most) = match shape.keys {
         Keys::None => (1, limits::GROUPS_BYTES),
@@ -200,7 +202,7 @@ fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
 /// Admits an aggregate query.
 ///
 /// # Errors
-/// A [`Refusal`] naming the construct.
+/// Returns a [`Refusal`] that names the construct.
 pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     deep(|| query(asked, schema, policy)).map_err(|refusal| place::found(refusal, asked.text))
 }
@@ -215,13 +217,13 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let (key_exprs, sets) = sets::of(&aggregate)?;
     let unit = &policy.unit.column;
     let (bounds, source) = (rows.source.bounds(policy), rows.source.schema(&planned));
-    // As the aggregate's schema has them: keys, then what tells grouping sets apart, then the calls.
+    // In the order of the aggregate's schema: keys, then the column that tells grouping sets apart, then the calls.
     let named_by = |expr: &Expr| title(expr, &planned);
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
         key_exprs.iter().map(named_by).chain(grouping).chain(aggregate.aggr_expr.iter().map(named_by)).collect();
     let named = named(&above);
-    // The first name of each that is no other's.
+    // Each column gets its first name that no other column has.
     for (name, place) in &named {
         let name = planned.bare(name);
         if titles.contains(&name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
@@ -238,7 +240,7 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         let key = part.resolve(expr)?;
         mismatch::no_quotient(&key, &source)?;
         let key = total(key, unit)?;
-        // A dictionary is a way to store values: they are grouped by as what they are.
+        // A dictionary is only a storage format: group by its values.
         Ok(match key.get_type(&*source) {
             Ok(DataType::Dictionary(_, value)) => try_cast(key, *value),
             _ => key,
@@ -264,13 +266,13 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     // A unit is in no more groups of each set than it has rows.
     let most = rows.source.most_a_unit().unwrap_or(u32::MAX);
     let (kappa, max_rows) = (policy.unit.max_groups.min(most), policy.unit.max_rows.min(most));
-    // What the sets leave out cannot be put together to one row.
+    // Groups left out by several sets cannot be combined into one row.
     let remainder = policy.remainder && sets.is_none();
     let sets = Set::all(keys_len, sets, declared.as_deref(), kappa);
     if declared.is_some() && keys_len == 0 {
         return Err(refuse("keys are declared but there is no GROUP BY").at("program.keys"));
     }
-    // Whose keys nobody declared appear where they are many; the one group of a set without keys is always the same.
+    // Undeclared keys appear if their groups are large; the only group of a set without keys is always the same.
     let known = declared.is_some() || sets.iter().all(|set| set.keys.is_empty());
     let declared = known.then(|| sets.iter().flat_map(Set::declared_keys).collect::<Vec<_>>());
     let (mode, most, declared) = match declared {
@@ -288,7 +290,7 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let alias =
         |(name, place): (String, usize)| Some((planned.bare(&name), *found.of_calls.get(place.checked_sub(key_names.len())?)?));
     let aliases = named.into_iter().filter_map(alias).collect();
-    // In another order than they are released in, or with more, they are a table of their own.
+    // A different order, or additional columns, need a view.
     let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0] < two[1]));
     let view = (!as_released).then(|| View::new(above, aggregate.schema.clone(), found.places, types));
     let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
@@ -297,7 +299,7 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         keys: keys_len,
         sets: sets.len(),
         groups: shape.max_groups,
-        // Others are there before any row.
+        // Other groups exist before any row.
         group_bytes: if matches!(shape.keys, Keys::Undeclared { .. }) { Fold::group_bytes(&plan) } else { 0 },
         fields: plan.fields().len(),
         release: plan.release_work(policy),

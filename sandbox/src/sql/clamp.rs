@@ -1,4 +1,4 @@
-//! `clamp(x, lo, hi)`: how a buyer gives public bounds to what the policy does not bound.
+//! `clamp(x, lo, hi)`, by which a buyer gives public bounds to values unbounded by the policy.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
 };
 
-/// The function's name.
+/// Name of the function.
 pub(super) const CLAMP: &str = "clamp";
 
-/// The function.
+/// Creates the function.
 pub(super) fn clamp() -> ScalarUDF {
     ScalarUDF::new_from_impl(Clamp { signature: Signature::any(3, Volatility::Immutable) })
 }
 
-/// The nearest of [lo, hi] to x; NULL and NaN stay what they are.
+/// Nearest value to x in [lo, hi]; NULL and NaN stay.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Clamp {
     signature: Signature,
@@ -54,7 +54,7 @@ impl ScalarUDFImpl for Clamp {
     }
 }
 
-/// `max` and `min` that pass NaN on.
+/// Variants of `max` and `min` with NaN passed on.
 trait Bound {
     fn max_if_number(self, lo: f64) -> f64;
     fn min_if_number(self, hi: f64) -> f64;

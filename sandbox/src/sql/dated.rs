@@ -1,19 +1,22 @@
-//! The day on which a query is asked, as its words say it: the buyer's side writes a literal in their place before it signs the job, so that the job asks the same question on every day.
+//! Replacement of the words for the current day or time in a query.
+//!
+//! The buyer's side writes literals in their place before it signs the job, so that the job asks the same question on every day.
 
 use datafusion::sql::sqlparser::{
     dialect::GenericDialect,
     tokenizer::{Location, Token, TokenWithSpan, Tokenizer},
 };
 
-/// Words for the day, and whether they are written with brackets alone.
+/// Words for the day, and whether they need brackets.
 const DAYS: [(&str, bool); 2] = [("current_date", false), ("today", true)];
-/// Words for the time.
+/// Words for the time, and whether they need brackets.
 const TIMES: [(&str, bool); 2] = [("current_timestamp", false), ("now", true)];
 
-/// `query` with literals in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now(), and each word with what took its place. `day` is such as `2024-01-31`, and `time`, which says
-/// its zone, such as `2024-01-31T10:30:00Z`.
+/// Replaces CURRENT_DATE, today(), CURRENT_TIMESTAMP and now() in `query` by literals; also returns each word with its literal.
+///
+/// `day` is such as `2024-01-31`, and `time`, with its zone, such as `2024-01-31T10:30:00Z`.
 pub fn dated(query: &str, day: &str, time: &str) -> (String, Vec<(String, String)>) {
-    // What is no SQL is refused where it is read.
+    // Invalid SQL is refused where it is parsed.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location() else {
         return (query.to_owned(), vec![]);
     };
@@ -33,7 +36,7 @@ pub fn dated(query: &str, day: &str, time: &str) -> (String, Vec<(String, String
             (_, Some(call)) => (call, format!("TIMESTAMPTZ '{time}'")),
             _ => continue,
         };
-        // A column's name is none, and neither is what one is given.
+        // A column's name and an alias are not replaced.
         let before = i.checked_sub(1).and_then(at);
         let named =
             matches!(before, Some(Token::Period)) || matches!(before, Some(Token::Word(w)) if w.value.eq_ignore_ascii_case("as"));
@@ -60,7 +63,7 @@ pub fn dated(query: &str, day: &str, time: &str) -> (String, Vec<(String, String
     (made, replaced)
 }
 
-/// The byte at a line and column, both from 1.
+/// Returns the byte at a line and column, both counted from 1.
 fn place(text: &str, at: Location) -> Option<usize> {
     let line = text.split_inclusive('\n').take(at.line as usize - 1).map(str::len).sum::<usize>();
     let (byte, _) = text.get(line..)?.char_indices().nth(at.column.checked_sub(1)? as usize)?;

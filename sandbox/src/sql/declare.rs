@@ -1,14 +1,14 @@
-//! Group keys: which types they may have, and those that a job declares.
+//! Types of group keys, and the keys declared by a job.
 
 use datafusion::{arrow::datatypes::DataType, logical_expr::ExprSchemable as _};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
 use super::{keys, kinds, refuse, said::engine, select::Select};
 
-/// Types of the keys called `names`, the first columns of `select`.
+/// Returns the types of the keys called `names`, the first columns of `select`.
 ///
 /// # Errors
-/// A [`Refusal`] for types whose values have no one form that people and JSON can read.
+/// Returns a [`Refusal`] for types whose values have no single form that people and JSON can read.
 pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, Refusal> {
     names
         .iter()
@@ -24,10 +24,10 @@ pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, 
         .collect()
 }
 
-/// Declared keys of the columns called `names`, in the form that those of groups have.
+/// Converts the declared keys of the columns called `names` to the form of groups' keys.
 ///
 /// # Errors
-/// A [`Refusal`] naming row, column and type: a key that its column cannot have would only ever be an empty group.
+/// Returns a [`Refusal`] that names row, column and type: a key that its column cannot have would only ever be an empty group.
 pub(super) fn declare(declared: &[Vec<Key>], names: &[String], types: &[DataType]) -> Result<Vec<Vec<Key>>, Refusal> {
     let bad = |row: usize, what: String| refuse(what).at(format!("program.keys[{row}]"));
     let mut seen = std::collections::HashSet::new();

@@ -1,31 +1,31 @@
-//! Numbers of integer keys that lie close together, found by position: in front of the group table, which hashes.
+//! Lookup by position of the numbers of integer keys close together: a fast path before the group table, which hashes.
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray},
     datatypes::{Date32Type, Int32Type, Int64Type},
 };
 
-/// Keys further apart than this are left to the group table: more would not stay in a processor's cache.
+/// Maximum span of the keys: a larger table would not stay in a processor's cache, and is left to the group table.
 const SPAN: usize = 1 << 18;
-/// A place without a number.
+/// Entry of a position without a number.
 const NONE: u32 = u32::MAX;
-/// Stands for the number of a key that is not here.
+/// Placeholder for the number of an unknown key.
 pub(super) const UNKNOWN: usize = NONE as usize;
-/// Of a batch's keys one in so many may be unknown: those alone are then looked for in the group table.
+/// Inverse of the permitted share of unknown keys in a batch; only these are then looked up in the group table.
 const FEW: usize = 4;
 
-/// Where known keys are.
+/// Positions of known keys.
 #[derive(Default)]
 pub(super) struct Direct {
-    /// The key of the first place.
+    /// Key of the first position.
     first: i64,
     numbers: Vec<u32>,
-    /// Batches with keys that were not here, more than those without; past a bound it is of no use.
+    /// Number of batches with too many unknown keys, less the others; past a bound the lookup is no longer used.
     missed: u32,
 }
 
 impl Direct {
-    /// The numbers of a batch's keys, [`UNKNOWN`] for those that are not here; how many of these there are. `None` where too many are.
+    /// Finds the numbers of a batch's keys, [`UNKNOWN`] for unknown keys, and returns how many these are; `None` if too many.
     pub(super) fn find(&mut self, keys: &[ArrayRef], numbers: &mut Vec<usize>) -> Option<usize> {
         let unknown = match self.values(keys)? {
             Values::Long(values) => self.look_up(values, numbers),
@@ -52,7 +52,7 @@ impl Direct {
         unknown
     }
 
-    /// Remembers the numbers that the group table gave to a batch's keys.
+    /// Records the group table's numbers for a batch's keys.
     pub(super) fn learn(&mut self, keys: &[ArrayRef], numbers: &[usize]) {
         match self.values(keys) {
             None => {}
@@ -68,7 +68,7 @@ impl Direct {
         }
         let span = hi.checked_sub(lo).and_then(|span| usize::try_from(span).ok()).filter(|span| *span < SPAN);
         let Some(span) = span else {
-            // Never again: they are too far apart.
+            // Disabled for good: the keys are too far apart.
             *self = Self { missed: u32::MAX, ..Self::default() };
             return;
         };
@@ -84,7 +84,7 @@ impl Direct {
         }
     }
 
-    /// The keys, where they are one column of integers without NULL.
+    /// Returns the keys if they are a single column of integers without NULL.
     fn values<'a>(&self, keys: &'a [ArrayRef]) -> Option<Values<'a>> {
         const TOO_OFTEN: u32 = 256;
         let [key] = keys else { return None };

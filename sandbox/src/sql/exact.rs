@@ -1,11 +1,13 @@
-//! Values as they are: no comparison changes or loses one on its way to another type, and a number is one whatever its bits.
+//! Exact values: no comparison changes or loses a value by a change of type, and equal numbers are equal whatever their bits.
 //!
-//! The planner makes types agree by casts: dates become nanoseconds, which end in 2262, and integers become floats, which end at 2^53. Where values are compared those casts
-//! are taken off again; a literal becomes a value of the column's type ([`literal`]), and columns of different types are compared by their values ([`order`]). In other
-//! places times have microseconds, which every calendar fits.
+//! The planner coerces types by casts: dates become nanoseconds, which end in 2262, and integers become floats, which end at
+//! 2^53. Where values are compared, these casts are taken off again: a literal becomes a value of the column's type
+//! ([`literal`]), and columns of different types are compared by value ([`order`]). Elsewhere times have microseconds, which
+//! every calendar fits.
 //!
-//! A float that is no number is NULL, and a zero has no sign, wherever an expression or what lies above looks at it ([`SETTLED`](super::own::SETTLED)). Functions that pass both on are listed
-//! ([`PASSES`]); whatever else takes a float looks at it.
+//! A float that is no number is NULL, and a zero has no sign, wherever an expression or the plan above looks at it
+//! ([`SETTLED`](super::own::SETTLED)). Functions that pass both on are listed ([`PASSES`]); anything else that takes a float
+//! looks at it.
 
 use datafusion::{
     arrow::datatypes::{DataType, TimeUnit},
@@ -43,16 +45,16 @@ pub(super) use order::ORDER;
 pub(super) use trunc::is_cut;
 pub(super) use zone::{CLOCK, INSTANT, UNZONED, clock, has_zone, instant};
 
-/// Functions whose value is NaN where an argument is, and the same number for both zeros or a zero.
+/// Functions with the value NaN for NaN, and for both zeros the same number or a zero.
 const PASSES: [&str; 27] = [
     "abs", "acos", "asin", "atan", "cbrt", "ceil", CLAMP, "cos", "cosh", "degrees", "exp", "floor", "isnan", "ln", "log10",
     "log2", NEAREST, "nanvl", "pi", "radians", REMAINDER, "round", "signum", "sin", "sinh", "sqrt", SETTLED,
 ];
 
-/// `expr`, which is total, over a source of this schema.
+/// Makes `expr`, which is total, exact over a source of this schema.
 ///
 /// # Errors
-/// A [`Refusal`] for values that no type holds together.
+/// Returns a [`Refusal`] for values that no type holds together.
 pub(super) fn exact(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
     let mut refused = None;
     let made = expr.transform_up(|e| match node(e, schema) {
@@ -65,12 +67,12 @@ pub(super) fn exact(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
     made.map(|made| made.data).map_err(|e| refused.unwrap_or_else(|| super::engine(&e)))
 }
 
-/// Whether numbers of a type have NaN and two zeros.
+/// Returns whether numbers of a type have NaN and two zeros.
 fn is_float(kind: &DataType) -> bool {
     kind.is_floating()
 }
 
-/// A float of which there is one zero, and NULL in place of NaN; what is none as it is.
+/// Settles a float: a single zero, and NULL in place of NaN; other expressions stay.
 pub(super) fn number(expr: Expr, schema: &DFSchema) -> Expr {
     match expr.get_type(schema) {
         Ok(kind) if is_float(&kind) && !is_settled(&expr, schema) => settled(expr),
@@ -82,7 +84,7 @@ fn is_settled(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Literal(..) => true,
         Expr::ScalarFunction(call) => call.name() == SETTLED,
-        // Other numbers have neither.
+        // Other numbers have neither NaN nor two zeros.
         Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
             expr.get_type(schema).is_ok_and(|kind| kind.is_integer() || kind.is_decimal()) || is_settled(expr, schema)
         }
@@ -90,7 +92,9 @@ fn is_settled(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// What an expression compares, without the casts that are taken off there, and what it puts in one column: the planner has made their types agree.
+/// Returns an expression's compared operands, without the casts taken off there, and its values for a common column.
+///
+/// The planner has coerced the types of both.
 fn beside_others<'e>(expr: &'e Expr, schema: &DFSchema) -> Vec<&'e Expr> {
     let bare = |exprs: Vec<&'e Expr>| exprs.into_iter().map(|e| strip(e, schema)).collect();
     match expr {
@@ -103,7 +107,7 @@ fn beside_others<'e>(expr: &'e Expr, schema: &DFSchema) -> Vec<&'e Expr> {
             all.extend(when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref()));
             all
         }
-        // Of parts that are put together: whether a value is there must not follow from a type that the planner gave both.
+        // For parts of a union: whether a value is present must not follow from a type that the planner gave both.
         Expr::IsNull(expr) | Expr::IsNotNull(expr) => vec![expr],
         _ => vec![],
     }
@@ -114,10 +118,10 @@ fn boxed(mut expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
     expr
 }
 
-/// Refuses a cast of the planner's that gives NULL for some numbers.
+/// Refuses a cast added by the planner if some numbers become NULL.
 ///
 /// # Errors
-/// A [`Refusal`] that says which.
+/// Returns a [`Refusal`] that names the cast.
 pub(super) fn lossless(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
     if is_lossy(expr, schema) { Err(cast::loses(expr, schema)) } else { Ok(()) }
 }
@@ -194,7 +198,7 @@ fn differ(a: &Expr, b: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// A comparison of values, whatever their types.
+/// Builds a comparison of values, whatever their types.
 fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
     let plain = |left: &Expr, right: &Expr| {
         let sides = [left, right].map(|e| Box::new(number(e.clone(), schema)));
@@ -212,7 +216,7 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
     if !both(is_time) && !both(is_number) && !lengths {
         return Ok(plain(&left, &right));
     }
-    // A literal becomes a value of the other's type.
+    // A literal becomes a value of the other operand's type.
     for (column, kind, value, op) in [(a, &x, b, Some(op)), (b, &y, a, op.swap())] {
         if let (Expr::Literal(value, _), Some(op)) = (value, op)
             && !value.is_null()
@@ -227,7 +231,7 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
         return Err(refuse("what lies between two times is compared with an interval that is no literal")
             .fix("Write a - b > INTERVAL '3 days', or compare date_diff('hour', b, a) with numbers"));
     }
-    // Zones are minded by casts.
+    // Casts take care of zones.
     if both(is_time) && zone(&x) != zone(&y) {
         let (Ok(x), Ok(y)) = (left.get_type(schema), right.get_type(schema)) else { return Ok(plain(&left, &right)) };
         return if x == y || zone(&x) != zone(&y) { Ok(plain(&left, &right)) } else { Ok(by_order(&left, op, &right)) };
@@ -242,7 +246,7 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
     Ok(by_order(&number(a.clone(), schema), op, &number(b.clone(), schema)))
 }
 
-/// A comparison by [`ORDER`].
+/// Builds a comparison by [`ORDER`].
 fn by_order(a: &Expr, op: Operator, b: &Expr) -> Expr {
     let zero = Expr::Literal(ScalarValue::Int8(Some(0)), None);
     let order = order::order(a.clone(), b.clone());
@@ -256,13 +260,13 @@ fn by_order(a: &Expr, op: Operator, b: &Expr) -> Expr {
     }
 }
 
-/// `column op value`, where the value has its place among those of the column's type.
+/// Builds `column op value` for a value placed among the values of the column's type.
 fn beside(column: Expr, op: Operator, placed: Placed) -> Expr {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     let make = |op, value: ScalarValue| {
         Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), op, Box::new(Expr::Literal(value, None))))
     };
-    // True or false of every value, NULL of none.
+    // True or false for every value, NULL for NULL.
     let always = |yes: bool| {
         let op = if yes { Eq } else { NotEq };
         Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), op, Box::new(column.clone())))
@@ -293,12 +297,12 @@ fn zone(kind: &DataType) -> Option<&str> {
     if let DataType::Timestamp(_, Some(zone)) = kind { Some(zone) } else { None }
 }
 
-/// Whether a float has every value of a type.
+/// Returns whether a float can hold every value of a type.
 fn fits_float(kind: &DataType) -> bool {
     kind.is_integer() && kind.primitive_width().is_some_and(|bytes| bytes < 8)
 }
 
-/// IN, and what of its list cannot be among the column's values left out.
+/// Builds IN without items outside the column's possible values.
 fn among(list: InList, schema: &DFSchema) -> Result<Expr, Refusal> {
     if !list.list.iter().any(|item| differ(&list.expr, item, schema)) {
         let expr = boxed(list.expr, schema);

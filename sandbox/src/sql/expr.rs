@@ -1,4 +1,4 @@
-//! The allow-list of row expressions, each made total: no row can raise an error. And public bounds by interval arithmetic.
+//! Allow-list of row expressions, each made total (no row can raise an error), and public bounds by interval arithmetic.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ use super::{
     times,
 };
 
-/// What is public about the rows that expressions are over.
+/// Public facts about the rows below expressions.
 pub(super) struct Bounded<'a> {
-    /// The unit's column.
+    /// Name of the unit's column.
     pub(super) unit: &'a str,
     /// Bounds by column.
     pub(super) columns: &'a BTreeMap<String, ColumnRule>,
@@ -34,7 +34,7 @@ pub(super) fn float(expr: Expr) -> Expr {
     Expr::TryCast(TryCast::new(Box::new(expr), DataType::Float64))
 }
 
-/// Rewrites `expr` so that it is total, or names the construct that is not allowed. `unit` may not be read.
+/// Makes `expr` total, or refuses it by naming the construct that is not allowed. `unit` may not be read.
 pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
     let each = |e: Box<Expr>| Ok::<_, Refusal>(Box::new(total(*e, unit)?));
     Ok(match expr {
@@ -47,7 +47,7 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         Expr::Column(_) | Expr::Literal(..) => expr,
         Expr::Alias(alias) => total(*alias.expr, unit)?,
         Expr::Not(e) => Expr::Not(each(e)?),
-        // Of an outer join: whether there is a row, not whose it is.
+        // From an outer join: whether there is a row, not whose row it is.
         Expr::IsNull(e) if named_where(&e, unit).is_some() => found(*e, unit, false)?,
         Expr::IsNotNull(e) if named_where(&e, unit).is_some() => found(*e, unit, true)?,
         Expr::IsNull(e) => Expr::IsNull(each(e)?),
@@ -63,7 +63,7 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
             }
             // A cast that fails gives NULL.
             let cast = Expr::TryCast(TryCast::new_from_field(each(expr)?, field));
-            // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is, but where a number would be another one.
+            // Constants are evaluated once, as `DATE '2024-01-01'` is, unless a number would change.
             let changed = |value: &ScalarValue| match &cast {
                 Expr::TryCast(TryCast { expr, .. }) => constant(expr).is_some_and(|was| {
                     was.data_type().is_numeric() && value.cast_to(&was.data_type()).ok().as_ref() != Some(&was)
@@ -124,7 +124,7 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
     })
 }
 
-/// The condition where an expression is the unit, and NULL elsewhere.
+/// Returns the condition under which an expression is the unit, if the expression is NULL elsewhere.
 pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
     match unalias(expr) {
         Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
@@ -135,7 +135,7 @@ pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
     }
 }
 
-/// Whether such an expression names the unit.
+/// Builds the test whether such an expression names the unit, or does not if `there` is false.
 fn found(expr: Expr, unit: &str, there: bool) -> Result<Expr, Refusal> {
     let condition = named_where(&expr, unit).cloned().map(|condition| total(condition, unit)).transpose()?;
     let condition = condition.unwrap_or(Expr::Literal(ScalarValue::Boolean(None), None));
@@ -150,7 +150,7 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     let make = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
     match op {
         And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => Ok(make(left, right)),
-        // Text that grew with every `||` would let one row outgrow the worker's memory: a crash that says the row is there.
+        // Text that grew with every `||` would let one row outgrow the worker's memory: a crash that shows that the row exists.
         StringConcat => Ok(short(make(short(left), short(right)))),
         // Floating-point arithmetic neither overflows into an error nor wraps.
         Plus | Minus | Multiply => Ok(make(float(left), float(right))),
@@ -158,7 +158,7 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
             let zero = Expr::Literal(ScalarValue::Float64(Some(0.0)), None);
             Ok(make(float(left), datafusion::functions::core::nullif().call(vec![float(right), zero])))
         }
-        // Not the machine's own: how long that takes says what the values are.
+        // Not the machine's own remainder, whose duration shows what the values are.
         Modulo => Ok(remainder(float(left), float(right))),
         RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch => {
             let pattern = functions::text_literal(&right).ok_or_else(|| refuse("a regular expression must be a literal"))?;
@@ -169,7 +169,7 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     }
 }
 
-/// A number that was written, cast to a whole one: as PostgreSQL, which takes it for a decimal, rounds it, the half away from zero.
+/// Casts a literal number to an integer: half away from zero, as in PostgreSQL, which takes the number for a decimal.
 pub(super) fn whole_literal(expr: &Expr, to: &DataType) -> Option<Expr> {
     match unalias(expr) {
         Expr::Literal(ScalarValue::Float64(Some(v)), _) if to.is_integer() => {
@@ -180,7 +180,7 @@ pub(super) fn whole_literal(expr: &Expr, to: &DataType) -> Option<Expr> {
     }
 }
 
-/// The value of an expression that is made of literals alone.
+/// Returns the value of an expression made of literals alone.
 pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
     match expr {
         Expr::Literal(value, _) => Some(value.clone()),
@@ -197,7 +197,7 @@ pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
     }
 }
 
-/// Whether an expression is NULL whatever the row.
+/// Returns whether an expression is NULL for every row.
 pub(super) fn is_null(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(value, _) => value.is_null(),
@@ -212,7 +212,7 @@ fn negated(truth: Expr, not: bool) -> Expr {
     if not { Expr::Not(Box::new(truth)) } else { truth }
 }
 
-/// Public bounds of a numeric expression from the policy's column bounds; `None` where nothing bounds it.
+/// Computes public bounds of a numeric expression from the policy's column bounds; `None` if unbounded.
 pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Option<(f64, f64)> {
     let of = |e: &Expr| bounds(e, columns);
     match expr {
@@ -223,12 +223,12 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
         }
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             let bounds = of(expr);
-            // Whole numbers may be half a one further.
+            // Rounding to integers may move the bounds by a half.
             if field.data_type().is_integer() { bounds.map(|(lo, hi)| ((lo - 0.5).ceil(), (hi + 0.5).floor())) } else { bounds }
         }
         Expr::Alias(a) => of(&a.expr),
         Expr::Negative(e) => of(e).map(|(lo, hi)| (-hi, -lo)),
-        // Truth as a number.
+        // Booleans as numbers.
         e if is_truth(e) => Some((0.0, 1.0)),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply), right }) => {
             let ((a, b), (c, d)) = (of(left)?, of(right)?);
@@ -257,17 +257,17 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
     .filter(|(lo, hi)| lo.is_finite() && hi.is_finite())
 }
 
-/// Least and greatest of some numbers.
+/// Returns the least and the greatest of some numbers.
 fn hull(values: &[f64]) -> (f64, f64) {
     (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
 }
 
-/// Quotients, where the divisor is never near zero.
+/// Bounds quotients, if the divisor is never near zero.
 fn divided((a, b): (f64, f64), (c, d): (f64, f64)) -> Option<(f64, f64)> {
     (c > 0.0 || d < 0.0).then(|| hull(&[a / c, a / d, b / c, b / d]))
 }
 
-/// Whether an expression is true, false or NULL.
+/// Returns whether an expression is always true, false or NULL.
 fn is_truth(expr: &Expr) -> bool {
     use Expr::{Between, Exists, InList, IsFalse, IsNotFalse, IsNotNull, IsNotTrue, IsNull, IsTrue, Like, Not};
     match expr {
@@ -279,15 +279,15 @@ fn is_truth(expr: &Expr) -> bool {
     }
 }
 
-/// Bounds of a function's value from those of its arguments. Clipping enforces them all the same: they are what the noise is made for.
+/// Bounds a function's value by its arguments' bounds. Clipping enforces the bounds in any case: the noise is calibrated to them.
 fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>) -> Option<(f64, f64)> {
     let first = || of(args.first()?);
-    // Of functions that never fall.
+    // For functions that never decrease.
     let rising = |f: fn(f64) -> f64| first().map(|(lo, hi)| (f(lo), f(hi)));
     match name {
         CLAMP => {
             let (lo, hi) = (functions::bound(args, 1)?, functions::bound(args, 2)?);
-            // What the policy knows to be narrower stays so.
+            // Narrower bounds of the policy stay.
             let inner = first().unwrap_or((lo, hi));
             Some((inner.0.clamp(lo, hi), inner.1.clamp(lo, hi)))
         }
@@ -300,7 +300,7 @@ fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>
         "cbrt" => rising(f64::cbrt),
         "atan" => Some((-std::f64::consts::FRAC_PI_2, std::f64::consts::FRAC_PI_2)),
         "sqrt" => first().map(|(lo, hi)| (lo.max(0.0).sqrt(), hi.max(0.0).sqrt())),
-        // Below zero there is no logarithm, at zero it is endless: bounded where the argument stays away from it.
+        // There is no logarithm below zero, and none bounded near zero: the argument must stay above it.
         "ln" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.ln(), hi.ln())),
         "log10" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.log10(), hi.log10())),
         "log2" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.log2(), hi.log2())),
@@ -329,7 +329,7 @@ fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>
     }
 }
 
-/// Greatest or least: NULL among the arguments is passed over, so any of them may be the one.
+/// Bounds the greatest or least of arguments: NULL is passed over, so any argument may be the result.
 fn fold(args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>, with: fn(f64, f64) -> f64) -> Option<(f64, f64)> {
     let ranges = args.iter().map(of).collect::<Option<Vec<_>>>()?;
     let all = ranges.iter().copied().reduce(|a, b| (with(a.0, b.0), with(a.1, b.1)))?;

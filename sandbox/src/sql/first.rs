@@ -1,6 +1,7 @@
-//! The first rows of each unit, in an order that is theirs alone: what ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) <= 3 and DISTINCT ON (unit) say.
+//! First rows of each privacy unit, in an order of the unit's own rows.
 //!
-//! Rows are ordered by unit, so few rows wait: the first so far of the unit that a batch ends with ([`Taking`]).
+//! This is ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) <= 3 and DISTINCT ON (unit). Rows are ordered by unit, so few rows
+//! are buffered: the first ones so far of the unit with which a batch ends ([`Taking`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,25 +21,25 @@ use crate::RunError;
 
 mod taking;
 
-/// A row's number among its unit's: a column's name.
+/// Name of the column with a row's number within its unit.
 pub(super) const PLACE: &str = "place among the unit's rows";
 
-/// An admitted choice of each unit's first rows.
+/// An admitted selection of each unit's first rows.
 #[derive(Debug, Clone)]
 pub(super) struct First {
-    /// Columns, and then what they are ordered by.
+    /// Input whose columns are the output columns, followed by the sort keys.
     pub(super) input: Input,
     order: Vec<SortOptions>,
     taken: Taken,
-    /// Whether a row's number is one of the columns.
+    /// Whether a row's number is among the columns.
     numbered: bool,
-    /// The columns.
+    /// Output columns.
     pub(super) schema: Arc<DFSchema>,
     pub(super) bounds: BTreeMap<String, ColumnRule>,
 }
 
 impl First {
-    /// Of an input whose last columns are to be ordered by.
+    /// Builds the selection from an input whose last columns are the sort keys.
     pub(super) fn new(
         input: Input,
         order: Vec<SortOptions>,
@@ -53,12 +54,12 @@ impl First {
         Ok(first)
     }
 
-    /// Which of a unit's rows are taken.
+    /// Returns which of a unit's rows are taken.
     pub(super) fn taken(&self) -> Taken {
         self.taken
     }
 
-    /// Leaves out all columns but these.
+    /// Drops all columns except `read`.
     pub(super) fn keep(&mut self, read: &BTreeSet<String>) -> Result<(), Refusal> {
         let select = &mut self.input.select;
         let keys = select.names.len() - self.order.len();
@@ -72,15 +73,15 @@ impl First {
         Ok(())
     }
 
-    /// Types of its input's columns.
+    /// Returns the types of the input's columns.
     pub(super) fn kinds(&self) -> Result<Vec<DataType>, Refusal> {
         kinds(&self.input)
     }
 
-    /// Begins.
+    /// Starts a pass over the rows.
     ///
     /// # Errors
-    /// [`RunError`] where a type has no order: found at admission.
+    /// Returns [`RunError`] if a type has no order, which admission detects.
     pub(super) fn begin(&self) -> Result<Taking, RunError> {
         let kinds = kinds(&self.input).map_err(|e| RunError::Engine(e.to_string()))?;
         Taking::new(kinds, &self.order, self.taken, self.numbered)

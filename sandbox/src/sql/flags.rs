@@ -1,4 +1,4 @@
-//! Sums, means and variances of truth values, as DuckDB has them: TRUE is 1, FALSE is 0, and NULL is NULL.
+//! Sums, means and variances of booleans, as in DuckDB: TRUE is 1, FALSE is 0, and NULL is NULL.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,10 +17,10 @@ use datafusion::{
     },
 };
 
-/// Aggregates that take truth values too.
+/// Aggregates that also take booleans.
 const NAMES: [&str; 9] = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "covar_samp", "covar_pop", "corr"];
 
-/// The engine's aggregates of numbers, each of which takes truth values for whole numbers.
+/// Returns the engine's aggregates of numbers, each of which takes booleans as integers.
 pub(super) fn aggregates() -> &'static [AggregateUDF] {
     static ALL: LazyLock<Vec<AggregateUDF>> = LazyLock::new(|| {
         let ours = all_default_aggregate_functions().into_iter().filter(|of| NAMES.contains(&of.name()));
@@ -30,7 +30,7 @@ pub(super) fn aggregates() -> &'static [AggregateUDF] {
     &ALL
 }
 
-/// An aggregate of numbers: in everything but the types that it takes it is the engine's.
+/// An aggregate of numbers: the engine's in everything but the argument types.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct OfTruths {
     of: Arc<AggregateUDF>,
@@ -50,7 +50,7 @@ impl AggregateUDFImpl for OfTruths {
         &self.signature
     }
 
-    /// As the engine has it, of whole numbers in the place of truth values.
+    /// Coerces types like the engine, with integers in the place of booleans.
     fn coerce_types(&self, kinds: &[DataType]) -> Result<Vec<DataType>> {
         let number = |kind: &DataType| if *kind == DataType::Boolean { DataType::Int64 } else { kind.clone() };
         let fields: Vec<FieldRef> = kinds.iter().map(|kind| Arc::new(Field::new("", number(kind), true))).collect();

@@ -1,6 +1,7 @@
-//! Batches of the dataset's rows on their way through aggregation by unit and joins on the unit, to the select whose rows are counted.
+//! Flow of the dataset's batches through aggregation by unit and joins on the unit, to the select whose rows are counted.
 //!
-//! Rows are ordered by unit, so once a batch has come, all units below its last row's are whole: no more than a batch and some units' rows wait.
+//! Rows are ordered by unit, so once a batch has come, all units below its last row's are complete: no more than a batch and some
+//! units' rows are buffered.
 
 use std::{ops::Range, sync::Arc};
 
@@ -23,17 +24,17 @@ use crate::{
     units::{Chunk, Of, Physical, Runs, Selected, Unit, UnitRef, on_the_way, shorten, width},
 };
 
-/// Most rows at a time, however narrow.
+/// Maximum number of rows at a time, however narrow.
 const MOST_ROWS: usize = 8192;
 
-/// Takes rows.
+/// Consumer of rows.
 type Sink<'s> = &'s mut dyn FnMut(Chunk) -> Result<(), RunError>;
 
-/// An input, on one thread.
+/// State of an input on a thread.
 pub(super) enum Flow<'a> {
-    /// The leaf of this number.
+    /// Leaf of this number.
     Leaf(usize),
-    /// One row a unit.
+    /// One row per unit.
     PerUnit { input: Box<Flow<'a>>, stage: &'a PerUnit, folding: Folding, over: Over },
     /// Each unit's first rows.
     First { input: Box<Flow<'a>>, first: &'a First, taking: Box<Taking>, over: Over },
@@ -41,18 +42,18 @@ pub(super) enum Flow<'a> {
     Join { inputs: Box<[Flow<'a>; 2]>, joining: Box<Joining<'a>>, over: Over },
 }
 
-/// What is selected of a source's rows.
+/// Selection over a source's rows.
 pub(super) struct Over {
     physical: Physical,
-    /// Most rows at a time: of each, public numbers say what it may take.
+    /// Maximum number of rows at a time; public numbers bound the size of each.
     most: usize,
 }
 
 impl<'a> Flow<'a> {
-    /// Begins. What is selected of a source takes no more than so many `bytes` at a time, each text counted at its longest.
+    /// Starts the flow of an input. Selections over a source take at most `bytes` at a time, each text counted at its longest.
     ///
     /// # Errors
-    /// [`RunError::Engine`] for what admission should have found.
+    /// Returns [`RunError::Engine`] for a failure that admission should have found.
     pub(super) fn new(input: &'a Input, bytes: usize) -> Result<Self, RunError> {
         Self::numbered(input, bytes, &mut 0)
     }
@@ -83,11 +84,12 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// Takes what the leaves select of a batch, in their order, whose last row is of unit `at`, and hands on the rows that are made of it and of what
-    /// waited. Without `at`, of all that waits.
+    /// Takes the leaves' selections from a batch, in their order, and hands on the rows made from these and from buffered rows.
+    ///
+    /// The batch's last row is of unit `at`. Without `at`, everything that is buffered is processed.
     ///
     /// # Errors
-    /// `sink`'s own; [`RunError`] of the engine.
+    /// Returns `sink`'s own errors, and [`RunError`] of the engine.
     pub(super) fn take(&mut self, leaves: &mut [Option<Chunk>], at: Option<UnitRef<'_>>, sink: Sink<'_>) -> Result<(), RunError> {
         match self {
             Self::Leaf(number) => match leaves.get_mut(*number).and_then(Option::take) {
@@ -114,7 +116,7 @@ impl<'a> Flow<'a> {
             Self::Join { inputs, joining, over } => {
                 let schema = joining.schema.clone();
                 let made = &mut |chunk| over.select(schema.clone(), chunk, sink);
-                // The one that may make many rows of few goes through in pieces, once the other's rows are here.
+                // The input that may make many rows of few is processed in pieces, once the other input's rows are present.
                 let (streamed, other) = if inputs[1].joins() { (1, 0) } else { (0, 1) };
                 inputs[other].take(leaves, at, &mut |chunk| joining.held[other].add(&chunk))?;
                 inputs[streamed].take(leaves, at, &mut |chunk| {
@@ -136,7 +138,7 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// Hands on what `over` selects of units that are done.
+/// Hands on the selection of `over` from completed units.
 fn units_done(schema: &DFSchema, over: &Over, (units, columns): Done, sink: Sink<'_>) -> Result<(), RunError> {
     if units.is_empty() {
         return Ok(());
@@ -163,7 +165,7 @@ impl Over {
         Ok(Self { most: (bytes / (row * physical.branches().max(1))).clamp(1, MOST_ROWS), physical })
     }
 
-    /// Hands on what is selected of a source's rows.
+    /// Hands on the selection from a source's rows.
     fn select(&self, schema: SchemaRef, Chunk { runs, columns }: Chunk, sink: Sink<'_>) -> Result<(), RunError> {
         let rows = runs.len();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -1,8 +1,8 @@
-//! The list of scalar functions that a job may use, and how each is made total.
+//! Allow-list of scalar functions for jobs, and the rewrites to make each of them total.
 //!
-//! A function is on it if its value is one row's own affair, it is the same at every time, its result is no longer than a public number, and it takes
-//! time in proportion to its arguments. Where it could raise an error on some row it is rewritten, or its arguments are; a last net
-//! (`units/eval.rs`) gives NULL to a row that raises one all the same.
+//! A function is listed if its value depends on one row alone and not on the time of the call, its result is no longer than a
+//! public number, and it takes time in proportion to its arguments. If it could raise an error on some row, the function or its
+//! arguments are rewritten; as a last safeguard, `units/eval.rs` gives NULL to a row that raises one all the same.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -22,7 +22,7 @@ use super::{
     refuse, times,
 };
 
-/// Arguments are taken as Float64: integer forms of abs and its like raise on the smallest value. With their numbers of arguments.
+/// Numeric functions with their argument counts. Arguments become Float64: integer forms of `abs` and others fail on the minimum.
 const NUMBERS: [(&str, std::ops::RangeInclusive<usize>); 30] = [
     ("abs", 1..=1),
     ("acos", 1..=1),
@@ -56,7 +56,7 @@ const NUMBERS: [(&str, std::ops::RangeInclusive<usize>); 30] = [
     ("trunc", 1..=1),
 ];
 
-/// Of texts; what they give is no longer than what they take, or a number.
+/// Text functions with their argument counts. A result is a number, or no longer than the arguments.
 const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 15] = [
     ("ascii", 1..=1),
     ("btrim", 1..=2),
@@ -75,30 +75,30 @@ const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 15] = [
     ("substr", 2..=3),
 ];
 
-/// Of texts that may grow: arguments and result are shortened. A letter's other case may be three letters.
+/// Text functions whose result may grow: arguments and result are shortened. A letter's other case may be three letters.
 const GROWING: [(&str, std::ops::RangeInclusive<usize>); 6] =
     [("concat", 1..=4), ("concat_ws", 2..=5), ("initcap", 1..=1), ("lower", 1..=1), ("replace", 3..=3), ("upper", 1..=1)];
 
-/// Most arguments of `concat`: more than four at a time are put together four by four, so that no text outgrows a worker's memory.
+/// Argument counts of a long `concat`: more than four texts are joined four at a time, lest a text outgrow a worker's memory.
 const CONCAT: std::ops::RangeInclusive<usize> = 5..=16;
 
-/// Decimal places that `round` and `trunc` take as a second argument: powers of ten that a Float64 has exactly.
+/// Decimal places accepted as second argument of `round` and `trunc`: their powers of ten are exact in Float64.
 const PLACES: std::ops::RangeInclusive<i32> = -15..=15;
 
-/// How many times its text `replace` may grow it, before it is shortened: a batch of such texts must fit a worker's memory.
+/// Maximum factor by which `replace` may grow its text before shortening: a batch of such texts must fit a worker's memory.
 const GROWTH: usize = 4;
 
-/// The first argument is a literal, which says what is meant.
+/// Functions with a literal as first argument, which says what is meant.
 const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part", 2..=2), ("date_trunc", 2..=2)];
 
-/// Functions that may be used, with their numbers of arguments, but for those of dates.
+/// Lists the allowed functions with their argument counts, except date functions.
 #[cfg(test)]
 pub(super) fn listed() -> impl Iterator<Item = (&'static str, std::ops::RangeInclusive<usize>)> {
     let others = [(CLAMP, 3..=3), ("nullif", 2..=2), ("coalesce", 1..=8), ("concat", CONCAT), ("round", 2..=2), ("trunc", 2..=2)];
     NUMBERS.into_iter().chain(TEXTS).chain(GROWING).chain(NAMED_FIRST).chain(others)
 }
 
-/// `call` with its arguments, which are total, made total itself.
+/// Makes `call` total, given its arguments, which are total already.
 pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name().to_owned();
     if let Some(what) = times::of(&call.func) {
@@ -123,7 +123,7 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         let pattern = text_literal(&args[1]).ok_or_else(|| refuse("regexp_like needs a literal pattern"))?;
         return matching(args.into_iter().next(), &pattern, false);
     } else if on(&TEXTS) {
-        // Numbers among them are positions and lengths; arithmetic made them Float64.
+        // Numbers among the arguments are positions and lengths; arithmetic made them Float64.
         let texts = match name.as_str() {
             "substr" | "left" | "right" => 1,
             "split_part" => 2,
@@ -131,7 +131,7 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         };
         let position = |(i, e)| match (i < texts, name.as_str()) {
             (true, _) => e,
-            // A part has no length below zero, its end is a number too, and the first part is number one: others would raise.
+            // A negative length, an end beyond `i64` and part number zero would raise an error.
             (_, "substr") if i == 1 && !is_within(&e, -FAR..=FAR) => start(place(e)),
             (_, "substr") if i == 2 && !is_within(&e, 0..=FAR) => length(place(e)),
             (_, "split_part") => nullif().call(vec![place(e), lit(0i64)]),
@@ -152,7 +152,7 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
     } else if name == "nullif" && args.len() == 2 || call.func.inner().downcast_ref::<Lookup>().is_some() {
         args
     } else if matches!(name.as_str(), "coalesce" | "nvl") && (1..=8).contains(&args.len()) {
-        // DataFusion's own form of it raises at run time.
+        // DataFusion's own implementation raises errors at run time.
         return Ok(first_that_is_there(args));
     } else if name == CLAMP {
         let Some((lo, hi)) = bound(&args, 1).zip(bound(&args, 2)) else {
@@ -169,13 +169,13 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
     Ok(Expr::ScalarFunction(call))
 }
 
-/// A place in a text, or a length of one: of a quotient what is before the point, as engines have it that divide whole numbers.
+/// Converts a number to a text position or length: quotients are truncated, as in engines with integer division.
 fn place(number: Expr) -> Expr {
     let literal = bound(std::slice::from_ref(&number), 0).is_some();
     try_cast(if literal { number } else { trunc().call(vec![float(number)]) }, DataType::Int64)
 }
 
-/// Why a call is not admitted: of a function that is on the list, with which numbers of arguments it is.
+/// Explains why a call is not admitted: for a listed function, by the accepted argument counts.
 fn unlisted(name: &str, given: usize) -> Refusal {
     if matches!(name, "current_date" | "current_time" | "current_timestamp" | "now" | "today") {
         let refusal = refuse(format!("{name} is not supported: the same job asks the same question on every day"));
@@ -202,13 +202,13 @@ fn unlisted(name: &str, given: usize) -> Refusal {
     place::of_call(refusal, name).fix(fix)
 }
 
-/// Names of the functions of values that a query may call, but for those that stand for CASE.
+/// Returns the names of the scalar functions allowed in queries, except the ones rewritten to CASE.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let lists = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).map(|(name, _)| (*name).to_owned());
     lists.chain(times::named().iter().map(|f| f.name().to_owned()))
 }
 
-/// The function that is allowed, and whose name is most like one that there is none of; `None` where none is.
+/// Finds the allowed function whose name is closest to `name`; `None` if none is close.
 pub(super) fn like(name: &str) -> Option<String> {
     const OTHERS: [&str; 13] = [
         "avg",
@@ -231,7 +231,7 @@ pub(super) fn like(name: &str) -> Option<String> {
     all.min_by_key(far).filter(|known| far(known) <= asked.chars().count().min(9) / 3)
 }
 
-/// `round` or `trunc` to decimal places, a literal number of them: by the power of ten, in Float64 as all arithmetic.
+/// Builds `round` or `trunc` to a literal number of decimal places: scaled by a power of ten, in Float64 like all arithmetic.
 fn to_places(call: &ScalarFunction, mut args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name();
     let places = bound(&args, 1).filter(|n| n.fract() == 0.0).map(|n| n as i32).filter(|n| PLACES.contains(n));
@@ -251,7 +251,7 @@ fn to_places(call: &ScalarFunction, mut args: Vec<Expr>) -> Result<Expr, Refusal
     Ok(by(whole, back))
 }
 
-/// `concat` of more texts than are put together at a time.
+/// Builds a `concat` of more texts than are joined at a time.
 fn concatenated(call: &ScalarFunction, args: Vec<Expr>) -> Expr {
     let put = |args: Vec<Expr>| short(Expr::ScalarFunction(ScalarFunction { args, ..call.clone() }));
     let mut args = args.into_iter().map(short);
@@ -265,10 +265,10 @@ fn concatenated(call: &ScalarFunction, args: Vec<Expr>) -> Expr {
     }
 }
 
-/// The text that an expression is, where it is a literal; `None` within for NULL.
+/// Returns the text of a literal expression; the inner `None` stands for NULL.
 pub(super) fn text_literal(expr: &Expr) -> Option<Option<String>> {
     match expr {
-        // Beside texts of another type it comes in a cast.
+        // Beside texts of another type the literal is wrapped in a cast.
         Expr::Cast(cast) => text_literal(&cast.expr),
         Expr::TryCast(cast) => text_literal(&cast.expr),
         Expr::Literal(value, _) if value.is_null() => Some(None),
@@ -277,7 +277,7 @@ pub(super) fn text_literal(expr: &Expr) -> Option<Option<String>> {
     }
 }
 
-/// Whether a text matches a regular expression; NULL where there is none.
+/// Builds the match of a text against a regular expression; NULL if either is missing.
 pub(super) fn matching(text: Option<Expr>, pattern: &Option<String>, insensitive: bool) -> Result<Expr, Refusal> {
     match (text, pattern) {
         (Some(text), Some(pattern)) => Ok(Pattern::regex(pattern, insensitive)?.matches(text)),
@@ -290,12 +290,12 @@ fn grows_little(from: &Expr, to: &Expr) -> bool {
     matches!((text(from), text(to)), (Some(from), Some(to)) if from > 0 && to <= GROWTH * from)
 }
 
-/// Whether a number is a literal in a range.
+/// Returns whether a number is a literal within a range.
 fn is_within(number: &Expr, range: std::ops::RangeInclusive<i64>) -> bool {
     bound(std::slice::from_ref(number), 0).is_some_and(|n| *range.start() as f64 <= n && n <= *range.end() as f64)
 }
 
-/// Argument `i` as a literal number.
+/// Returns argument `i` as a literal number.
 pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
     let mut expr = args.get(i)?;
     let mut sign = 1.0;

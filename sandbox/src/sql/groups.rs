@@ -1,7 +1,8 @@
 //! Group keys as dense numbers.
 //!
-//! Whose keys share a hash share a chain, and with many of them one person's rows take as long as everybody's. The hash is keyed by chance, so no query can aim
-//! at it: SipHash, as the standard library has it, over the keys as Arrow's row format writes them. An engine's own group tables hash by public constants.
+//! Keys that share a hash share a chain, and if many do, one person's rows take as long as everybody's. The hash is randomly
+//! keyed, so no query can aim at collisions: SipHash, from the standard library, over the keys in Arrow's row format. An
+//! engine's own group tables hash by public constants.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -14,37 +15,37 @@ use hashbrown::HashTable;
 
 use crate::RunError;
 
-/// Numbers for keys: the first is 0, and equal keys have equal numbers.
+/// Numbering of keys: the first number is 0, and equal keys have equal numbers.
 pub(super) struct Groups {
     encode: RowConverter,
     hash: RandomState,
     /// Hash and number of each key.
     places: HashTable<(u64, usize)>,
-    /// The keys, by number.
+    /// Keys by number.
     keys: Rows,
-    /// Those of a batch.
+    /// Keys of a batch.
     batch: Rows,
 }
 
 impl Groups {
-    /// Of keys of these columns' types.
+    /// Creates a numbering for keys of these columns' types.
     pub(super) fn new(columns: &[ArrayRef]) -> Result<Self, RunError> {
         let encode = converter(columns.iter().map(|column| column.data_type()))?;
         let (keys, batch) = (encode.empty_rows(0, 0), encode.empty_rows(0, 0));
         Ok(Self { encode, hash: RandomState::new(), places: HashTable::new(), keys, batch })
     }
 
-    /// How many keys have numbers.
+    /// Returns the number of keys with numbers.
     pub(super) fn len(&self) -> usize {
         self.keys.num_rows()
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory in use.
     pub(super) fn size(&self) -> usize {
         self.keys.size() + self.batch.size() + self.places.allocation_size()
     }
 
-    /// Numbers these keys, row by row: those that were not there have the next numbers.
+    /// Numbers these keys, row by row; new keys get the next numbers.
     pub(super) fn number(&mut self, columns: &[ArrayRef], numbers: &mut Vec<usize>) -> Result<(), RunError> {
         self.batch.clear();
         self.encode.append(&mut self.batch, columns)?;
@@ -67,26 +68,26 @@ impl Groups {
         Ok(())
     }
 
-    /// The first keys, column by column.
+    /// Returns the first `count` keys, column by column.
     pub(super) fn first(&self, count: usize) -> Result<Vec<ArrayRef>, RunError> {
         Ok(self.encode.convert_rows(self.keys.iter().take(count))?)
     }
 
-    /// All keys, column by column; none is left.
+    /// Takes all keys, column by column, and leaves none.
     pub(super) fn take(&mut self) -> Result<Vec<ArrayRef>, RunError> {
         let keys = self.first(self.len())?;
         self.clear();
         Ok(keys)
     }
 
-    /// Forgets them all, and what they took of memory.
+    /// Removes all keys and frees their memory.
     pub(super) fn clear(&mut self) {
         self.places = HashTable::new();
         self.keys = self.encode.empty_rows(0, 0);
     }
 }
 
-/// Writes keys of these types as bytes: equal keys as equal bytes.
+/// Creates a converter from keys of these types to bytes; equal keys become equal bytes.
 pub(super) fn converter<'t>(kinds: impl Iterator<Item = &'t DataType>) -> Result<RowConverter, RunError> {
     Ok(RowConverter::new(kinds.map(|kind| SortField::new(kind.clone())).collect())?)
 }

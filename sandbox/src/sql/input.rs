@@ -1,4 +1,4 @@
-//! Where rows come from, and what is selected of them: the dataset's own rows, rows of units that were aggregated, or rows that were joined on the unit.
+//! Sources of rows, and selects over them: the dataset's rows, a row per aggregated privacy unit, or rows joined on the unit.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::units;
 
-/// Where rows come from. A unit's rows are together, units ascend.
+/// Source of rows. The rows of a unit are contiguous, and units ascend.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     /// The dataset's rows.
     Rows,
-    /// One row a unit.
+    /// One row per unit.
     PerUnit(Box<PerUnit>),
     /// Each unit's rows of two inputs, joined.
     Join(Box<UnitJoin>),
@@ -38,7 +38,7 @@ pub(super) struct Input {
 }
 
 impl Source {
-    /// Its columns.
+    /// Returns the schema of the source's columns.
     pub(super) fn schema(&self, planned: &Planned) -> Arc<DFSchema> {
         match self {
             Self::Rows => planned.schema.clone(),
@@ -48,7 +48,7 @@ impl Source {
         }
     }
 
-    /// Public bounds of its columns.
+    /// Returns the public bounds of the source's columns.
     pub(super) fn bounds<'a>(&'a self, policy: &'a Policy) -> &'a BTreeMap<String, ColumnRule> {
         match self {
             Self::Rows => &policy.columns,
@@ -58,7 +58,7 @@ impl Source {
         }
     }
 
-    /// Most rows of a unit, where public numbers say so.
+    /// Returns the maximum number of rows per unit, if bounded by public numbers.
     pub(super) fn most_a_unit(&self) -> Option<u32> {
         match self {
             Self::Rows => None,
@@ -68,7 +68,7 @@ impl Source {
         }
     }
 
-    /// How many joins on the unit it holds.
+    /// Counts the source's joins on the unit.
     pub(super) fn unit_joins(&self) -> usize {
         match self {
             Self::Rows => 0,
@@ -80,10 +80,10 @@ impl Source {
 }
 
 impl Input {
-    /// Proves that `select` can be evaluated, and leaves out of the source what it does not read.
+    /// Proves `select` evaluable, and drops unread columns of the source.
     ///
     /// # Errors
-    /// A [`Refusal`] for what would fail on every row.
+    /// Returns a [`Refusal`] for an expression that would fail on every row.
     pub(super) fn new(select: Select, source: Source) -> Result<Self, Refusal> {
         units::prove(&select)?;
         let mut input = Self { select, source };
@@ -91,7 +91,7 @@ impl Input {
         Ok(input)
     }
 
-    /// Leaves out of the source what the select does not read.
+    /// Drops columns of the source not read by the select.
     pub(super) fn prune(&mut self) -> Result<(), Refusal> {
         let read: BTreeSet<String> = self.select.read().map(str::to_owned).collect();
         match &mut self.source {
@@ -108,7 +108,7 @@ impl Input {
         Ok(())
     }
 
-    /// Its selects over the dataset's rows, in the order in which [`super::flow::Flow`] takes what they select.
+    /// Returns the selects over the dataset's rows, in the order in which [`super::flow::Flow`] takes their output.
     pub(super) fn leaves(&self) -> Vec<&Select> {
         match &self.source {
             Source::Rows => vec![&self.select],
@@ -118,7 +118,7 @@ impl Input {
         }
     }
 
-    /// Whether UNION ALL makes several rows of one, other than of what is then put together to one row a unit.
+    /// Returns whether UNION ALL multiplies rows, except where they are then combined into one row per unit.
     pub(super) fn repeats(&self) -> bool {
         let within = match &self.source {
             Source::Rows | Source::PerUnit(_) => false,
@@ -128,7 +128,7 @@ impl Input {
         within || self.select.branches.len() > 1
     }
 
-    /// Has its leaves look at so much of the dataset's rows.
+    /// Sets how much of the dataset's rows the leaves read.
     pub(super) fn look_at(&mut self, reach: &Reach) {
         match &mut self.source {
             Source::Rows => self.select.reach = reach.clone(),
@@ -141,7 +141,7 @@ impl Input {
         }
     }
 
-    /// Public bounds of a selected column, over all branches.
+    /// Computes the public bounds of a selected column over all branches.
     pub(super) fn column_bounds(&self, column: usize, policy: &Policy) -> ColumnRule {
         let known = self.source.bounds(policy);
         let of_branches = self.select.branches.iter().map(|branch| &branch.columns[column]);

@@ -1,4 +1,4 @@
-//! Group keys: one form for each value, so that no two groups can have one key; and as people and JSON see them.
+//! Group keys: a single form for each value, so no two groups can have the same key; and the forms for people and JSON.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tidegate_protocol::{job::Key, limits};
 use super::own::settle;
 use crate::{RunError, units::shorten};
 
-/// One array of keys in one form: a single zero, NULL in place of NaN, texts no longer than [`limits::KEY_CHARS`].
+/// Brings an array of keys to canonical form: a single zero, NULL for NaN, texts no longer than [`limits::KEY_CHARS`].
 pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(match array.data_type() {
         DataType::Float32 | DataType::Float64 => settle(array)?,
@@ -22,7 +22,7 @@ pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     })
 }
 
-/// Ticks of a second.
+/// Returns the ticks of a second.
 fn ticks(unit: TimeUnit) -> u32 {
     match unit {
         TimeUnit::Second => 1,
@@ -32,28 +32,28 @@ fn ticks(unit: TimeUnit) -> u32 {
     }
 }
 
-/// Dates from year 0 to 9999, the others NULL: they have no text that people or other tools would read. `ticks` are a second's.
+/// Replaces dates outside the years 0 to 9999 by NULL: no people or other tools would read their text. `ticks` are per second.
 fn within_calendar(array: &ArrayRef, ticks: f64) -> Result<ArrayRef, RunError> {
     const FIRST: f64 = -62_167_219_200.0;
     const END: f64 = 253_402_300_800.0;
     let kind = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
     let seconds = cast(&cast(array, &kind)?, &DataType::Float64)?;
-    // A day from each end, where there is a time zone.
+    // A day less at each end if there is a time zone.
     let day = if matches!(array.data_type(), DataType::Timestamp(_, Some(_))) { 86_400.0 } else { 0.0 };
     let outside = |v: f64| !(FIRST + day..END - day).contains(&(v / ticks));
     let outside = BooleanArray::from_unary(seconds.as_primitive::<Float64Type>(), outside);
     Ok(if outside.true_count() == 0 { array.clone() } else { nullif(array, &outside)? })
 }
 
-/// Declared keys as arrays of the key columns' types, column by column.
+/// Converts declared keys to arrays of the key columns' types, column by column.
 pub(super) fn declared(keys: &[Vec<Key>], columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, RunError> {
     columns.iter().enumerate().map(|(i, column)| typed(keys.iter().map(|key| &key[i]), column.data_type())).collect()
 }
 
-/// Keys as an array of this type.
+/// Converts keys to an array of this type.
 ///
 /// # Errors
-/// [`RunError::Engine`] naming the first that is no value of it.
+/// Returns [`RunError::Engine`] naming the first key that is no value of the type.
 pub(super) fn typed<'k>(keys: impl Iterator<Item = &'k Key>, kind: &DataType) -> Result<ArrayRef, RunError> {
     let one = |key: &Key| {
         let value = exact(key, kind).ok_or_else(|| RunError::Engine(format!("{key} is no value of type {kind}")))?;
@@ -67,19 +67,20 @@ pub(super) fn typed<'k>(keys: impl Iterator<Item = &'k Key>, kind: &DataType) ->
     Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
 }
 
-/// Whether values of a type can be keys: those that have one form each which people and JSON can read.
+/// Returns whether values of a type can be keys: each needs a single form readable by people and as JSON.
 pub(super) fn may_be_key(kind: &DataType) -> bool {
     kind.is_integer()
         || kind.is_string()
         || matches!(kind, DataType::Float32 | DataType::Float64 | DataType::Boolean)
         || matches!(kind, DataType::Date32 | DataType::Timestamp(..))
-        // Text is not read as a decimal of a negative scale.
+        // Text is not parsed as a decimal of negative scale.
         || matches!(kind, DataType::Decimal128(_, scale) if *scale >= 0)
 }
 
-/// The value of type `kind` that a key is, in canonical form, as an array of one; `None` where the type has no such value: nothing is rounded or cut.
+/// Converts a key to a value of type `kind` in canonical form, as an array of length 1.
 ///
-/// Numbers of a REAL are what their shortest decimals say, as SQL writes them: 0.1 is one of them.
+/// `None` if the type has no such value: nothing is rounded or cut. Values of a REAL are identified by their shortest decimals,
+/// as SQL writes them, so 0.1 is such a value.
 pub(super) fn exact(key: &Key, kind: &DataType) -> Option<ArrayRef> {
     if *key == Key::Null {
         return Some(new_null_array(kind, 1));
@@ -115,12 +116,12 @@ pub(super) fn exact(key: &Key, kind: &DataType) -> Option<ArrayRef> {
     canonical(&array).ok().filter(|array| array.is_valid(0))
 }
 
-/// A text read as a value of a type.
+/// Parses a text as a value of a type.
 fn of_text(text: &str, kind: &DataType) -> Option<ArrayRef> {
     cast(&StringArray::from(vec![text]), kind).ok().filter(|array| array.is_valid(0))
 }
 
-/// A key as an integer, where it is one.
+/// Returns a key's value if the key is an integer.
 fn whole(key: &Key) -> Option<i128> {
     match key {
         Key::Int(value) => Some(i128::from(*value)),
@@ -133,23 +134,23 @@ fn whole(key: &Key) -> Option<i128> {
     }
 }
 
-/// A key as a float, where it is one.
+/// Returns a key's value if the key is a float.
 fn float(key: &Key) -> Option<f64> {
     match key {
         Key::Int(value) => Some(*value as f64).filter(|float| *float as i128 == i128::from(*value)),
         Key::Float(value) => Some(*value),
-        // As they are shown.
+        // Infinities are texts.
         Key::Text(text) => [f64::INFINITY, f64::NEG_INFINITY].into_iter().find(|value| value.to_string() == *text),
         _ => None,
     }
 }
 
-/// The decimal number with the fewest digits that reads as this float of 32 bits and no other.
+/// Returns the decimal number with the fewest digits that reads as this 32-bit float and no other.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::NAN)
 }
 
-/// Digits without what says nothing; `None` for what are no digits.
+/// Strips meaningless zeros from a decimal number; `None` for other texts.
 fn plain_decimal(text: &str) -> Option<String> {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
@@ -161,7 +162,7 @@ fn plain_decimal(text: &str) -> Option<String> {
     Some(format!("{sign}{whole}.{part}"))
 }
 
-/// A value of a type, as a declared key is written.
+/// Returns a hint on how a declared key of a type is written, with an example.
 pub(super) fn example(kind: &DataType) -> &'static str {
     match kind {
         DataType::Boolean => "Write true or false",
@@ -188,13 +189,13 @@ pub(super) fn example(kind: &DataType) -> &'static str {
     }
 }
 
-/// A key's value for people and for JSON. No two values of a type have one.
+/// Returns a key's value for people and for JSON. No two values of a type have the same.
 pub(super) fn value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
     if array.is_null(row) {
         return Ok(Key::Null);
     }
     let kind = array.data_type();
-    // JSON has no infinity: it is shown as text.
+    // JSON has no infinity, which is shown as text.
     let float = |value: f64| if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) };
     Ok(match kind {
         DataType::UInt64 => Key::integer(array.as_primitive::<UInt64Type>().value(row)),
@@ -211,7 +212,7 @@ pub(super) fn value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
     })
 }
 
-/// A value as text.
+/// Returns a value as text.
 fn shown(array: &ArrayRef, row: usize) -> Result<String, RunError> {
     Ok(cast(&array.slice(row, 1), &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
 }

@@ -1,8 +1,8 @@
-//! Types in SQL's words.
+//! SQL names of types.
 
 use arrow::datatypes::DataType;
 
-/// The engine's names and SQL's.
+/// Engine's type names with SQL's.
 const NAMES: [(&str, &str); 26] = [
     ("Binary", "bytes"),
     ("BinaryView", "bytes"),
@@ -32,7 +32,7 @@ const NAMES: [(&str, &str); 26] = [
     ("Decimal128", "DECIMAL"),
 ];
 
-/// A type as a buyer knows it.
+/// Returns a type's name as known to buyers.
 pub(super) fn kind(kind: &DataType) -> String {
     match kind {
         DataType::Dictionary(_, value) => self::kind(value),
@@ -49,18 +49,18 @@ pub(super) fn kind(kind: &DataType) -> String {
     }
 }
 
-/// A column's type as a buyer knows it, from what a manifest calls it.
+/// Returns a column type's name as known to buyers, from its name in a manifest.
 pub fn of_manifest(arrow: &str) -> String {
     match arrow.parse::<DataType>() {
         Ok(DataType::Dictionary(_, value)) => of_manifest(&value.to_string()),
         Ok(of) if of.is_integer() => in_words(arrow),
         Ok(of) => kind(&of),
-        // What is no type is shown as it is.
+        // An unknown name is shown unchanged.
         Err(_) => arrow.to_owned(),
     }
 }
 
-/// The engine's words with types called by SQL's names.
+/// Replaces the engine's type names in `text` by SQL's.
 pub(super) fn in_words(text: &str) -> String {
     let (mut said, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -69,7 +69,7 @@ pub(super) fn in_words(text: &str) -> String {
         match NAMES.iter().find(|(engine, _)| *engine == word) {
             None => (said, rest) = (said + word, after),
             Some((_, own)) => {
-                // Of units and zones nobody was asked.
+                // Time unit and zone are left out: nobody asked for them.
                 let inner = after.strip_prefix('(').filter(|_| matches!(word, "Interval" | "Timestamp"));
                 rest = inner.and_then(|inner| inner.split_once(')')).map_or(after, |(_, after)| after);
                 said += own;
@@ -79,7 +79,7 @@ pub(super) fn in_words(text: &str) -> String {
     said
 }
 
-/// What is done of dates and times in place of an aggregate that takes numbers: `percentile` of a number of days.
+/// Suggests a replacement for a numeric aggregate over dates or times, such as `percentile` over a number of days.
 pub(super) fn of_time(time: &str, percentile: &str) -> String {
     format!(
         "Ask for days since 1970, as in APPROX_PERCENTILE_CONT(clamp(date_part('epoch', {time}) / 86400, 18262, 21915), {percentile}) \

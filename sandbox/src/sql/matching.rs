@@ -1,7 +1,8 @@
-//! Patterns of texts: regular expressions and LIKE, compiled once, at admission, within public bounds, and searched for in a time that is known.
+//! Text patterns (regular expressions and LIKE), compiled once at admission within public bounds, with a known search time.
 //!
-//! A search takes time in proportion to the text where its automaton is small ([`Pattern::per_byte`]): every state that any text can lead to is made once, at
-//! admission, and all of them fit what the engine keeps. Where they do not, the engine follows all states of the pattern at each byte, and each is counted.
+//! A search takes time in proportion to the text if its automaton is small ([`Pattern::per_byte`]): every state that any text can
+//! lead to is built once, at admission, and all of them fit the engine's cache. If they do not, the engine follows all states of
+//! the pattern at each byte, and each is charged.
 
 use std::{
     collections::HashSet,
@@ -29,47 +30,47 @@ use tidegate_protocol::Refusal;
 
 use super::refuse;
 
-/// Its name; also that of DataFusion's function, in whose place it is.
+/// Name of the function, and of DataFusion's function that it replaces.
 pub(super) const MATCHES: &str = "regexp_like";
 
-/// Most bytes of a compiled pattern.
+/// Maximum bytes of a compiled pattern.
 const SIZE: usize = 1 << 20;
-/// Bytes of states that a search may keep: half of what the engine has room for ([`RegexBuilder::dfa_size_limit`]).
+/// Maximum bytes of states kept by a search: half of the engine's limit ([`RegexBuilder::dfa_size_limit`]).
 const STATES: usize = 1 << 20;
-/// Most steps that are followed at admission.
+/// Maximum number of state transitions followed at admission.
 const STEPS: usize = 1 << 17;
-/// Operations a byte where all states fit, of a search that may go through a text forwards and backwards.
+/// Operations per byte if all states fit; a search may go through a text forwards and backwards.
 const BY_STATES: u64 = 4;
-/// Operations a byte for each state of a pattern whose states do not fit.
+/// Operations per byte and state of a pattern whose states do not fit.
 const BY_STATE: u64 = 40;
 
-/// A pattern that texts are searched for.
+/// A search pattern for texts.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     regex: Regex,
-    /// Operations that a search takes at most for each byte of a text.
+    /// Maximum number of operations of a search per byte of text.
     pub(super) per_byte: u64,
-    /// The operator and its pattern as a buyer writes them.
+    /// Operator and pattern as a buyer writes them.
     pub(super) written: String,
-    /// Operations that finding its states takes, once on each thread.
+    /// Operations for finding the states, once per thread.
     pub(super) once: u64,
 }
 
 impl Pattern {
-    /// Of a regular expression, as the `regex` crate has them.
+    /// Compiles a regular expression of the `regex` crate's syntax.
     ///
     /// # Errors
-    /// A [`Refusal`] for what is none, or too large.
+    /// Returns a [`Refusal`] if the expression is invalid or too large.
     pub(super) fn regex(text: &str, insensitive: bool) -> Result<Self, Refusal> {
         let compiled = Self::new(&if insensitive { format!("(?i){text}") } else { text.to_owned() })?;
         let operator = if insensitive { "~*" } else { "~" };
         Ok(Self { written: format!("{operator} '{text}'"), ..compiled })
     }
 
-    /// Of LIKE's pattern: `%` is any text, `_` any character, and `\` takes the next one as it is.
+    /// Compiles a LIKE pattern: `%` is any text, `_` any character, and `\` takes the next character literally.
     ///
     /// # Errors
-    /// A [`Refusal`] for what is too large.
+    /// Returns a [`Refusal`] if the pattern is too large.
     pub(super) fn like(text: &str, insensitive: bool) -> Result<Self, Refusal> {
         let mut made = String::from(if insensitive { "(?is)" } else { "(?s)" });
         let inner = text.strip_prefix('%').unwrap_or_else(|| {
@@ -94,7 +95,7 @@ impl Pattern {
         Ok(Self { written: format!("{operator} '{text}'"), ..Self::new(&made)? })
     }
 
-    /// Whether LIKE's pattern is one text with `%` at its ends at most: no search is needed then.
+    /// Returns whether a LIKE pattern is a plain text with at most `%` at its ends, which needs no search.
     pub(super) fn is_simple(like: &str) -> bool {
         let inner = like.strip_prefix('%').unwrap_or(like);
         let inner = inner.strip_suffix('%').unwrap_or(inner);
@@ -124,14 +125,14 @@ impl Pattern {
         Ok(Self { regex, per_byte, written: String::new(), once })
     }
 
-    /// Whether `text` matches.
+    /// Builds the match of `text` against the pattern.
     pub(super) fn matches(self, text: Expr) -> Expr {
         let signature = Signature::any(1, Volatility::Immutable);
         ScalarUDF::new_from_impl(Matches { pattern: self, signature }).call(vec![text])
     }
 }
 
-/// How many steps there are from state to state, where all states fit.
+/// Counts the transitions between states; `None` if not all states fit.
 fn steps(nfa: thompson::NFA) -> Option<u64> {
     let config = DFA::config().cache_capacity(STATES).minimum_cache_clear_count(Some(0));
     let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
@@ -184,7 +185,7 @@ impl Hash for Matches {
     }
 }
 
-/// The pattern that a function searches for, where it does.
+/// Returns the search pattern of a function, if any.
 pub(super) fn pattern(function: &ScalarUDF) -> Option<&Pattern> {
     function.inner().downcast_ref::<Matches>().map(|matches| &matches.pattern)
 }

@@ -1,4 +1,4 @@
-//! From aggregate calls to the gate's measures, and the row expressions they are over.
+//! Translation of aggregate calls to the gate's measures and their row expressions.
 
 use datafusion::{
     common::ScalarValue,
@@ -19,20 +19,20 @@ use super::{
     written::written,
 };
 
-/// The measures of a query.
+/// Measures of a query.
 #[derive(Debug, Default)]
 pub(super) struct Measures {
     /// Released columns.
     pub(super) columns: Vec<Column>,
-    /// The row expressions they take in each part of the rows, in order: [`Measure::values`] of them a column, or one for those that count.
+    /// Row expressions of the columns, in each part of the rows: [`Measure::values`] of them per column, or one for counts.
     pub(super) arguments: Vec<Vec<Expr>>,
-    /// For each aggregate call, which of the result's columns it is.
+    /// For each aggregate call, its column in the result.
     pub(super) places: Vec<usize>,
-    /// For each aggregate call, which of `columns` it is released in.
+    /// For each aggregate call, the index of its released column in `columns`.
     pub(super) of_calls: Vec<usize>,
 }
 
-/// What an expression is without the names given to it.
+/// Strips aliases from an expression.
 pub(super) fn unalias(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => unalias(&alias.expr),
@@ -40,7 +40,7 @@ pub(super) fn unalias(expr: &Expr) -> &Expr {
     }
 }
 
-/// `argument` where `filter` holds, NULL elsewhere: what FILTER says.
+/// Builds `argument` where `filter` holds, and NULL elsewhere, as FILTER does.
 pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
     match filter {
         None => argument,
@@ -50,7 +50,7 @@ pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
     }
 }
 
-/// Collects the measures of `aggregate`'s calls, called `titles`. `most` is how many groups there may be, where that is public.
+/// Collects the measures of `aggregate`'s calls, called `titles`. `most` is the maximum number of groups, if public.
 pub(super) fn collect(
     aggregate: &Aggregate,
     rows: &Rows,
@@ -61,7 +61,7 @@ pub(super) fn collect(
     let mut found = Measures { arguments: rows.parts().map(|_| vec![]).collect(), ..Measures::default() };
     // Quantiles of one argument share a tree: (column of the shape, argument in each part).
     let mut trees: Vec<(usize, Vec<Vec<Expr>>)> = Vec::new();
-    // Where each call is: (column of the shape, cell within it).
+    // Location of each call: (column of the shape, cell within it).
     let mut cells: Vec<(usize, usize)> = Vec::new();
     for (call, title) in aggregate.aggr_expr.iter().zip(titles) {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
@@ -105,12 +105,12 @@ pub(super) fn collect(
     Ok(found)
 }
 
-/// Public bounds of an argument. NULL has none and needs none: they are NaN, which gives way to those of other parts.
+/// Returns the public bounds of an argument. NULL has none and needs none: NaN here, which gives way to bounds of other parts.
 fn range(expr: &Expr, source: &Bounded<'_>) -> Option<(f64, f64)> {
     if is_null(expr) {
         return Some((f64::NAN, f64::NAN));
     }
-    // What is one number wherever it is there, as 1 is, lies between that and 0.
+    // An expression that is the same number wherever it is present, such as 1, lies between that number and 0.
     let wide = |(lo, hi): (f64, f64)| match lo == hi {
         true if lo == 0.0 => (0.0, 1.0),
         true => (lo.min(0.0), hi.max(0.0)),
@@ -129,7 +129,7 @@ fn is_bounded(measure: &Measure) -> bool {
     }
 }
 
-/// One call's measure over two parts of the rows: bounds that hold in both.
+/// Combines a call's measures over two parts of the rows, with bounds for both.
 fn hull(a: Measure, b: Measure) -> Measure {
     match (a, b) {
         (Measure::Sum(a), Measure::Sum(b)) => Measure::Sum(Sum { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) }),
@@ -149,7 +149,7 @@ fn hull(a: Measure, b: Measure) -> Measure {
     }
 }
 
-/// The gate's measure for one aggregate call, and the row expressions it is over.
+/// Returns the gate's measure for an aggregate call, and its row expressions.
 fn measure(
     call: &AggregateFunction,
     rows: PartOf<'_>,
@@ -186,7 +186,7 @@ fn measure(
         return distinct(name, rows, source, params.args.first(), filter);
     }
     match (name, params.args.len()) {
-        // Whether it is there is all that counts: texts need not be held.
+        // Only the presence of a value counts: texts need not be held.
         ("count", 1) => {
             let argument = total(argument(0)?, source.unit)?;
             if matches!(&argument, Expr::Literal(v, _) if !v.is_null()) {
@@ -211,7 +211,7 @@ fn measure(
         }
         _ if quantile => {
             let p = percentile(name, params)?;
-            // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB a group.
+            // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB per group.
             let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
             one()
                 .map(|(e, (lo, hi))| (Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(layers), at: vec![p] }), vec![e]))
@@ -235,19 +235,19 @@ fn measure(
     }
 }
 
-/// Whether an aggregate is a percentile of its first argument.
+/// Returns whether an aggregate is a percentile of its first argument.
 pub(super) fn is_percentile(name: &str) -> bool {
     matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont")
 }
 
-/// Which percentile is asked for, from 0 to 1.
+/// Returns the requested percentile, from 0 to 1.
 pub(super) fn percentile(name: &str, params: &AggregateFunctionParams) -> Result<f64, Refusal> {
     let p = match (name, params.args.get(1)) {
         ("median" | "approx_median", None) => 0.5,
         (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
         _ => return Err(refuse(format!("{name} needs a percentile"))),
     };
-    // Of the greatest first, as many are above as were below.
+    // In descending order, as many values are above as are below otherwise.
     match params.order_by.as_slice() {
         [] => Ok(p),
         [by] => Ok(if by.asc { p } else { 1.0 - p }),
@@ -255,7 +255,7 @@ pub(super) fn percentile(name: &str, params: &AggregateFunctionParams) -> Result
     }
 }
 
-/// COUNT(DISTINCT unit), or of the unit where a condition holds.
+/// Builds the measure of COUNT(DISTINCT unit), or of the unit where a condition holds.
 fn distinct(
     name: &str,
     rows: PartOf<'_>,

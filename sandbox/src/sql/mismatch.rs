@@ -1,6 +1,7 @@
-//! Comparisons that no row could meet as they were meant: a literal that is no value of the column's type, and texts beside dates or numbers.
+//! Refusal of comparisons no row can meet as intended: literals invalid for the column's type, and texts beside dates or numbers.
 //!
-//! The engine would make the two agree by a cast that is NULL, and the answer would be zero. Looked for in the plan as it was written, before types are made to agree.
+//! The engine would reconcile the types by a cast that gives NULL, and the answer would be zero. The check runs on the plan as
+//! written, before type coercion.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::{
@@ -11,10 +12,10 @@ use tidegate_protocol::{Refusal, job::Key};
 
 use super::{exact::has_zone, keys, kinds, measures::unalias, place, refuse, said::engine, written::written};
 
-/// Looks at every comparison of a plan.
+/// Checks every comparison of a plan.
 ///
 /// # Errors
-/// A [`Refusal`] with the column's type and an example of what it may be compared with.
+/// Returns a [`Refusal`] with the column's type and an example of a valid comparison.
 pub(super) fn check(plan: &LogicalPlan) -> Result<(), Refusal> {
     let mut refused = None;
     let looked = plan.apply_with_subqueries(|node| {
@@ -65,7 +66,7 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
             [a, b] => pair(a, b, schema, &format!("nullif({A}, {B})")),
             _ => Ok(()),
         },
-        // DATE '…', which is no other cast.
+        // `DATE '…'` is planned as a cast like any other.
         Expr::Cast(cast) => match text(&cast.expr) {
             Some(text) if cast.field.data_type().is_temporal() && read(text, cast.field.data_type(), false).is_none() => {
                 let kind = cast.field.data_type();
@@ -74,13 +75,13 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
             Some(text) => no_zone(text, cast.field.data_type()),
             _ => Ok(()),
         },
-        // What is none is NULL here, and what loses its zone is not one.
+        // A text that is no such value gives NULL, but a text that loses its zone does not.
         Expr::TryCast(cast) => text(&cast.expr).map_or(Ok(()), |text| no_zone(text, cast.field.data_type())),
         _ => Ok(()),
     }
 }
 
-/// Refuses a text that says its zone as a time, or a date, of none.
+/// Refuses a text with a zone as a time without a zone, or as a date.
 fn no_zone(text: &str, kind: &DataType) -> Result<(), Refusal> {
     let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
     if !of_none || !has_zone(text) {
@@ -91,11 +92,11 @@ fn no_zone(text: &str, kind: &DataType) -> Result<(), Refusal> {
     )))
 }
 
-/// Places of two expressions in a comparison's text.
+/// Placeholders for two expressions in a comparison's text.
 const A: &str = "\u{1}";
 const B: &str = "\u{2}";
 
-/// Two expressions that are compared, as in `shape`.
+/// Checks two expressions compared as in `shape`.
 fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusal> {
     let (Ok(x), Ok(y)) = (a.get_type(schema), b.get_type(schema)) else { return Ok(()) };
     let (x, y) = (plain(x), plain(y));
@@ -144,10 +145,10 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusa
     Ok(())
 }
 
-/// Whether a key is a quotient of whole numbers, or computed from one: fractions, where other engines have whole numbers.
+/// Refuses quotients of integers as keys, and keys computed from these: fractions here, but integers in other engines.
 ///
 /// # Errors
-/// A [`Refusal`] where it is.
+/// Returns a [`Refusal`] for such a key.
 pub(super) fn no_quotient(key: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
     if !key.get_type(schema).is_ok_and(|kind| kind.is_integer()) {
         return Ok(());
@@ -181,7 +182,7 @@ fn is_text(kind: &DataType) -> bool {
     kind.is_string() || kind.is_binary()
 }
 
-/// A literal text.
+/// Returns the text of a literal.
 fn text(expr: &Expr) -> Option<&str> {
     match unalias(expr) {
         Expr::Literal(value, _) => value.try_as_str().flatten(),
@@ -189,10 +190,10 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A text read as a value of a type; beside a column, nothing of it may be lost.
+/// Reads a text as a value of a type; beside a column (`whole`), the conversion must lose nothing.
 fn read(text: &str, kind: &DataType, whole: bool) -> Option<()> {
     let kind = match kind {
-        // Of which nanoseconds have few years.
+        // Nanoseconds cover only few years.
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         kind => kind.clone(),
     };
@@ -204,7 +205,7 @@ fn read(text: &str, kind: &DataType, whole: bool) -> Option<()> {
     (!value.is_null()).then_some(())
 }
 
-/// A literal of a type, and what is said of it.
+/// Returns an example literal of a type, with a note on its form.
 fn example(kind: &DataType) -> (&'static str, &'static str) {
     match kind {
         DataType::Date32 | DataType::Date64 => ("DATE '2024-01-31'", ""),

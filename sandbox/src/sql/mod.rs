@@ -1,8 +1,9 @@
 //! Governed SQL: text → checked syntax → DataFusion plan → allow-listed, total expressions → one pass over units.
 //!
-//! `SELECT … FROM dataset [WHERE …] [GROUP BY …]` with COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN and percentiles; row-wise
-//! subqueries and CTEs below the aggregate, aggregation of each unit's own rows, and joins of the owner's tables on the unit; and HAVING, ORDER BY, LIMIT,
-//! arithmetic and windows above it, computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
+//! `SELECT … FROM dataset [WHERE …] [GROUP BY …]` with COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN
+//! and percentiles. Below the aggregate: row-wise subqueries and CTEs, aggregation of each unit's own rows, and joins of the
+//! owner's tables on the unit. Above it, computed from released numbers: HAVING, ORDER BY, LIMIT, arithmetic and windows.
+//! Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
 
 mod above;
 mod admit;

@@ -1,6 +1,6 @@
-//! Which released cells a computed column shows or divides by: said row by row, by columns that are carried along beside those of the query.
+//! Tracing, row by row, of the released cells a computed column shows or divides by, in columns carried beside the query's own.
 //!
-//! A carried column has the number of a cell, or NULL. Whatever moves rows, as sorting, joining and LAG do, moves those with them.
+//! A carried column has the number of a cell, or NULL. Operations that move rows, such as sorting, joining and LAG, move it too.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -21,7 +21,7 @@ use super::{
     view::bare,
 };
 
-/// Window functions that show another row's value as it is.
+/// Window functions showing another row's value unchanged.
 const MOVES: [&str; 5] = ["lag", "lead", "first_value", "last_value", "nth_value"];
 
 /// Whether a column is computed from released numbers.
@@ -29,32 +29,32 @@ const MOVES: [&str; 5] = ["lag", "lead", "first_value", "last_value", "nth_value
 pub(super) enum Made {
     #[default]
     Never,
-    /// Where the carried column of this name is true.
+    /// Computed where the carried column of this name is true.
     Sometimes(String),
     Always,
 }
 
-/// Where a column comes from; carried columns by name.
+/// Origin of a column, with carried columns by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Origin {
-    /// The cell that it shows as it is.
+    /// Cell shown unchanged.
     pub(super) cell: Option<String>,
-    /// Which of the result's columns such a cell is of.
+    /// Columns of the result to which such a cell may belong.
     pub(super) places: BTreeSet<usize>,
-    /// The cell that it is made of, where that is one alone.
+    /// Cell from which the column is made, if only a single cell.
     base: Option<String>,
     pub(super) made: Made,
-    /// Cells that it divides by, each alone.
+    /// Cells by which the column divides, each alone.
     pub(super) over: BTreeSet<String>,
 }
 
 impl Origin {
-    /// What is made of several rows' numbers.
+    /// Returns the origin of values made from several rows' numbers.
     fn pooled() -> Self {
         Self { made: Made::Always, ..Self::default() }
     }
 
-    /// What is computed from columns of these origins.
+    /// Returns the origin of values computed from columns of these origins.
     fn of(parts: &[Self]) -> Self {
         let made: Vec<_> = parts.iter().filter(|part| part.made != Made::Never).collect();
         let bases: BTreeSet<_> = made.iter().map(|part| &part.base).collect();
@@ -75,19 +75,19 @@ impl Origin {
 /// A plan with carried columns.
 pub(super) struct Traced {
     pub(super) plan: LogicalPlan,
-    /// The query's own columns: places, and where each comes from.
+    /// The query's own columns: positions and origins.
     pub(super) columns: Vec<(usize, Origin)>,
-    /// The others' names.
+    /// Names of the carried columns.
     carried: Vec<String>,
 }
 
 impl Traced {
-    /// A column that is carried.
+    /// Returns a carried column.
     fn column(&self, name: &str) -> Expr {
         carried(&self.plan, name)
     }
 
-    /// The query's own columns alone.
+    /// Projects the plan to the query's own columns.
     fn own(self) -> Result<LogicalPlan> {
         if self.carried.is_empty() {
             return Ok(self.plan);
@@ -106,14 +106,14 @@ fn field(plan: &LogicalPlan, place: usize) -> Expr {
     Expr::Column(Column::from(plan.schema().qualified_field(place)))
 }
 
-/// A subquery within an expression, what stands in its place, and where that comes from.
+/// A subquery within an expression, its replacement, and the replacement's origin.
 struct Scalar {
     subquery: Subquery,
     traced: Subquery,
     origin: Origin,
 }
 
-/// Puts released numbers in their place, and carries along which they are.
+/// Tracer to put released numbers in their place and carry along their cells.
 pub(super) struct Tracer<'a, F> {
     places: &'a [usize],
     keys: usize,
@@ -122,13 +122,14 @@ pub(super) struct Tracer<'a, F> {
 }
 
 impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
-    /// Of an aggregate with `keys` columns before those that are the result's columns at `places`. `released` makes the table that takes its place, with a column
-    /// that is carried for each of those.
+    /// Creates a tracer for an aggregate with `keys` columns, followed by number columns: the result's columns at `places`.
+    ///
+    /// `released` makes the table for the aggregate's place, with a carried column for each number column.
     pub(super) fn new(places: &'a [usize], keys: usize, released: F) -> Self {
         Self { places, keys, released, named: 0 }
     }
 
-    /// A name that no other column has.
+    /// Returns an unused column name.
     fn name(&mut self) -> String {
         self.named += 1;
         format!("which released cell {}", self.named)
@@ -165,7 +166,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
         }
     }
 
-    /// `plan` over other inputs.
+    /// Rebuilds `plan` over other inputs.
     fn rebuilt(&mut self, plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
         let within = |expr: Expr| Ok(expr.transform_down(|e| subqueries(e, &mut |s| self.trace(&s.subquery)?.own()))?.data);
         let exprs = plan.expressions().into_iter().map(within).collect::<Result<Vec<_>>>()?;
@@ -216,7 +217,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
         Ok(Traced { plan, columns, carried })
     }
 
-    /// A subquery of one value; adds to `more` columns to be carried.
+    /// Traces a scalar subquery, and adds the columns to be carried to `more`.
     fn scalar(&mut self, subquery: Subquery, more: &mut Vec<(String, Expr)>) -> Result<Scalar> {
         let Traced { plan, columns, .. } = self.trace(&subquery.subquery)?;
         let (place, of) = columns.into_iter().next().unwrap_or_default();
@@ -254,7 +255,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
                 let mut carry = |name: &String| {
                     let mut call = call.clone();
                     call.params.args[0] = self::carried(&input, name);
-                    // What is there in place of a row that there is not is no cell.
+                    // The default in place of a missing row is no cell.
                     call.params.args.iter_mut().skip(2).for_each(|default| *default = lit(ScalarValue::UInt64(None)));
                     let new = self.name();
                     moves.push(Expr::WindowFunction(call).alias(&new));
@@ -268,7 +269,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
             }
             columns.push((first + i, found));
         }
-        // Each in a node of its own: in one of several, what their orders have in common would be taken out of some of them alone.
+        // Each gets a node of its own: in a shared node, the common part of their orders would be removed from only some of them.
         let mut plan = input;
         for exprs in std::iter::once(window.window_expr.clone()).chain(moves.into_iter().map(|one| vec![one])) {
             plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
@@ -291,7 +292,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
         Ok(Traced { plan: self.rebuilt(plan, vec![left.plan, right.plan])?, columns, carried })
     }
 
-    /// Parts that are put together: where a column comes from is another thing in each.
+    /// Traces a union, in whose parts a column has different origins.
     fn union(&mut self, union: &Union) -> Result<Traced> {
         let parts = union.inputs.iter().map(|input| self.trace(input)).collect::<Result<Vec<_>>>()?;
         let mut exprs: Vec<Vec<Expr>> = vec![vec![]; parts.len()];
@@ -347,7 +348,7 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
     }
 }
 
-/// Where an expression over the columns of `input` comes from.
+/// Returns the origin of an expression over the columns of `input`.
 fn origin(expr: &Expr, input: &LogicalPlan, columns: &[(usize, Origin)], scalars: &[Scalar]) -> Origin {
     let column = |column: &Column| {
         let place = input.schema().index_of_column(column).ok()?;

@@ -1,4 +1,4 @@
-//! Functions of our own, in place of those that raise an error on some row, make texts of any length, or take a time that depends on values.
+//! Replacements for functions that raise an error on some row, make texts of any length, or take a time that depends on values.
 
 use std::{
     hash::{Hash, Hasher},
@@ -19,40 +19,40 @@ use tidegate_protocol::limits;
 
 use crate::{RunError, units::shorten};
 
-/// At most [`limits::TEXT_CHARS`] characters of a text; what is no text as it is.
+/// At most [`limits::TEXT_CHARS`] characters of a text; other values stay.
 pub(super) const SHORT: &str = "shortened";
 /// `a - b * trunc(a / b)`.
 pub(super) const REMAINDER: &str = "remainder";
-/// The root; NULL below zero.
+/// Square root; NULL below zero.
 pub(super) const ROOT: &str = "sqrt";
-/// The power; NULL where it is one of zero below zero.
+/// Power; NULL for a negative power of zero.
 pub(super) const POWER: &str = "power";
-/// A number of characters, at most [`FAR`]; NULL below zero.
+/// Number of characters, at most [`FAR`]; NULL below zero.
 pub(super) const LENGTH: &str = "length of a part";
-/// The number of a part's first character, within ±[`FAR`].
+/// Position of a part's first character, within ±[`FAR`].
 pub(super) const START: &str = "start of a part";
-/// No text is so long: beyond, one position is as good as another, and sums of two of them are numbers.
+/// Position beyond the end of any text: positions further on are equivalent, and sums of two of them do not overflow.
 pub(super) const FAR: i64 = 1 << 40;
-/// Dates that calendars have, and times of a day; NULL for others. What is neither as it is.
+/// Dates within the calendar, and times of a day; NULL for others. Values of other types stay.
 pub(super) const CALENDAR: &str = "within calendar";
 
-/// The whole number nearest to a float, the even one of two.
+/// Integer nearest to a float, the even integer if two are equally near.
 pub(super) const NEAREST: &str = "nearest whole number";
 
-/// A float of which there is one zero, and NULL in place of NaN.
+/// Float with a single zero, and NULL in place of NaN.
 pub(super) const SETTLED: &str = "settled";
 
-/// From this quotient on, a quotient of two floats says nothing about what is left.
+/// Magnitude from which a quotient of two floats says nothing about the remainder.
 const QUOTIENTS: f64 = 9_007_199_254_740_992.0;
 
 type Compute = fn(&[ArrayRef]) -> std::result::Result<ArrayRef, RunError>;
 
-/// A function: another is the same one where it has the same name.
+/// A function, identified by its name.
 #[derive(Debug)]
 struct Own {
     name: &'static str,
     signature: Signature,
-    /// What it gives; the argument's type where it is `None`.
+    /// Result type; the argument's type if `None`.
     gives: Option<DataType>,
     compute: Compute,
 }
@@ -88,7 +88,7 @@ impl ScalarUDFImpl for Own {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let made = (self.compute)(&arrays).map_err(|e| DataFusionError::Execution(e.to_string()))?;
-        // Of constants alone there is one row.
+        // With constants alone there is one row.
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         if constant {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&made, 0)?));
@@ -97,7 +97,7 @@ impl ScalarUDFImpl for Own {
     }
 }
 
-/// A function of so many arguments that are all looked at.
+/// Creates a function of `arguments` arguments of any types.
 pub(super) fn own(name: &'static str, arguments: usize, gives: Option<DataType>, compute: Compute) -> ScalarUDF {
     let signature = Signature::any(arguments, Volatility::Immutable);
     ScalarUDF::new_from_impl(Own { name, signature, gives, compute })
@@ -107,17 +107,17 @@ fn floats(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     Ok(if *array.data_type() == DataType::Float64 { array.clone() } else { cast(array, &DataType::Float64)? })
 }
 
-/// [`SHORT`] of a text.
+/// Builds [`SHORT`] of a text.
 pub(super) fn short(text: Expr) -> Expr {
     own(SHORT, 1, None, |args| shorten(&args[0], limits::TEXT_CHARS)).call(vec![text])
 }
 
-/// [`SETTLED`] of a number.
+/// Builds [`SETTLED`] of a number.
 pub(super) fn settled(number: Expr) -> Expr {
     own(SETTLED, 1, None, |args| settle(&args[0])).call(vec![number])
 }
 
-/// Floats of which there is one zero, and NULL in place of NaN; what is no float as it is.
+/// Settles floats: a single zero, and NULL in place of NaN; other types stay.
 pub(super) fn settle(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     match array.data_type() {
         DataType::Float64 => {
@@ -142,7 +142,7 @@ pub(super) fn settle(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError
     }
 }
 
-/// [`REMAINDER`] of two numbers.
+/// Builds [`REMAINDER`] of two numbers.
 pub(super) fn remainder(a: Expr, b: Expr) -> Expr {
     let compute: Compute = |args| {
         let (a, b) = (floats(&args[0])?, floats(&args[1])?);
@@ -152,26 +152,29 @@ pub(super) fn remainder(a: Expr, b: Expr) -> Expr {
     own(REMAINDER, 2, Some(DataType::Float64), compute).call(vec![a, b])
 }
 
-/// What is left of `a` when `b` is taken from it as often as it fits, with `a`'s sign: as C's `fmod` for whole numbers below 2^53, and to within an ulp of `a` for
-/// others, but in a time that no value changes (`fmod` divides bit by bit: 10 ns or 1 400 by the difference of exponents).
+/// Computes the remainder of `a` divided by `b`, with `a`'s sign, in a time independent of the values.
 ///
-/// By zero and of infinity: NaN. By infinity: `a`. Where the quotient is 2^53 or more, and floats no longer tell one from the next: zero.
+/// Equals C's `fmod` for whole numbers below 2^53, and to within an ulp of `a` for others. (`fmod` divides bit by bit: 10 ns or
+/// 1 400 by the difference of exponents.)
+///
+/// By zero and of infinity: NaN. By infinity: `a`. Where the quotient is 2^53 or more, and floats no longer tell one from the
+/// next: zero.
 #[inline]
 pub(super) fn left_over(a: f64, b: f64) -> f64 {
     let quotient = (a / b).trunc();
     let left = a - b * quotient;
-    // Rounding may have taken `b` once too often, or left it once.
+    // Rounding may have subtracted `b` once too often, or once too seldom.
     let (size, wrong) = (b.abs(), left != 0.0 && left.is_sign_negative() != a.is_sign_negative());
     let left = if wrong { left + size.copysign(a) } else { left };
     let left = if left.abs() >= size { 0.0 } else { left };
     let left = if quotient.abs() >= QUOTIENTS { 0.0 } else { left };
     let left = if b.is_infinite() { a } else { left };
-    // NaN is what it is.
+    // These have no remainder.
     let none = a.is_nan() || b.is_nan() || a.is_infinite() || b == 0.0;
     if none { f64::NAN } else { left.abs().copysign(a) }
 }
 
-/// [`ROOT`].
+/// Creates [`ROOT`].
 pub(super) fn root() -> ScalarUDF {
     own(ROOT, 1, Some(DataType::Float64), |args| {
         let numbers = floats(&args[0])?;
@@ -181,7 +184,7 @@ pub(super) fn root() -> ScalarUDF {
     })
 }
 
-/// [`POWER`].
+/// Creates [`POWER`].
 pub(super) fn power() -> ScalarUDF {
     own(POWER, 2, Some(DataType::Float64), |args| {
         let [base, exponent] = [floats(&args[0])?, floats(&args[1])?];
@@ -194,7 +197,7 @@ pub(super) fn power() -> ScalarUDF {
     })
 }
 
-/// [`NEAREST`] of a number.
+/// Builds [`NEAREST`] of a number.
 pub(super) fn nearest(number: Expr) -> Expr {
     let compute: Compute = |args| {
         let numbers = floats(&args[0])?;
@@ -203,7 +206,7 @@ pub(super) fn nearest(number: Expr) -> Expr {
     own(NEAREST, 1, Some(DataType::Float64), compute).call(vec![number])
 }
 
-/// [`START`].
+/// Builds [`START`] of a number.
 pub(super) fn start(number: Expr) -> Expr {
     let compute: Compute = |args| {
         let numbers = cast(&args[0], &DataType::Int64)?;
@@ -212,7 +215,7 @@ pub(super) fn start(number: Expr) -> Expr {
     own(START, 1, Some(DataType::Int64), compute).call(vec![number])
 }
 
-/// [`LENGTH`].
+/// Builds [`LENGTH`] of a number.
 pub(super) fn length(number: Expr) -> Expr {
     let compute: Compute = |args| {
         let numbers = cast(&args[0], &DataType::Int64)?;
@@ -223,12 +226,14 @@ pub(super) fn length(number: Expr) -> Expr {
     own(LENGTH, 1, Some(DataType::Int64), compute).call(vec![number])
 }
 
-/// [`CALENDAR`].
+/// Builds [`CALENDAR`] of a time.
 pub(super) fn calendar(time: Expr) -> Expr {
     own(CALENDAR, 1, None, |args| within_calendar(&args[0])).call(vec![time])
 }
 
-/// Of a date or time the years 1 to 9999, of one in nanoseconds 1678 to 2262, and of a time of day those of one day, NULL for others: so it can be cut to the beginning of its year.
+/// Replaces dates and times outside the calendar by NULL; all others can be cut to the beginning of their year.
+///
+/// The calendar has the years 1 to 9999, in nanoseconds 1678 to 2262; a time of day has those of one day.
 pub(super) fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     let per_second = match array.data_type() {
         DataType::Date32 => 1.0 / 86_400.0,
@@ -243,7 +248,7 @@ pub(super) fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef,
     };
     let of_day = matches!(array.data_type(), DataType::Time32(_) | DataType::Time64(_));
     let nanoseconds = matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _));
-    // A day more than the year 1 has: of a time zone it may be the first.
+    // A day more than year 1 has: in a time zone it may be the year's first.
     let inside = match (of_day, nanoseconds) {
         (true, _) => 0.0..86_400.0,
         (_, true) => -9_214_473_600.0..9_223_372_036.0,
@@ -257,7 +262,7 @@ pub(super) fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef,
         return Ok(array.clone());
     }
     if of_day {
-        // Below a NULL is nothing that the engine could multiply.
+        // The value under a NULL must not be left for the engine to multiply.
         let ticks = cast(&cast(array, &whole)?, &DataType::Int64)?;
         let kept = ticks
             .as_primitive::<Int64Type>()

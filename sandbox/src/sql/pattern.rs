@@ -1,4 +1,4 @@
-//! What a query looks like without its literals.
+//! Normal form of a query without its literals.
 
 use datafusion::sql::sqlparser::{
     dialect::GenericDialect,
@@ -6,13 +6,14 @@ use datafusion::sql::sqlparser::{
     tokenizer::{Token, Tokenizer},
 };
 
-/// The tokens of `sql` without white space and comments, words in small letters, every literal (and its sign) as `?` and a list of them as one. Queries of
-/// one pattern run through the same plan.
+/// Returns the tokens of `sql` in normal form. Queries with the same pattern run through the same plan.
+///
+/// White space and comments are dropped, words are in lower case, and a literal (with its sign) or list of literals becomes `?`.
 pub fn pattern(sql: &str) -> String {
-    // What cannot be taken apart is not admitted, and has no plan.
+    // A text that does not tokenize is not admitted, and has no plan.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return sql.to_owned() };
     let mut seen: Vec<String> = Vec::new();
-    // Whether a sign after the last two tokens would belong to a literal: not after an operand.
+    // For each of the last two tokens, whether a sign after it would belong to a literal: not after an operand.
     let mut signs = [true, true];
     for token in tokens {
         let sign = match &token {

@@ -1,6 +1,7 @@
-//! Aggregation of each unit's own rows, in a subquery that groups by the unit: one row a unit then goes on.
+//! Aggregation of each privacy unit's own rows, in a subquery with GROUP BY unit, to a row per unit.
 //!
-//! Rows are ordered by unit, so a unit is done when the next begins: state is one batch's units, whatever the data, and of one unit a public number of values ([`values`]).
+//! Rows are ordered by unit, so a unit is complete when the next begins: the state is one batch's units, whatever the data, and a
+//! public number of one unit's values ([`values`]).
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -40,23 +41,23 @@ use crate::{
 
 mod values;
 
-/// Aggregates whose state for one unit is a few numbers, whatever its rows.
+/// Aggregates whose state for one unit is a few numbers, whatever the unit's rows.
 const ALLOWED: [&str; 12] =
     ["count", "sum", "avg", "min", "max", "var", "var_pop", "stddev", "stddev_pop", "bool_and", "bool_or", "var_samp"];
-/// Values of the first and the last row of a unit in an order.
+/// Aggregates for values of a unit's first and last row in an order.
 const FIRST: &str = "first_value";
 const LAST: &str = "last_value";
 
 /// An aggregate of a unit's rows.
 #[derive(Debug, Clone)]
 enum Call {
-    /// Of all of them, by the engine.
+    /// Aggregate of all rows, by the engine.
     All(Arc<AggregateUDF>),
-    /// Of the first in an order: by the columns of the input that come after the arguments, from this one on.
+    /// Value of the first row in an order; the sort keys follow the arguments in the input, from column `keys` on.
     First { keys: usize, order: Vec<SortOptions> },
-    /// How many different values there are.
+    /// Number of distinct values.
     Distinct,
-    /// A percentile of them.
+    /// Percentile of the values.
     Percentile(f64),
 }
 
@@ -72,21 +73,21 @@ impl Call {
     }
 }
 
-/// The subquery's aggregates.
+/// Aggregates of the subquery.
 #[derive(Debug, Clone)]
 pub(super) struct PerUnit {
     calls: Vec<Call>,
-    /// The types of the input's columns.
+    /// Types of the input's columns.
     kinds: Vec<DataType>,
-    /// Their arguments, one each with its name, and then what first rows are ordered by.
+    /// Arguments, one named column per aggregate, followed by the sort keys of first rows.
     pub(super) input: Input,
-    /// Their results' names and types.
+    /// Names and types of the results.
     pub(super) schema: Arc<DFSchema>,
-    /// Public bounds of the results, where there are any.
+    /// Public bounds of the results, where known.
     pub(super) bounds: BTreeMap<String, ColumnRule>,
 }
 
-/// Admits the aggregates; also gives an expression over their results for each.
+/// Admits the aggregates, and returns an expression over their results for each.
 pub(super) fn admit(
     aggregate: &Aggregate,
     rows: Rows,
@@ -95,11 +96,11 @@ pub(super) fn admit(
 ) -> Result<(PerUnit, Vec<Expr>), Refusal> {
     let unit = &policy.unit.column;
     let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
-    // In each part of the rows.
+    // One list for each part of the rows.
     let mut arguments: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
     let mut orders = arguments.clone();
     let source = rows.source.schema(planned);
-    // Of which the planner's whole numbers are ours.
+    // Whether an argument that the planner takes for an integer is an integer here too.
     let mut whole = Vec::with_capacity(aggregate.aggr_expr.len());
     for call in &aggregate.aggr_expr {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
@@ -140,7 +141,7 @@ pub(super) fn admit(
                 for (all, key) in orders.iter_mut().zip(rows.resolve(&by.expr)?) {
                     all.push(number(total(key, unit)?, &source));
                 }
-                // The last is the first of the other order.
+                // The last row is the first in the reverse order.
                 let turned = name == LAST;
                 order.push(SortOptions { descending: by.asc == turned, nulls_first: by.nulls_first != turned });
             }
@@ -153,12 +154,12 @@ pub(super) fn admit(
             Call::All(call.func.clone())
         });
     }
-    // No column of a dataset can have these names among those of a unit's table: they are apart.
+    // These names cannot clash with a dataset's columns: the unit's table is separate.
     let mut names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
     let titles = names.clone();
     names.extend((0..orders.first().map_or(0, Vec::len)).map(|i| format!("order {i}")));
     arguments.iter_mut().zip(orders).for_each(|(all, keys)| all.extend(keys));
-    // How many rows a unit has at most, where that is public.
+    // Maximum number of rows of a unit, if it is public.
     let rows_a_unit = rows.source.most_a_unit().map(|most| f64::from(most) * arguments.len() as f64);
     let branches = rows.filters().zip(arguments).collect();
     let select = Select::new(names, branches, source, unit)?;
@@ -181,7 +182,7 @@ pub(super) fn admit(
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
-        // Between two whole numbers is a fraction.
+        // A percentile between two integers is a fraction.
         let whole = whole[i] && !matches!(call, Call::Percentile(_));
         columns.push(if wanted != result && wanted.is_integer() && whole { cast_expr(column, wanted) } else { column });
         fields.push(Field::new(&title, result, true));
@@ -196,7 +197,7 @@ fn is_numeric(name: &str) -> bool {
     matches!(name, "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev")
 }
 
-/// The unit, as COUNT(DISTINCT …) may have it: one value where it is there. Anything else as it is.
+/// Replaces the unit in COUNT(DISTINCT …) by a single value wherever present; other expressions stay.
 fn counted(expr: Expr, unit: &str) -> Expr {
     match unalias(&expr) {
         Expr::Column(column) if column.name == unit => lit(true),
@@ -207,7 +208,7 @@ fn counted(expr: Expr, unit: &str) -> Expr {
     }
 }
 
-/// Public bounds of an aggregate's result, from those of its argument, and from how many rows a unit has.
+/// Derives public bounds of an aggregate's result from its argument's bounds and the number of rows of a unit.
 fn rule(name: &str, limits: Option<(f64, f64)>, rows: Option<f64>) -> Option<(f64, f64)> {
     match name {
         "avg" | "min" | "max" => limits,
@@ -215,36 +216,36 @@ fn rule(name: &str, limits: Option<(f64, f64)>, rows: Option<f64>) -> Option<(f6
         "bool_and" | "bool_or" => Some((0.0, 1.0)),
         _ if is_numeric(name) && name != "sum" => limits.map(|(lo, hi)| {
             let half = (hi - lo) / 2.0;
-            // A sample of two has twice the population's variance.
+            // The sample variance of two values is twice their population variance.
             if name.starts_with("var") { (0.0, 2.0 * half * half) } else { (0.0, half * 2f64.sqrt()) }
         }),
         _ => None,
     }
 }
 
-/// One thread's aggregation.
+/// Aggregation state of a thread.
 pub(super) struct Folding {
     states: Vec<State>,
     kinds: Vec<DataType>,
-    /// The unit that the last batch ended with.
+    /// Unit with which the last batch ended.
     open: Option<Unit>,
 }
 
-/// One aggregate's state.
+/// State of an aggregate.
 enum State {
     All(Box<dyn GroupsAccumulator>),
-    /// With the columns that it is ordered by.
+    /// First row, with the columns by which rows are ordered.
     First(Box<Taking>, Range<usize>),
     Held(Box<Held>),
 }
 
 impl PerUnit {
-    /// Whether it takes values of first or last rows.
+    /// Returns whether any aggregate takes values of first or last rows.
     pub(super) fn takes_rows(&self) -> bool {
         self.calls.iter().any(|call| matches!(call, Call::First { .. }))
     }
 
-    /// Of the aggregates that hold a unit's values: their columns of the input, and whether they tell them from one another.
+    /// Returns the input columns of aggregates holding a unit's values, and whether the aggregate distinguishes values.
     pub(super) fn holds(&self) -> impl Iterator<Item = (&str, bool)> {
         let named = self.calls.iter().zip(self.input.select.names.iter().map(String::as_str));
         named.filter_map(|(call, name)| match call {
@@ -254,10 +255,10 @@ impl PerUnit {
         })
     }
 
-    /// Begins.
+    /// Starts an aggregation.
     ///
     /// # Errors
-    /// [`RunError::Engine`] where a type cannot be aggregated: found at admission.
+    /// Returns [`RunError::Engine`] if a type cannot be aggregated, which admission detects.
     pub(super) fn begin(&self) -> Result<Folding, RunError> {
         let fields = self.input.select.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -285,11 +286,11 @@ impl PerUnit {
     }
 }
 
-/// Units that are done, and a column for each aggregate with a row for each of them.
+/// Completed units, and a column for each aggregate with a row for each unit.
 pub(super) type Done = (Vec<Unit>, Vec<ArrayRef>);
 
 impl Folding {
-    /// Adds a batch; gives the units that are done with it.
+    /// Adds a batch, and returns the units completed by the batch.
     pub(super) fn batch(&mut self, runs: &Runs, arguments: &[ArrayRef]) -> Result<Done, RunError> {
         let mut units: Vec<Unit> = self.open.take().into_iter().collect();
         let mut groups = Vec::with_capacity(arguments.first().map_or(0, |a| a.len()));
@@ -315,7 +316,7 @@ impl Folding {
         self.emit(units, taken)
     }
 
-    /// The last unit, where it is below `at`, or there are no more.
+    /// Returns the last unit if below `at`, or if there are no more rows.
     pub(super) fn close(&mut self, at: Option<UnitRef<'_>>) -> Result<Done, RunError> {
         let done = self.open.take_if(|open| at.is_none_or(|at| open.as_ref() < at));
         let mut taken = Vec::new();
@@ -327,7 +328,7 @@ impl Folding {
         self.emit(done.into_iter().collect(), taken)
     }
 
-    /// Of units that are done, with the columns of first rows in their order.
+    /// Emits completed units; `taken` has the columns of first rows in their order.
     fn emit(&mut self, units: Vec<Unit>, taken: Vec<ArrayRef>) -> Result<Done, RunError> {
         if units.is_empty() {
             return Ok((units, vec![]));
@@ -336,7 +337,7 @@ impl Folding {
         let column = |state: &mut State| match state {
             State::All(state) => Ok(state.evaluate(EmitTo::First(units.len()))?),
             State::Held(held) => Ok(held.done(units.len())),
-            // There is one for each of the same units.
+            // There is one first row for each of the same units.
             State::First(..) => taken.next().ok_or_else(|| RunError::Engine("a unit has no first row".into())),
         };
         let columns = self.states.iter_mut().map(column).collect::<Result<_, RunError>>()?;

@@ -1,4 +1,6 @@
-//! Where in a query's text something is: refusals name line and column after their field, as in `program.query:2:14`, for who has the text to show them.
+//! Positions in a query's text: refusals name line and column after their field, as in `program.query:2:14`.
+//!
+//! Whoever has the text can show them.
 
 use datafusion::{
     common::{Column, DataFusionError, Span},
@@ -10,13 +12,13 @@ use datafusion::{
 };
 use tidegate_protocol::Refusal;
 
-/// Before a function's name in a field, until [`found`] looks for it in the text. No field has it.
+/// Marker before a function's name in a field, until [`found`] looks the name up in the text. No field has this character.
 const CALL: char = '\u{1}';
-/// As [`CALL`], before any other name.
+/// Like [`CALL`], before any other name.
 const NAME: char = '\u{2}';
 const FIELD: &str = "program.query";
 
-/// `refusal` at a line and column.
+/// Sets the line and column of `refusal`.
 pub(super) fn at(refusal: Refusal, line: u64, column: u64) -> Refusal {
     match refusal.field.as_deref() {
         Some(FIELD) if line > 0 && column > 0 => refusal.at(format!("{FIELD}:{line}:{column}")),
@@ -24,7 +26,7 @@ pub(super) fn at(refusal: Refusal, line: u64, column: u64) -> Refusal {
     }
 }
 
-/// `refusal` at the beginning of a span.
+/// Sets the position of `refusal` to the start of a span.
 pub(super) fn at_span(refusal: Refusal, span: Option<Span>) -> Refusal {
     match span {
         Some(span) => at(refusal, span.start.line, span.start.column),
@@ -32,7 +34,7 @@ pub(super) fn at_span(refusal: Refusal, span: Option<Span>) -> Refusal {
     }
 }
 
-/// Where the engine says that an error is.
+/// Returns the position of an error as given by the engine.
 pub(super) fn of_error(e: &DataFusionError) -> Option<Span> {
     let first = match e {
         DataFusionError::Collection(all) => all.first().unwrap_or(e),
@@ -41,24 +43,24 @@ pub(super) fn of_error(e: &DataFusionError) -> Option<Span> {
     first.diagnostic().and_then(|diagnostic| diagnostic.span)
 }
 
-/// `refusal` at the first column that an expression names.
+/// Sets the position of `refusal` to the first column named in an expression.
 pub(super) fn of_expr(refusal: Refusal, expr: &Expr) -> Refusal {
     let mut columns: Vec<&Column> = expr.column_refs().into_iter().collect();
     columns.sort_by_key(|column| column.spans().first());
     at_span(refusal, columns.iter().find_map(|column| column.spans().first()))
 }
 
-/// `refusal` where a function is called: [`found`] says where that is.
+/// Marks `refusal` for the call of a function, which [`found`] locates.
 pub(super) fn of_call(refusal: Refusal, function: &str) -> Refusal {
     refusal.at(format!("{FIELD}{CALL}{function}"))
 }
 
-/// `refusal` where a name is: [`found`] says where that is.
+/// Marks `refusal` for a name, which [`found`] locates.
 pub(super) fn of_name(refusal: Refusal, name: &str) -> Refusal {
     refusal.at(format!("{FIELD}{NAME}{name}"))
 }
 
-/// `refusal` with the place of what it names in the query's text.
+/// Resolves the marker of `refusal` to a position in the query's text.
 pub(super) fn found(refusal: Refusal, text: &str) -> Refusal {
     let Some(field) = refusal.field.clone().filter(|field| field.contains([CALL, NAME])) else { return refusal };
     let (calls, name) = (field.contains(CALL), field.split([CALL, NAME]).nth(1).unwrap_or_default());
@@ -76,7 +78,7 @@ pub(super) fn found(refusal: Refusal, text: &str) -> Refusal {
     }
 }
 
-/// The place that a parser's message ends with, and the message without it.
+/// Splits a parser's message into the text and the position at its end.
 pub(super) fn of_message(message: &str) -> (&str, Option<(u64, u64)>) {
     let Some((words, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
     let place = place.split_once(", Column: ").and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));

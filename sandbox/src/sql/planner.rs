@@ -1,4 +1,4 @@
-//! DataFusion with nothing in it but an empty table and a list of functions, and text planned in it.
+//! DataFusion with only an empty table and a list of functions, and the planning of text there.
 
 use std::sync::Arc;
 
@@ -31,60 +31,60 @@ use super::{
     times::{self, Arithmetic},
 };
 
-/// The owner's rows; of a dataset of one table, also the table's name.
+/// Name of the owner's rows, and of the table in a dataset with a single table.
 pub const TABLE: &str = "dataset";
 
-/// The schema metadata that says under which name the dataset was published.
+/// Schema metadata key of the name under which the dataset was published.
 const PUBLISHED: &str = "tidegate.dataset";
 
-/// A dataset's schema, of one that was published under `name`: queries may call its only table so, beside [`TABLE`].
+/// Marks a dataset's schema as published under `name`, which queries may use for its only table, beside [`TABLE`].
 pub fn published(schema: &SchemaRef, name: &str) -> SchemaRef {
     Arc::new(schema.as_ref().clone().with_metadata([(PUBLISHED.to_owned(), name.to_owned())].into()))
 }
 
 /// A planned SELECT.
 pub(super) struct Planned {
-    /// With types made to agree, and subqueries within expressions as they were written.
+    /// Plan with coerced types, and subqueries within expressions as written.
     pub(super) plan: LogicalPlan,
-    /// As it was written, but for GROUPING(…), which is no aggregate.
+    /// Plan as written, except for GROUPING(…), which is no aggregate.
     pub(super) raw: LogicalPlan,
     state: SessionState,
-    /// The dataset's columns that a buyer sees; of several tables, all of theirs, and which table a row is of.
+    /// Columns of the dataset visible to a buyer; with several tables, the columns of all of them, and the table of a row.
     pub(super) schema: Arc<DFSchema>,
     owned: Vec<Owned>,
-    /// What the owner's only table may be called too.
+    /// Additional name of the owner's only table.
     published: Option<String>,
-    /// The public tables that came with the query.
+    /// Public tables sent with the query.
     pub(super) tables: Tables,
 }
 
-/// One of the owner's tables.
+/// A table of the owner.
 struct Owned {
     name: String,
-    /// As a buyer sees it.
+    /// Schema visible to a buyer.
     schema: SchemaRef,
-    /// Its columns' places among the dataset's.
+    /// Positions of the table's columns among the dataset's.
     places: Vec<usize>,
-    /// Which of the dataset's rows are its own, where there are several tables.
+    /// Condition for the table's rows among the dataset's, if there are several tables.
     filter: Option<Expr>,
 }
 
-/// A context without table functions, catalog of information or files.
+/// Creates a context without table functions, information schema or files.
 pub(super) fn context() -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(1);
-    // Without one, a TIMESTAMPTZ would have none.
+    // Without this setting, a TIMESTAMPTZ would have no zone.
     config.options_mut().execution.time_zone = Some("+00:00".to_owned());
     config.options_mut().sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()
         .with_config(config)
-        // Before the engine's own.
+        // These come before the engine's own.
         .with_expr_planners(vec![Arc::new(Arithmetic)])
         .with_default_features()
         .with_table_functions(Default::default())
         .build();
     let context = SessionContext::new_with_state(state);
     context.register_udf(clamp());
-    // Another name of a function that ours takes the place of.
+    // Alias of a function that one of ours replaces.
     context.deregister_udf("date_format");
     for function in times::named() {
         context.register_udf(function.clone());
@@ -95,17 +95,19 @@ pub(super) fn context() -> SessionContext {
     context
 }
 
-/// The unit column and the policy's columns; of several tables, also which table a row is of.
+/// Returns the schema of the unit column and the policy's columns; with several tables, also the table of a row.
 ///
-/// Their order is the policy's, and any of them may have NULL: in which order a file has its columns, and whether it says that one has no NULL, may follow from
-/// rows, as where jobs read a copy because of them. A query means the same over every file with the same rows.
+/// Their order is the policy's, and any of them may have NULL: the order of a file's columns, and whether the file says that a
+/// column has no NULL, may follow from rows, as where jobs read a copy because of them. A query means the same over every file
+/// with the same rows.
 fn visible(schema: &SchemaRef, policy: &Policy) -> SchemaRef {
     let table = (!policy.tables.is_empty()).then_some(ROW_TABLE);
     let columns = policy.columns.keys().filter(|name| **name != policy.unit.column);
     let names = std::iter::once(policy.unit.column.as_str()).chain(table).chain(columns.map(String::as_str));
     let fields = names.filter_map(|name| schema.column_with_name(name)).map(|(_, field)| {
         let kind = match field.data_type() {
-            // A dictionary is a way to store values. What is done for each of its values would be done for as many as the files have, whatever the rows.
+            // A dictionary is only a storage format. Work per dictionary value would be done for as many values as the files
+            // have, whatever the rows.
             DataType::Dictionary(_, value) => value.as_ref(),
             kind => kind,
         };
@@ -114,7 +116,7 @@ fn visible(schema: &SchemaRef, policy: &Policy) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The owner's tables, over columns of `schema`.
+/// Returns the owner's tables, over columns of `schema`.
 fn owned(schema: &SchemaRef, policy: &Policy) -> Vec<Owned> {
     if policy.tables.is_empty() {
         let places = (0..schema.fields().len()).collect();
@@ -138,22 +140,22 @@ fn owned(schema: &SchemaRef, policy: &Policy) -> Vec<Owned> {
 }
 
 impl Planned {
-    /// A part of a plan, with types made to agree.
+    /// Coerces types in a part of a plan.
     pub(super) fn agreed(&self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
         self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {}).map_err(|e| engine(&e))
     }
 
-    /// A text in which columns are called without the owner's only table.
+    /// Strips the name of the owner's only table from column names in a text.
     pub(super) fn bare(&self, text: &str) -> String {
         [Some(TABLE), self.published.as_deref()].into_iter().flatten().fold(text.to_owned(), |text, table| without(&text, table))
     }
 
-    /// Whether `table` is the owner's.
+    /// Returns whether `table` is the owner's.
     pub(super) fn owns(&self, table: &str) -> bool {
         self.owned.iter().any(|owned| owned.name == table)
     }
 
-    /// Which of the dataset's rows are of the owner's `table`, and its columns.
+    /// Returns the condition for the rows of the owner's `table`, and its columns.
     pub(super) fn rows_of(&self, table: &str) -> (Option<Expr>, Vec<Expr>) {
         let column = |at: &usize| Expr::Column(Column::from(self.schema.qualified_field(*at)));
         let found = self.owned.iter().find(|owned| owned.name == table);
@@ -161,14 +163,14 @@ impl Planned {
     }
 }
 
-/// `text` without `table` and a dot before names.
+/// Strips `table` and a dot before names from `text`.
 fn without(text: &str, table: &str) -> String {
     let (mut rest, mut bare) = (text, String::with_capacity(text.len()));
     let dotted = format!("{table}.");
     while let Some(at) = rest.find(&dotted) {
         let (before, after) = (&rest[..at], &rest[at + dotted.len()..]);
         bare.push_str(before);
-        // The end of a longer name is none.
+        // The end of a longer name is not the table.
         if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
             bare.push_str(&dotted);
         }
@@ -177,7 +179,7 @@ fn without(text: &str, table: &str) -> String {
     bare + rest
 }
 
-/// `plan` in which the owner's only table, where it is called by the name that it was published under, is [`TABLE`] under that name.
+/// Replaces scans of the owner's only table by its published name with scans of [`TABLE`] under this alias.
 fn as_published(plan: LogicalPlan, name: &str) -> Result<LogicalPlan, DataFusionError> {
     let one = |plan: LogicalPlan| match plan {
         LogicalPlan::TableScan(scan) if scan.table_name == TableReference::bare(name) => {
@@ -187,7 +189,7 @@ fn as_published(plan: LogicalPlan, name: &str) -> Result<LogicalPlan, DataFusion
         }
         other => Ok(Transformed::no(other)),
     };
-    // What is put in is looked at no more.
+    // Replacements are not visited again.
     Ok(plan.transform_up_with_subqueries(one)?.data)
 }
 
@@ -214,11 +216,11 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     }
     let state = context.state();
     let statement = parse(&state, sql)?;
-    // As a buyer writes it.
+    // As a buyer writes the name.
     let quoted = published.as_deref().map(|name| Column::new_unqualified(name).quoted_flat_name());
     let names = owned.iter().map(|table| table.name.as_str()).chain(quoted.as_deref());
     let names: Vec<_> = names.chain(tables.schemas().map(|(name, _)| name)).collect();
-    // Whoever sends a job shows a grant, which lets its holder see the listing too, where anybody may.
+    // Whoever sends a job presents a grant, whose holder may also see the listing, unless nobody may.
     let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
     let said = |e: DataFusionError| planning(&e, shown);
     let mut raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
@@ -234,14 +236,14 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     Ok(Planned { plan, raw, state, schema: Arc::new(schema), owned, published, tables: tables.clone() })
 }
 
-/// With IN and EXISTS as the semi-joins and anti-joins that they are; as it was, where they are none.
+/// Rewrites IN and EXISTS as semi-joins and anti-joins where possible; otherwise the plan is unchanged.
 pub(super) fn subqueries_joined(plan: LogicalPlan) -> LogicalPlan {
     let rule = Optimizer::with_rules(vec![Arc::new(DecorrelatePredicateSubquery::new())]);
     let once = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(true);
     rule.optimize(plan.clone(), &once, |_, _| {}).unwrap_or(plan)
 }
 
-/// Planning one SELECT over a table in memory never waits for anything; a tiny executor is enough.
+/// Runs a future. Planning a SELECT over a table in memory never waits for anything, so a tiny executor is enough.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -1,6 +1,6 @@
-//! Public tables that come with a query, such as what a code means: a join to one looks each row's key up in it.
+//! Public tables sent with a query, such as the meanings of codes; a join to such a table looks up each row's key.
 //!
-//! A key may be there once, so a row of the dataset matches one row at most: the join is a function of the row, and adds none.
+//! A key may occur once, so a row of the dataset matches at most one row: the join is a function of the row, and adds no rows.
 
 use std::{
     collections::HashMap,
@@ -25,9 +25,9 @@ use tidegate_protocol::{Refusal, limits};
 
 use super::{kinds, planner::TABLE, refuse};
 
-/// The name of the function that looks up; no text can call it.
+/// Name of the lookup function, which no SQL text can call.
 pub(super) const LOOKUP: &str = "public table";
-/// The schema metadata that names a table.
+/// Schema metadata key of a table's name.
 const NAME: &str = "tidegate.table";
 
 /// Public tables by name.
@@ -41,12 +41,12 @@ struct Table {
 }
 
 impl Tables {
-    /// Reads what [`Tables::write`] wrote: Arrow IPC streams one after the other, each with its table's name in its metadata.
+    /// Reads the output of [`Tables::write`]: consecutive Arrow IPC streams, each with its table's name in its metadata.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the table.
+    /// Returns a [`Refusal`] that names the table.
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
-        // Arrow's reader panics on some types that are none.
+        // Arrow's reader panics on some invalid types.
         catch_unwind(|| Self::parse(bytes)).unwrap_or_else(|_| Err(bad("", "is no Arrow IPC stream")))
     }
 
@@ -69,7 +69,7 @@ impl Tables {
     /// Adds a table.
     ///
     /// # Errors
-    /// A [`Refusal`] for a name, a type or a size that is not fit.
+    /// Returns a [`Refusal`] for an unfit name, type or size.
     pub fn add(&mut self, name: &str, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(), Refusal> {
         let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let word = !name.is_empty() && name.len() <= limits::NAME_BYTES && name.chars().all(fine);
@@ -108,10 +108,10 @@ impl Tables {
         Ok(())
     }
 
-    /// As bytes.
+    /// Writes the tables as bytes.
     ///
     /// # Errors
-    /// A [`Refusal`] where Arrow cannot write them.
+    /// Returns a [`Refusal`] if Arrow cannot write them.
     pub fn write(&self) -> Result<Vec<u8>, Refusal> {
         let mut bytes = Vec::new();
         for table in &self.0 {
@@ -127,21 +127,22 @@ impl Tables {
         Ok(bytes)
     }
 
-    /// Rows of table `name`.
+    /// Returns the number of rows of table `name`.
     pub(super) fn rows(&self, name: &str) -> usize {
         self.0.iter().find(|t| t.name == name).map_or(0, |t| t.rows.num_rows())
     }
 
-    /// Names and schemas.
+    /// Iterates over the tables' names and schemas.
     pub(super) fn schemas(&self) -> impl Iterator<Item = (&str, SchemaRef)> {
         self.0.iter().map(|table| (table.name.as_str(), table.rows.schema()))
     }
 
-    /// The columns of table `name`, to be found by `on`: (the table's key column, its type in the comparison, the row's key). The last says whether there
-    /// is a match at all.
+    /// Builds lookups of the columns of table `name` by `on`: (the table's key column, its type when compared, the row's key).
+    ///
+    /// The last result says whether there is a match at all.
     ///
     /// # Errors
-    /// A [`Refusal`] where a key is there twice.
+    /// Returns a [`Refusal`] if a key occurs twice.
     pub(super) fn join(&self, name: &str, on: &[(usize, DataType, Expr)]) -> Result<(Vec<Expr>, Expr), Refusal> {
         let table = self.0.iter().find(|t| t.name == name).ok_or_else(|| bad(name, "is not there"))?;
         if let Some((_, kind, _)) = on.iter().find(|(_, kind, _)| kind.is_floating()) {
@@ -170,7 +171,9 @@ impl Tables {
     }
 }
 
-/// Walks over the messages of IPC streams (Arrow columnar format, "Encapsulated message format"): the reader would set aside whatever length they claim.
+/// Checks the lengths of the messages of IPC streams (Arrow columnar format, "Encapsulated message format").
+///
+/// The reader would allocate whatever length they claim.
 fn check_lengths(bytes: &[u8]) -> Result<(), Refusal> {
     let short = || bad("", "an Arrow IPC message is longer than what came");
     let mut rest = bytes;
@@ -194,7 +197,7 @@ fn check_lengths(bytes: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses columns that take more memory than what came: [`Tables::write`] has written each value at its place.
+/// Refuses columns that could take more memory than the bytes received: [`Tables::write`] wrote each value in its place.
 fn check_plain(table: &str, schema: &Schema) -> Result<(), Refusal> {
     let is_plain = |kind: &DataType| {
         kind.is_numeric() || kind.is_temporal() || matches!(kind, DataType::Utf8 | DataType::Boolean | DataType::Null)
@@ -212,7 +215,7 @@ fn bad(table: &str, problem: impl std::fmt::Display) -> Refusal {
     refuse(problem).at(format!("program.tables.{table}"))
 }
 
-/// Where a table's rows are, by key.
+/// Positions of a table's rows, by key.
 #[derive(Debug)]
 struct Index {
     encode: RowConverter,
@@ -220,13 +223,13 @@ struct Index {
     places: HashMap<Box<[u8]>, u32>,
 }
 
-/// One column of a table, by key.
+/// A column of a table, by key.
 #[derive(Debug)]
 pub(super) struct Lookup {
     signature: Signature,
     index: Arc<Index>,
     values: ArrayRef,
-    /// Least and greatest, of numbers: public as the table is.
+    /// Least and greatest number, as public as the table.
     pub(super) bounds: Option<(f64, f64)>,
 }
 
@@ -248,7 +251,7 @@ impl Lookup {
     }
 }
 
-// One is another where it is the very same column.
+// Equal only if they are the very same column.
 impl PartialEq for Lookup {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.index, &other.index) && Arc::ptr_eq(&self.values, &other.values)

@@ -1,8 +1,8 @@
-//! The refusal of a query.
+//! Refusal of a query.
 
 use tidegate_protocol::{Code, Refusal};
 
-/// Refuses a query: what is wrong with it.
+/// Builds the refusal of a query from a description of the problem.
 pub(super) fn refuse(what: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, what.to_string()).at("program.query")
 }

@@ -1,4 +1,6 @@
-//! A query over the dataset's files: batches → (rows a unit → one) → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
+//! Execution of a query over the dataset's files.
+//!
+//! Batches → (rows per unit → one row) → keys in canonical form and values on the grid → one [`Fold`] per thread → sums.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -20,32 +22,33 @@ use crate::{
     units::{Chunk, Runs, Scan},
 };
 
-/// Most folds at a time, over all threads and sets: each has a part of the room.
+/// Maximum number of folds at a time, over all threads and sets: each has a share of the memory.
 const MOST_FOLDS: usize = 64;
-/// Most bytes of the numbers of groups whose keys are declared, over all threads.
+/// Maximum bytes of the numbers of declared groups, over all threads.
 const FOLDS_BYTES: usize = 512 << 20;
 
-/// Most threads that join; fewer, where each joins more than once.
+/// Maximum number of joining threads; fewer if each joins more than once.
 const MOST_JOINS: usize = 8;
-/// Bytes that what is selected of aggregated or joined rows may take, on all threads.
+/// Maximum bytes selected from aggregated or joined rows, on all threads.
 const SELECTED_BYTES: usize = 256 << 20;
-/// Bytes that rows counted together may take as groups, on one thread.
+/// Maximum bytes of rows counted together, as groups, on a thread.
 const CHUNK_BYTES: usize = 64 << 20;
 
-/// What becomes of groups.
+/// Destination of groups.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Room<'a> {
-    /// Takes those that do not fit in memory; without it they all stay there.
+    /// Destination of groups beyond the memory limit; without a spill, all stay in memory.
     pub spill: Option<&'a Spill>,
-    /// Those of fewer units are not handed on.
+    /// Minimum number of units for a group to be handed on.
     pub least_units: i64,
 }
 
-/// Runs an admitted query over files ordered by unit, and hands the sums of each group to `sink`, some groups at a time. `prf` chooses groups where a unit
-/// is in more than κ: never by value.
+/// Runs an admitted query over files ordered by unit, and hands the sums of each group to `sink`, some groups at a time.
+///
+/// `prf` chooses groups for a unit in more than κ: never by value.
 ///
 /// # Errors
-/// [`RunError`]; the caller then releases noise over nothing, whatever it was handed before.
+/// Returns [`RunError`]; the caller then releases noise over nothing, whatever it was handed before.
 pub fn run_query<'f>(
     query: &Query,
     plan: &Plan,
@@ -59,10 +62,12 @@ pub fn run_query<'f>(
     run_over(most_ways(query, plan, &scan), &scan, query, plan, prf, room, sink)
 }
 
-/// [`run_query`] over a piece. Groups whose keys were not declared are written to `spill`, and [`add_up`] hands them on; of the others `sink` is handed what the piece adds.
+/// Runs [`run_query`] over a piece.
+///
+/// Groups of undeclared keys are written to `spill`, and [`add_up`] hands them on; of the others, `sink` gets the piece's sums.
 ///
 /// # Errors
-/// As [`run_query`].
+/// As for [`run_query`].
 pub fn run_piece<'f>(
     query: &Query,
     plan: &Plan,
@@ -86,10 +91,10 @@ pub fn run_piece<'f>(
     Ok(Written(parts.iter().map(|parts| parts.as_ref().map(Parts::written).unwrap_or_default()).collect()))
 }
 
-/// Hands on the groups that pieces wrote to `spill`: those of at least so many units, each once.
+/// Hands on the groups that pieces wrote to `spill`, each once, if they have at least `least_units` units.
 ///
 /// # Errors
-/// [`RunError::Engine`] where they are not what was written.
+/// Returns [`RunError::Engine`] if the file does not hold what was written.
 pub fn add_up(
     query: &Query,
     plan: &Plan,
@@ -107,7 +112,7 @@ pub fn add_up(
     Ok(())
 }
 
-/// Most threads that a query is worth, by public numbers.
+/// Returns the maximum number of threads worth using for a query, by public numbers.
 fn most_ways(query: &Query, plan: &Plan, scan: &Scan<'_>) -> usize {
     let declared = Fold::group_bytes(plan) * query.declared.as_ref().map_or(1, Vec::len).max(1);
     let most = (MOST_FOLDS / query.sets.len()).min(FOLDS_BYTES / declared).max(1);
@@ -115,12 +120,12 @@ fn most_ways(query: &Query, plan: &Plan, scan: &Scan<'_>) -> usize {
     scan.ways().min(most).min(MOST_JOINS / query.input.source.unit_joins().max(1))
 }
 
-/// What a row may take in memory once it is counted: it may be a group of its own, in each set.
+/// Returns the maximum bytes of memory for a counted row, which may be a group of its own in each set.
 fn row_bytes(query: &Query, plan: &Plan) -> usize {
     Fold::group_bytes(plan) * query.sets.len()
 }
 
-/// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
+/// Runs [`run_query`] on at most `ways` threads. The sums do not depend on their number.
 fn run_over(
     ways: usize,
     scan: &Scan<'_>,
@@ -145,13 +150,13 @@ fn run_over(
     Ok(())
 }
 
-/// A set's groups under their full keys.
+/// Gives a set's groups their full keys.
 fn named(set: &Set, mut groups: Vec<GroupSums>) -> Vec<GroupSums> {
     groups.iter_mut().for_each(|group| group.key = set.key(std::mem::take(&mut group.key)));
     groups
 }
 
-/// Hands on what a set's folds come to together.
+/// Hands on the sum of a set's folds.
 fn hand_on(set: &Set, folds: Vec<Fold<'_>>, least: i64, sink: &mut Sink<'_>) -> Result<(), RunError> {
     let mut folds = folds.into_iter();
     let Some(mut sum) = folds.next() else { return Ok(()) };
@@ -164,7 +169,7 @@ fn write_down(mut fold: Fold<'_>) -> Result<(), RunError> {
     fold.write_down()
 }
 
-/// Folds all rows over at most `ways` threads: for each set, a fold a thread. What does not fit goes to the set's parts.
+/// Folds all rows on at most `ways` threads: for each set, a fold per thread. Groups that do not fit go to the set's parts.
 fn fold_all<'f>(
     ways: usize,
     scan: &Scan<'_>,
@@ -206,18 +211,18 @@ fn fold_all<'f>(
 struct Thread<'a> {
     plan: &'a Plan,
     sets: &'a [Set],
-    /// How many of the columns are keys.
+    /// Number of key columns.
     keys: usize,
-    /// One a grouping set.
+    /// A fold per grouping set.
     folds: Vec<Fold<'a>>,
     /// The batch's values on the grid, field by field.
     laid: Vec<Vec<i32>>,
-    /// Most rows that are counted together.
+    /// Maximum number of rows counted together.
     most: usize,
 }
 
 impl Thread<'_> {
-    /// Counts rows: some at a time, where a join made many of few.
+    /// Counts rows, some at a time if a join made many of few.
     fn chunk(&mut self, Chunk { runs, columns }: Chunk) -> Result<(), RunError> {
         let rows = runs.len();
         if rows <= self.most {
@@ -236,7 +241,7 @@ impl Thread<'_> {
         let rows = runs.rows.last().map_or(0, |last| last.end);
         let mut fields = self.laid.as_mut_slice();
         for (column, shape) in self.plan.shape().columns.iter().enumerate() {
-            // What counts has an argument too: whether it is there.
+            // Counts have an argument too: whether a value is present.
             let (mine, others) = arguments.split_at(shape.measure.values().max(1));
             let (laid, rest) = fields.split_at_mut(self.plan.fields_of(column));
             let valid = mine.iter().fold(None, |all, a| NullBuffer::union(all.as_ref(), a.logical_nulls().as_ref()));

@@ -1,6 +1,7 @@
-//! What the query engine says of a query that it cannot plan, in the words that refusals have: what is wrong, and how it is put right.
+//! Translation of the query engine's planning errors into refusals, with the problem and a fix.
 //!
-//! The engine knows the query and the schema alone here, and one row of NULLs and defaults: nothing that it says follows from rows.
+//! At this point the engine knows only the query, the schema, and one row of NULLs and defaults: nothing in its messages
+//! follows from rows.
 
 use std::collections::BTreeSet;
 
@@ -17,26 +18,26 @@ use super::{
     place, refuse,
 };
 
-/// Most characters of the engine's own words that are passed on.
+/// Maximum number of characters passed on from the engine's own message.
 const CHARS: usize = 300;
-/// Most columns that are listed.
+/// Maximum number of columns listed.
 const LISTED: usize = 40;
 
-/// What may be listed to who asked.
+/// Names that may be listed to the author of the query.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shown<'a> {
-    /// Tables that can be named.
+    /// Tables available by name.
     pub(super) tables: &'a [&'a str],
     /// Whether columns may be named: whoever may see the dataset's listing sees them there.
     pub(super) columns: bool,
 }
 
-/// A refusal in place of the engine's error.
+/// Translates an engine error into a refusal.
 pub(crate) fn engine(e: &DataFusionError) -> Refusal {
     planning(e, Shown::default())
 }
 
-/// As [`engine`], with what there is in place of what was named.
+/// Like [`engine`], but lists the available names in place of an unknown name.
 pub(super) fn planning(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
     place::at_span(said(e, shown), place::of_error(e))
 }
@@ -53,7 +54,7 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
             let (message, place) = place::of_message(message);
             let refusal = refuse(format!("is not read as SQL: {}", first(message)));
             let (line, column) = place.unwrap_or_default();
-            // No keyword and no operator has it, so a name or a text was meant.
+            // No keyword or operator starts like this, so a name or a text was meant.
             let odd = |c: char| !c.is_ascii() && !c.is_alphanumeric();
             let fix = if message.rsplit_once("found: ").is_some_and(|(_, found)| found.starts_with(odd)) {
                 "Write names that have other characters than letters, digits and _ in double quotes (\"), and texts in single ones (')"
@@ -66,7 +67,7 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
     }
 }
 
-/// As [`engine`], of an error that is words already.
+/// Like [`engine`], for an error given as text.
 pub(crate) fn engine_words(text: &str) -> Refusal {
     let kinds = [
         "engine: ",
@@ -92,7 +93,7 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
                     let name = name(column);
                     format!("Write {name}: names have upper-case letters in double quotes alone. There are: {columns}")
                 }
-                // The engine changes the case of no other letters.
+                // The engine folds the case of A to Z only.
                 Some(column) if column.name.to_lowercase() == field.name.to_lowercase() => {
                     let name = name(column);
                     format!(
@@ -113,19 +114,19 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
     }
 }
 
-/// A column as a buyer writes it, in double quotes where it needs them.
+/// Formats a column for SQL, in double quotes where needed.
 fn name(column: &Column) -> String {
     column.quoted_flat_name().replace("dataset.", "")
 }
 
-/// The column whose name is most like one that there is none of; `None` where none is.
+/// Finds the column whose name is closest to an unknown name; `None` if none is close.
 fn nearest<'c>(field: &Column, columns: &'c [Column]) -> Option<&'c Column> {
     let asked = field.name.to_lowercase();
     let far = |column: &&Column| levenshtein(&column.name.to_lowercase(), &asked);
     columns.iter().min_by_key(far).filter(|column| far(column) <= asked.chars().count().min(9) / 3)
 }
 
-/// The names of columns, each once.
+/// Lists the names of columns, without duplicates.
 fn listed(columns: &[Column]) -> Option<String> {
     let names: BTreeSet<_> = columns.iter().map(name).collect();
     let more = if names.len() > LISTED { ", …" } else { "" };
@@ -133,12 +134,12 @@ fn listed(columns: &[Column]) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
 }
 
-/// What stands between the first two quotes of a message.
+/// Returns the text between the first two quotes of a message.
 fn quoted(message: &str) -> &str {
     message.split('\'').nth(1).unwrap_or_default()
 }
 
-/// The first sentence or two of the engine's words: what follows are candidates, and advice of its own.
+/// Returns the first sentence or two of the engine's message, without the candidates and advice that follow.
 fn first(message: &str) -> String {
     let ends =
         ["\n", ". Did you mean", "Valid fields are", "No function matches", "This issue was likely", ". Consider aliasing"];
@@ -150,17 +151,17 @@ fn first(message: &str) -> String {
     short.trim().trim_end_matches(['.', ',', ':']).chars().take(CHARS).collect()
 }
 
-/// What stands in `text` between two words.
+/// Returns the part of `text` between two words.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(within, _)| within)
 }
 
-/// Whether types, in words, begin with that of a date or time.
+/// Returns whether types, in SQL's words, begin with a date or time type.
 fn is_time(kinds: &str) -> bool {
     kinds.starts_with("DATE") || kinds.starts_with("TIMESTAMP")
 }
 
-/// The engine's message in a refusal's words.
+/// Rewrites the engine's message as a refusal.
 fn words(message: &str, shown: Shown<'_>) -> Refusal {
     const CONVERT: &str = "Convert the value first, as in CAST(x AS DOUBLE)";
     const FUNCTIONS: &str = "docs/sql.md lists the functions under \"Total functions\"";

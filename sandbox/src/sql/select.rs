@@ -1,4 +1,4 @@
-//! What is read of the dataset: filters and row expressions, all total.
+//! Reads of the dataset: filters and row expressions, all total.
 
 use std::sync::Arc;
 
@@ -17,37 +17,39 @@ use super::{
     said::engine,
 };
 
-/// One of the rows that a row of the dataset makes.
+/// One of the rows made from a row of the dataset.
 #[derive(Debug, Clone)]
 pub struct Branch {
-    /// Where it does.
+    /// Condition under which the row is made.
     pub filter: Option<Expr>,
-    /// Its values.
+    /// Values of the row.
     pub columns: Vec<Expr>,
 }
 
 /// Filters and row expressions.
 #[derive(Debug, Clone)]
 pub struct Select {
-    /// One; or more where queries are put together by UNION ALL.
+    /// A single branch, or several if queries are combined by UNION ALL.
     pub branches: Vec<Branch>,
-    /// The columns' names.
+    /// Names of the columns.
     pub names: Vec<String>,
     pub(crate) schema: Arc<DFSchema>,
-    /// The unit's column; empty where it is no column of the source.
+    /// Name of the unit's column; empty if the source has no such column.
     pub(crate) unit: String,
-    /// What is looked at of the dataset's rows.
+    /// Extent to which the dataset's rows are read.
     pub(crate) reach: Reach,
 }
 
 impl Select {
-    /// Names of the source's columns that it reads.
+    /// Returns the names of the source's columns read by the select.
     pub(crate) fn read(&self) -> impl Iterator<Item = &str> {
         let exprs = self.branches.iter().flat_map(|branch| branch.filter.iter().chain(&branch.columns));
         exprs.flat_map(Expr::column_refs).map(|column| column.name.as_str())
     }
 
-    /// Over a source of this schema, in which `unit` cannot be read. Filters are made total; columns are already, and get one type in all branches.
+    /// Builds a select over a source with this schema, in which `unit` cannot be read.
+    ///
+    /// Filters are made total; columns are total already, and get a common type in all branches.
     pub(super) fn new(
         names: Vec<String>,
         branches: Vec<(Option<Expr>, Vec<Expr>)>,
@@ -88,13 +90,13 @@ impl Select {
                 branch.columns[i] = checked(branch.columns[i].clone(), one.clone(), &schema);
             }
         }
-        // Of joined rows, and of rows of units, it is known without a column.
+        // For joined rows and for rows of units, the unit is known without a column.
         let unit = if schema.has_column_with_unqualified_name(unit) { unit } else { "" };
         Ok(Self { branches, names, unit: unit.to_owned(), schema, reach: Reach::default() })
     }
 }
 
-/// Makes times of different types those of one: in microseconds.
+/// Casts times of different types to a common type, in microseconds.
 fn one_time<'e>(times: impl Iterator<Item = &'e mut Expr>, kinds: &[DataType], schema: &DFSchema) -> Result<(), Refusal> {
     let zone = kinds.iter().find_map(|kind| if let DataType::Timestamp(_, zone) = kind { Some(zone.clone()) } else { None });
     let one = DataType::Timestamp(TimeUnit::Microsecond, zone.flatten());

@@ -1,35 +1,36 @@
-//! Grouping sets: GROUP BY once is one set of all keys; ROLLUP, CUBE and GROUPING SETS are several, each a grouping of its own.
+//! Grouping sets: GROUP BY alone is one set of all keys; ROLLUP, CUBE and GROUPING SETS are several, each a grouping of its own.
 //!
-//! A unit counts in κ groups of each set, so in their sum of groups at all: that is what the noise is made for. A group's key has NULL for what its set
-//! leaves out, and then a number that tells sets apart, as SQL's GROUPING(all keys) would.
+//! A privacy unit counts in κ groups of each set, hence in the sum of these over all sets, to which the noise is calibrated.
+//! A group's key has NULL for the keys that its set leaves out, followed by a number that tells sets apart, like SQL's
+//! GROUPING(all keys).
 
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
 use super::refuse;
 
-/// Name of the column that tells sets apart.
+/// Name of the column distinguishing grouping sets.
 pub(super) const GROUPING: &str = "grouping";
 
-/// One grouping.
+/// One grouping set.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
-    /// Which of the keys, by position.
+    /// Positions of the set's keys.
     pub(super) keys: Vec<usize>,
-    /// Bit n − 1 − i is set where key i is left out; `None` where there is one set alone.
+    /// Number with bit n − 1 − i set if key i is left out; `None` for a plain GROUP BY.
     id: Option<i64>,
-    /// How many keys the query has.
+    /// Number of keys of the query.
     all: usize,
     /// κ of this set.
     pub(super) kappa: u32,
-    /// Declared keys of this set, without what it leaves out.
+    /// Declared keys of this set, without the keys left out.
     pub(super) declared: Option<Vec<Vec<Key>>>,
 }
 
-/// Sets of keys by position.
+/// Grouping sets as key positions.
 pub(super) type Sets = Vec<Vec<usize>>;
 
-/// The key expressions of `aggregate`, and its sets by the keys' positions; `None` for a plain GROUP BY.
+/// Returns the key expressions of `aggregate`, and its sets as key positions; `None` for a plain GROUP BY.
 pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Refusal> {
     let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else {
         return Ok((aggregate.group_expr.clone(), None));
@@ -58,7 +59,7 @@ pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Ref
 }
 
 impl Set {
-    /// The sets of a query with `all` keys, of which `declared` rows are declared, where a unit is in `kappa` groups of one set.
+    /// Builds the sets of a query with `all` keys and the `declared` rows of keys, where a unit is in `kappa` groups per set.
     pub(super) fn all(all: usize, sets: Option<Sets>, declared: Option<&[Vec<Key>]>, kappa: u32) -> Vec<Self> {
         let many = sets.is_some();
         let one = |keys: Vec<usize>| {
@@ -78,13 +79,13 @@ impl Set {
         sets.unwrap_or_else(|| vec![(0..all).collect()]).into_iter().map(one).collect()
     }
 
-    /// The keys of its groups among those of all sets, where they are known before a row is read: they are declared, or there are none.
+    /// Returns the full keys of the groups known before any row is read: declared ones, or the only group of a set without keys.
     pub(super) fn declared_keys(&self) -> Vec<Vec<Key>> {
         let none = self.keys.is_empty().then(|| vec![self.key(vec![])]);
         none.unwrap_or_else(|| self.declared.iter().flatten().map(|key| self.key(key.clone())).collect())
     }
 
-    /// A group's key among those of all sets.
+    /// Extends a key of this set to a key of the whole result.
     pub(super) fn key(&self, key: Vec<Key>) -> Vec<Key> {
         let Some(id) = self.id else { return key };
         let mut full = vec![Key::Null; self.all];

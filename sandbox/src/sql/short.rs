@@ -1,19 +1,19 @@
-//! Numbers of keys that are a few short texts: each row's are packed in one word, and the word is looked up in front of the group table.
+//! Lookup of the numbers of keys with a few short texts: each row's texts are packed in a word, looked up before the group table.
 
 use std::hash::{BuildHasher as _, RandomState};
 
 use arrow::array::{Array as _, ArrayRef, AsArray};
 
-/// Places of the table: a power of two.
+/// Number of entries of the table, a power of two.
 const PLACES: usize = 1 << 12;
-/// Most words in it: it stays sparse.
+/// Maximum number of words in the table, which stays sparse.
 const MOST: usize = PLACES / 4;
-/// No row's word: a text's begins with its length and one.
+/// Word of no row: a text's code begins with its length plus one.
 const NONE: u64 = u64::MAX;
 
-/// Where known keys are.
+/// Positions of known keys.
 pub(super) struct Short {
-    /// Word and number, found by a hash that nobody can aim at.
+    /// Word and number, at a position given by a hash; nobody can aim at collisions.
     places: Vec<(u64, u32)>,
     factor: u64,
     known: usize,
@@ -27,7 +27,7 @@ impl Default for Short {
 }
 
 impl Short {
-    /// The numbers of a batch's keys, where all are known.
+    /// Finds the numbers of a batch's keys, if all are known.
     pub(super) fn find(&mut self, keys: &[ArrayRef], numbers: &mut Vec<usize>) -> bool {
         if self.known > MOST || !self.pack(keys) {
             self.words.clear();
@@ -48,7 +48,7 @@ impl Short {
         known
     }
 
-    /// Remembers the numbers that the group table gave to the keys that [`Short::find`] was asked for.
+    /// Records the group table's numbers for the keys of the last [`Short::find`].
     pub(super) fn learn(&mut self, numbers: &[usize]) {
         if self.words.is_empty() || self.known > MOST {
             return;
@@ -70,8 +70,11 @@ impl Short {
         }
     }
 
-    /// Where a word is, or would be: by the uppermost bits of its product with an odd factor, which all of its bits have a part in. However words are chosen, two of
-    /// them share a place for two factors in [`PLACES`] at most (Dietzfelbinger, Hagerup, Katajainen and Penttonen 1997, Lemma 2.4).
+    /// Returns the position of a word, present or not.
+    ///
+    /// The position is given by the uppermost bits of the word's product with an odd factor, in which all of its bits have a
+    /// part. However words are chosen, two of them share a position for at most two factors in [`PLACES`] (Dietzfelbinger,
+    /// Hagerup, Katajainen and Penttonen 1997, Lemma 2.4).
     #[inline]
     fn place(&self, word: u64) -> usize {
         let mut place = (word.wrapping_mul(self.factor) >> (u64::BITS - PLACES.ilog2())) as usize;
@@ -81,7 +84,7 @@ impl Short {
         place
     }
 
-    /// Packs each row's keys in a word: a column's text in as many bits as there are for it, after its length and one; 0 is NULL.
+    /// Packs each row's keys in a word: each column's text in its share of the bits, after its length plus one; 0 is NULL.
     fn pack(&mut self, keys: &[ArrayRef]) -> bool {
         if keys.is_empty() || keys.len() > 4 {
             return false;

@@ -1,4 +1,4 @@
-//! Functions that other engines have, written as what they are short for: `IF(c, a, b)`, `lpad(s, 5, '0')`, `rpad(s, 5)`.
+//! Expansion of other engines' functions into standard expressions: `IF(c, a, b)`, `lpad(s, 5, '0')`, `rpad(s, 5)`.
 
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -13,16 +13,16 @@ use datafusion::sql::{
     },
 };
 
-/// How long a text may be padded to be.
+/// Allowed lengths of padded texts.
 const LONG: RangeInclusive<usize> = 1..=256;
 
-/// Puts what a function is short for in its place. What is written in another way than is known here stays, and is refused as a function that is not allowed.
+/// Visitor to expand these functions. Unknown forms stay, and are refused as functions that are not allowed.
 pub(super) struct Spelled;
 
 impl VisitorMut for Spelled {
     type Break = ();
 
-    // From within: what is put in the place of one has its arguments, already spelled.
+    // Bottom-up, so that the arguments are already expanded.
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr
             && let Some(spelled) = spelled(function)
@@ -53,7 +53,7 @@ fn spelled(function: &Function) -> Option<Expr> {
     }
 }
 
-/// A text filled up to a length that is written, by one character, or cut to it, as PostgreSQL does.
+/// Pads or cuts a text to a literal length, padding with a single character, as PostgreSQL does.
 fn padded(name: &str, text: &Expr, long: &Expr, by: &[Expr]) -> Option<Expr> {
     let by = match by {
         [] => ' ',
@@ -69,7 +69,7 @@ fn padded(name: &str, text: &Expr, long: &Expr, by: &[Expr]) -> Option<Expr> {
     let text = text.to_string();
     let spelled = match name {
         "rpad" => format!("left(({text}) || '{fill}', {long})"),
-        // The text is there twice: of texts padded several times it would be there very often.
+        // The expansion contains the text twice, so nested padding would repeat it exponentially often.
         _ if text.contains("greatest(character_length(") => return None,
         _ => format!("left(right('{fill}' || ({text}), CAST(greatest(character_length({text}), {long}) AS INT)), {long})"),
     };

@@ -1,4 +1,4 @@
-//! Group keys as dense numbers: declared ones first, and those that are found by faster ways.
+//! Dense numbers of group keys: declared keys come first, and faster lookups find some keys.
 
 use arrow::{
     array::{ArrayRef, UInt64Array},
@@ -15,20 +15,20 @@ use super::{
 };
 use crate::RunError;
 
-/// Keys beside the declared ones that the table may hold before it is emptied of them.
+/// Maximum number of undeclared keys in the table before they are removed.
 const STRAYS: usize = 1 << 16;
 
-/// Numbers for keys: the first is 0, and equal keys have equal numbers.
+/// Numbering of keys: the first number is 0, and equal keys have equal numbers.
 pub(super) struct Table {
     pub(super) groups: Groups,
-    /// What it knows of, where that is faster.
+    /// Faster lookup of known keys.
     direct: Direct,
     short: Short,
-    /// The last batch's numbers, row by row.
+    /// Numbers of the last batch, row by row.
     pub(super) numbers: Vec<usize>,
     pub(super) encode: RowConverter,
     declared: Option<Vec<ArrayRef>>,
-    /// Keys with smaller numbers count: all, or the declared ones.
+    /// Bound of the numbers of counted keys: all keys, or the declared ones.
     pub(super) counted: usize,
 }
 
@@ -62,7 +62,7 @@ impl Table {
         Ok(())
     }
 
-    /// Numbers the keys that have none yet.
+    /// Numbers the keys without a number so far.
     fn number_some(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
         let rows = (0u64..).zip(&self.numbers).filter(|(_, number)| **number == UNKNOWN).map(|(row, _)| row);
         let rows = rows.collect::<UInt64Array>();
@@ -74,7 +74,7 @@ impl Table {
         Ok(())
     }
 
-    /// Declared keys have the first numbers, in their order.
+    /// Empties the table and gives declared keys the first numbers, in their order.
     fn begin(&mut self) -> Result<(), RunError> {
         (self.direct, self.short) = (Direct::default(), Short::default());
         if let Some(declared) = &self.declared {
@@ -88,13 +88,13 @@ impl Table {
         Ok(())
     }
 
-    /// The encoded keys of these rows.
+    /// Returns the encoded keys of these rows.
     pub(super) fn encoded(&self, columns: &[ArrayRef], rows: &UInt64Array) -> Result<arrow::row::Rows, RunError> {
         let taken = columns.iter().map(|c| Ok(take(c, rows, None)?)).collect::<Result<Vec<_>, RunError>>()?;
         Ok(self.encode.convert_columns(&taken)?)
     }
 
-    /// Forgets the keys that were not declared, once they are many.
+    /// Removes the undeclared keys, once there are many.
     pub(super) fn tidy(&mut self) -> Result<(), RunError> {
         if self.groups.len() > self.counted.saturating_add(STRAYS) { self.begin() } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! What is checked on the text and the syntax tree, before the planner recurses over it.
+//! Checks on the text and the syntax tree, before the planner recurses over them.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use tidegate_protocol::{Refusal, limits};
 
 use super::{refuse, said::engine, spelled::Spelled, times};
 
-/// Length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
+/// Checks length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
     if sql.len() > limits::SQL_BYTES {
         return Err(refuse(format!("the text is longer than {} bytes", limits::SQL_BYTES)));
@@ -44,10 +44,10 @@ fn check_size(sql: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Parses one SELECT. Clauses that the planner would pass over in silence are refused, so that what is planned is what was written.
+/// Parses a single SELECT. Clauses ignored silently by the planner are refused: the planned query is the written one.
 pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refusal> {
     check_size(sql)?;
-    // The parser's message quotes the buyer's own text only; no schema is known to it.
+    // The parser's message quotes only the buyer's own text; the parser knows no schema.
     let mut statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| engine(&e))?;
     if let DfStatement::Statement(inner) = &mut statement {
         let _ = VisitMut::visit(&mut **inner, &mut Units);
@@ -61,7 +61,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refu
     }
 }
 
-/// Puts units of time in quotes that are a word alone, as other engines have them: `datediff(day, a, b)`.
+/// Visitor to quote units of time written as bare words, as in other engines: `datediff(day, a, b)`.
 struct Units;
 
 impl VisitorMut for Units {
@@ -82,7 +82,7 @@ impl VisitorMut for Units {
     }
 }
 
-/// Finds a clause that is not on the list.
+/// Visitor to find a clause outside the allow-list.
 struct Clauses;
 
 impl Visitor for Clauses {

@@ -1,6 +1,7 @@
-//! Each unit's rows of two inputs, joined: pairs of one unit's rows never hold another's, so whatever a row of one person changes is that person's still.
+//! Join of two inputs' rows within each privacy unit: pairs never mix units, so a person's row changes only rows of that person.
 //!
-//! [`UnitJoin`] is what was admitted, [`Joining`] runs it: rows wait in [`held`] until their unit is whole, [`pairs`] puts them together.
+//! [`UnitJoin`] is the admitted join, [`Joining`] runs it: rows wait in [`held`] until their unit is complete, [`pairs`] combines
+//! them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,18 +31,18 @@ mod held;
 mod joining;
 mod pairs;
 
-/// Which rows a join has.
+/// Kind of a join, by its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Pairs.
     Inner,
-    /// Pairs, and the first input's rows that are in none.
+    /// Pairs, and the first input's rows without a pair.
     Outer,
-    /// Pairs, and both inputs' rows that are in none.
+    /// Pairs, and both inputs' rows without a pair.
     Full,
-    /// The first input's rows that are in a pair.
+    /// The first input's rows with a pair.
     Semi,
-    /// The first input's rows that are in none.
+    /// The first input's rows without a pair.
     Anti,
 }
 
@@ -49,23 +50,23 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct UnitJoin {
     pub(super) kind: Kind,
-    /// Columns, and then keys.
+    /// First input: columns, followed by keys.
     pub(super) first: Input,
     pub(super) second: Input,
-    /// How many of each input's columns, at the end, must be equal.
+    /// Number of key columns, which must be equal, at the end of each input.
     keys: usize,
-    /// What else must hold of a pair, over [`UnitJoin::schema`].
+    /// Further condition on a pair, over [`UnitJoin::schema`].
     condition: Option<Select>,
-    /// The first's columns, the second's, and whether there is a row of each.
+    /// Columns of the first input, columns of the second, and whether there is a row of each.
     pub(super) schema: Arc<DFSchema>,
     pub(super) bounds: BTreeMap<String, ColumnRule>,
 }
 
-/// Of a row of the join, whether it has a row of an input: a column's name.
+/// Names of the columns with the presence of each input's row in a row of the join.
 pub(super) const THERE: [&str; 2] = ["first there", "second there"];
 
 impl UnitJoin {
-    /// Of inputs whose last `keys` columns must be equal.
+    /// Creates a join of inputs whose last `keys` columns must be equal.
     pub(super) fn new(kind: Kind, [first, second]: [Input; 2], keys: usize) -> Result<Self, Refusal> {
         let schema = schema_of(&first, &second, keys)?;
         let join = Self { kind, first, second, keys, condition: None, schema, bounds: BTreeMap::new() };
@@ -73,7 +74,7 @@ impl UnitJoin {
         Ok(join)
     }
 
-    /// Only pairs of which `condition` holds.
+    /// Keeps only pairs for which `condition` holds.
     pub(super) fn only(&mut self, condition: Expr) -> Result<(), Refusal> {
         let select = Select::new(vec![], vec![(Some(condition), vec![])], self.schema.clone(), "")?;
         crate::units::prove(&select)?;
@@ -81,12 +82,12 @@ impl UnitJoin {
         Ok(())
     }
 
-    /// What else must hold of a pair.
+    /// Returns the further condition on a pair.
     pub(super) fn condition(&self) -> Option<&Select> {
         self.condition.as_ref()
     }
 
-    /// Leaves out all columns but these and what the join itself reads.
+    /// Drops all columns except `read` and the columns read by the join itself.
     pub(super) fn keep(&mut self, read: &BTreeSet<String>) -> Result<(), Refusal> {
         let mine: BTreeSet<&str> = self.condition.iter().flat_map(Select::read).chain(read.iter().map(String::as_str)).collect();
         for input in [&mut self.first, &mut self.second] {
@@ -107,12 +108,12 @@ impl UnitJoin {
         Ok(())
     }
 
-    /// Most rows of a unit, where public numbers say so.
+    /// Returns the maximum number of rows per unit, if bounded by public numbers.
     pub(super) fn most_a_unit(&self) -> Option<u32> {
         let (first, second) = (self.first.source.most_a_unit(), self.second.source.most_a_unit());
         match self.kind {
             Kind::Inner | Kind::Outer => first?.checked_mul(second?),
-            // All match, or none.
+            // Either all match, or none.
             Kind::Full => Some(first?.checked_mul(second?)?.max(first?.checked_add(second?)?)),
             Kind::Semi | Kind::Anti => first,
         }
@@ -125,7 +126,7 @@ impl UnitJoin {
     }
 }
 
-/// Types of an input's columns.
+/// Returns the types of an input's columns.
 fn kinds(input: &Input) -> Result<Vec<DataType>, Refusal> {
     let schema = &input.select.schema;
     input.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| engine(&e))).collect()

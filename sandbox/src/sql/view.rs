@@ -1,5 +1,7 @@
-//! What a query does with released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows, subqueries. Post-processing, free, and the buyer's own: what leaves the
-//! owner is the gate's table alone, and the rest of the query is computed from it by whoever holds it.
+//! Post-processing of released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows and subqueries.
+//!
+//! This is free and the buyer's own: only the gate's table leaves the owner, and whoever holds the table computes the rest of
+//! the query from it.
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -26,47 +28,47 @@ use super::{
 };
 use crate::deep::deep;
 
-/// A released cell: the result's row, and the column in it.
+/// A released cell: row and column of the result.
 pub type Place = (usize, usize);
 
-/// A query's answer.
+/// Answer to a query.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// Its table.
+    /// Table of the answer.
     pub table: RecordBatch,
-    /// What each of its columns is made of.
+    /// Origins of each of the table's columns.
     pub columns: Vec<Origins>,
 }
 
-/// Where a column's values come from.
+/// Origins of a column's values.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// Which of the result's columns it can show as they are.
+    /// Columns of the result that can be shown unchanged.
     pub places: Vec<usize>,
-    /// Of each row, the cell that it shows as it is.
+    /// For each row, the cell shown unchanged.
     pub cells: Vec<Option<Place>>,
-    /// Of each row, whether it is computed from released numbers.
+    /// For each row, whether the value is computed from released numbers.
     pub computed: Vec<bool>,
-    /// How many cells a row divides by at most.
+    /// Maximum number of cells by which a row divides.
     pub divides: usize,
-    /// Of each row, the cells that it divides by, each alone.
+    /// For each row, the cells used as divisors, each alone.
     pub divisors: Vec<Vec<Place>>,
 }
 
-/// The part of a query that lies above its aggregate.
+/// Part of a query above its aggregate.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// With types made to agree, and released numbers in the aggregate's place.
+    /// Plan with types coerced, and released numbers in the aggregate's place.
     plan: LogicalPlan,
-    /// The aggregate's columns.
+    /// Schema of the aggregate.
     aggregate: Arc<DFSchema>,
-    /// For each aggregate call, which of the result's columns it is.
+    /// For each aggregate call, its column in the result.
     places: Vec<usize>,
-    /// The keys' types, which are not always those that the planner has for them.
+    /// Types of the keys, which may differ from the planner's types.
     kinds: Vec<DataType>,
 }
 
-/// An expression without names and casts. COUNT comes as Int64 and is sometimes wrapped in a cast to itself by the analyzer.
+/// Strips aliases and casts from an expression. COUNT is Int64, and the analyzer sometimes wraps it in a cast to itself.
 pub(super) fn bare(expr: &Expr) -> &Expr {
     match unalias(expr) {
         Expr::Cast(cast) => bare(&cast.expr),
@@ -74,13 +76,13 @@ pub(super) fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// What the output of `above` calls the columns of the aggregate that it shows as they are: names, and places in the aggregate's schema.
+/// Returns the aggregate columns output unchanged by `above`: output names, and positions in the aggregate's schema.
 pub(super) fn named(above: &LogicalPlan) -> Vec<(String, usize)> {
     let fields = above.schema().fields().iter().enumerate();
     fields.filter_map(|(place, field)| Some((field.name().clone(), shown(above, place)?))).collect()
 }
 
-/// The aggregate's column that the output column at `place` is; of parts that were put together, in the first.
+/// Returns the aggregate column shown by the output column at `place`; for a UNION, in its first part.
 fn shown(plan: &LogicalPlan, place: usize) -> Option<usize> {
     if is_released(plan) {
         return Some(place);
@@ -106,7 +108,7 @@ fn shown(plan: &LogicalPlan, place: usize) -> Option<usize> {
     }
 }
 
-/// A plan over released numbers, in which a cast to a whole number rounds, as it does below the aggregate. Names are what they were.
+/// Makes casts to integers round in a plan over released numbers, as below the aggregate. Names stay the same.
 fn rounded(plan: LogicalPlan) -> Result<LogicalPlan> {
     let one = |plan: LogicalPlan| {
         let [input] = plan.inputs()[..] else { return Ok(Transformed::no(plan)) };
@@ -126,10 +128,10 @@ impl View {
         Self { plan, aggregate, places, kinds }
     }
 
-    /// The query's answer, computed from what was released.
+    /// Computes the query's answer from the released result.
     ///
     /// # Errors
-    /// When `result` is not of this query, or an expression over it fails.
+    /// Returns an error if `result` is not of this query, or if an expression over it fails.
     pub async fn answer(&self, result: &ResultDoc) -> Result<Answered> {
         let mut made = Box::pin(self.made(result));
         poll_fn(|context| deep(|| made.as_mut().poll(context))).await
@@ -141,7 +143,7 @@ impl View {
         let traced = tracer.trace(&self.plan)?;
         let frame = context().execute_logical_plan(rounded(traced.plan)?).await?;
         let schema = frame.schema().inner().clone();
-        // In the order of the parts that were put together, not in the one that they end in.
+        // In the order of the UNION's parts, not the order in which they finish.
         let batches = frame.collect_partitioned().await?.concat();
         let schema = batches.first().map_or(schema, RecordBatch::schema);
         let all = concat_batches(&schema, &batches)?;
@@ -173,7 +175,7 @@ impl View {
         Ok(Answered { table: all.project(&shown)?, columns })
     }
 
-    /// The released table in the aggregate's place; also, by names in `cells`, which cell each number is.
+    /// Builds the released table for the aggregate's place; columns named in `cells` also give the cell of each number.
     fn released(&self, result: &ResultDoc, cells: &[String]) -> Result<LogicalPlan> {
         let wrong = || DataFusionError::Execution("the result is not of this query".into());
         let keys = self.aggregate.fields().len() - self.places.len();

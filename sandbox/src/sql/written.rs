@@ -1,4 +1,4 @@
-//! Expressions as a buyer writes them: without the functions and casts that make them total.
+//! Expressions as a buyer writes them, without the functions and casts added to make them total.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -14,15 +14,15 @@ use super::{
     times::{self, What},
 };
 
-/// Most characters of an expression in a refusal.
+/// Maximum number of characters of an expression in a refusal.
 const CHARS: usize = 120;
 
-/// An expression as it was written, or nearly so; one that is long ends with `…` after a whole word.
+/// Returns an expression as written, or nearly so; a long text ends with `…` after a whole word.
 pub(super) fn written(expr: &Expr) -> String {
     shortened(&sql(expr))
 }
 
-/// The first words of a text, as many as fit, and `…` where there are more.
+/// Returns the first words of a text, as many as fit, with `…` if there are more.
 fn shortened(text: &str) -> String {
     if text.chars().count() <= CHARS {
         return text.to_owned();
@@ -36,7 +36,7 @@ fn list(exprs: &[Expr]) -> String {
     exprs.iter().map(sql).collect::<Vec<_>>().join(", ")
 }
 
-/// An operand: in brackets where it has operators of its own.
+/// Returns an operand, in brackets if the operand has operators of its own.
 fn operand(expr: &Expr) -> String {
     let text = sql(expr);
     match text.contains(' ') && !text.ends_with([')', '\'']) {
@@ -48,7 +48,7 @@ fn operand(expr: &Expr) -> String {
 fn sql(expr: &Expr) -> String {
     let not = |negated: bool| if negated { "NOT " } else { "" };
     match expr {
-        // Columns of subqueries are known by their places.
+        // Columns of subqueries are named by their positions.
         Expr::Column(column) if column.name.starts_with("unit ") => "a column of the subquery".to_owned(),
         Expr::Column(column) => column.name.clone(),
         Expr::Literal(value, _) => literal(value),
@@ -78,7 +78,7 @@ fn sql(expr: &Expr) -> String {
             format!("CASE{} END", of.chain(when).chain(other).collect::<String>())
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (op, &**right) {
-            // The divisor's zeros are taken out.
+            // The divisor is written without the function that removes its zeros.
             (Operator::Divide, Expr::ScalarFunction(call)) if matches!(call.args.as_slice(), [_, zero] if is_zero(zero)) => {
                 format!("{} / {}", operand(left), operand(&call.args[0]))
             }
@@ -113,7 +113,7 @@ fn function(call: &ScalarFunction) -> String {
     }
 }
 
-/// A cast; most of those to numbers and texts are not the buyer's.
+/// Returns a cast; most casts to numbers and texts are not the buyer's.
 fn converted(expr: &Expr, to: &DataType) -> String {
     let own = to.is_floating() || to.is_integer() || to.is_string() || matches!(expr, Expr::Literal(..));
     let to = match to {

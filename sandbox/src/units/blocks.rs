@@ -1,5 +1,5 @@
-//! Rows by block, in bounded memory: admission says from public numbers how many blocks lie in memory at a time (`sql/cost/reach.rs`), and the files are read
-//! again for the others.
+//! Rows by block, in bounded memory: admission derives from public numbers how many blocks are held at a time
+//! (`sql/cost/reach.rs`), and the files are read again for the others.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -14,29 +14,31 @@ use tidegate_protocol::{job::Blocks, limits};
 use super::{By, UnitRef, plain, split_by};
 use crate::{Extent, RunError, prf::Prf, sql::Select};
 
-/// How much of the rows lies in memory.
+/// Limits on rows held in memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
-    /// Bytes of rows that are read before those that are kept are copied out of what was read.
+    /// Bytes of rows read before the kept rows are copied out of their batches.
     pub(crate) window: usize,
-    /// How many blocks are kept at a time.
+    /// Maximum number of blocks kept at a time.
     pub(crate) blocks: u32,
-    /// Of one block: one with more could not be handed to a guest, whose memory is no larger.
+    /// Maximum bytes of a block: more could not be passed to a guest, whose memory is no larger.
     pub(crate) block: usize,
 }
 
 impl Room {
-    /// Of the rows of `select`, for guests of so many bytes of memory.
+    /// Derives the limits for the rows of `select` and guests with `memory` bytes.
     pub(crate) fn of(select: &Select, memory: usize) -> Self {
         Self { window: 64 << 20, blocks: select.reach.blocks.unwrap_or(u32::MAX), block: memory.min(limits::BLOCK_BYTES) }
     }
 }
 
-/// Calls `visit` for each of `blocks`, or for those of the piece, in order, with its rows, in parts, as columns made [`plain`]; with nothing for one that has more than a guest
-/// could take, which is what its call would come to.
+/// Calls `visit` for each of `blocks`, or each block of the piece, in order.
+///
+/// A block's rows come in parts, as columns made [`plain`]. A block with more than a guest could take gets `None`, which is what
+/// its call would amount to.
 ///
 /// # Errors
-/// As [`split_by`]; `visit`'s own.
+/// As for [`split_by`]; also errors of `visit`.
 pub(crate) fn each_block(
     files: Extent<'_>,
     select: &Select,
@@ -51,9 +53,9 @@ pub(crate) fn each_block(
     let by = By { of: plain, numbers };
     let Range { start: mut from, end: blocks } = files.blocks(blocks.number);
     while from < blocks {
-        // Each thread has its share of the room.
+        // Each thread has a share of the window.
         let share = Room { window: room.window / ways, ..room };
-        // Public numbers say how many: were it the rows, one of them could have all read again.
+        // The count follows from public numbers: if it depended on the rows, one of them could force everything to be read again.
         let end = blocks.min(from.saturating_add(room.blocks.max(1)));
         let begin = || Kept { room: share, blocks: from..end, ..Kept::default() };
         let (mut parts, nobody) = split_by(files, select, ways, &by, begin, Kept::add)?;
@@ -62,7 +64,7 @@ pub(crate) fn each_block(
             let held: Vec<Held> = parts.iter_mut().filter_map(|kept| kept.held.remove(&block)).collect();
             let over = held.iter().any(|held| held.over) || held.iter().map(|held| held.bytes).sum::<usize>() > room.block;
             let rows: Vec<RecordBatch> = held.into_iter().flat_map(|held| held.parts).collect();
-            // An empty block is called too: its number of units is not public.
+            // An empty block is visited too: its number of units is not public.
             let rows = if rows.is_empty() { vec![nobody.clone()] } else { rows };
             visit((!over).then_some(rows))?;
         }
@@ -71,17 +73,17 @@ pub(crate) fn each_block(
     Ok(())
 }
 
-/// Reads rows as [`each_block`] does, and keeps none.
+/// Reads rows as [`each_block`] does, and discards them.
 ///
 /// # Errors
-/// As [`split_by`].
+/// As for [`split_by`].
 pub(crate) fn read(files: Extent<'_>, select: &Select) -> Result<(), RunError> {
     let ways = std::thread::available_parallelism().map_or(1, usize::from);
     let by = By { of: plain, numbers: |_: UnitRef<'_>, into: &mut Vec<u32>| into.push(0) };
     split_by(files, select, ways, &by, || (), |(), _, _| Ok(())).map(drop)
 }
 
-/// Copies what is kept in all parts, each by a thread of its own.
+/// Copies the kept rows of all parts, with a thread per part.
 fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = parts.iter_mut().map(|kept| scope.spawn(|| kept.settle())).collect();
@@ -92,16 +94,16 @@ fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
     })
 }
 
-/// The rows of some blocks.
+/// Rows of some blocks.
 #[derive(Default)]
 struct Kept {
     room: Room,
-    /// Whose rows are kept.
+    /// Blocks whose rows are kept.
     blocks: Range<u32>,
     schema: Option<SchemaRef>,
-    /// Rows since the last copy: parts of larger batches, which they keep in memory.
+    /// Rows since the last copy: slices of larger batches, which they keep in memory.
     fresh: BTreeMap<u32, Vec<RecordBatch>>,
-    /// Bytes of all rows since the last copy.
+    /// Bytes of all rows read since the last copy.
     read: usize,
     held: BTreeMap<u32, Held>,
     bytes: usize,
@@ -111,7 +113,7 @@ struct Kept {
 struct Held {
     parts: Vec<RecordBatch>,
     bytes: usize,
-    /// More than a guest could take: nothing is kept.
+    /// Whether the block has more than a guest could take; nothing is kept then.
     over: bool,
 }
 
@@ -125,10 +127,10 @@ impl Kept {
         if self.read > self.room.window { self.settle() } else { Ok(()) }
     }
 
-    /// Copies what is kept.
+    /// Copies the kept rows out of the batches read.
     ///
     /// # Errors
-    /// [`RunError::Engine`] for more than public numbers say that there can be.
+    /// Returns [`RunError::Engine`] if there are more bytes than public numbers allow.
     fn settle(&mut self) -> Result<(), RunError> {
         self.read = 0;
         let Some(schema) = &self.schema else { return Ok(()) };
@@ -137,7 +139,7 @@ impl Kept {
             if held.over {
                 continue;
             }
-            // Of one part the whole batch would be kept.
+            // Concatenating a single part would keep its whole batch in memory.
             let copy = match parts.as_slice() {
                 [one] => take_record_batch(one, &UInt32Array::from_iter_values(0..one.num_rows() as u32))?,
                 parts => concat_batches(schema, parts)?,
@@ -157,7 +159,7 @@ impl Kept {
     }
 }
 
-/// Bytes of rows made [`plain`]: the same however they lie in batches.
+/// Returns the bytes of rows made [`plain`], however they are split into batches.
 pub(crate) fn size(rows: &RecordBatch) -> usize {
     let between = |offsets: &[i32]| offsets.last().zip(offsets.first()).map_or(0, |(end, start)| (end - start) as usize);
     let one = |column: &ArrayRef| match column.data_type() {
@@ -166,11 +168,11 @@ pub(crate) fn size(rows: &RecordBatch) -> usize {
         DataType::Binary => 4 * column.len() + between(column.as_binary::<i32>().value_offsets()),
         _ => 8 * column.len(),
     };
-    // And whether each is there, and a flag's own.
+    // One more byte per value for validity; for a flag it includes the value.
     rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
-/// A unit's blocks: any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
+/// Draws a unit's blocks, all distinct and each equally likely (Floyd's sampling: Bentley and Floyd 1987).
 fn draw(prf: &Prf, unit: &[u8], blocks: Blocks, into: &mut Vec<u32>) {
     let first = into.len();
     for most in blocks.number - blocks.resample..blocks.number {

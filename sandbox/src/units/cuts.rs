@@ -1,4 +1,4 @@
-//! Where units begin: where rows can be cut into pieces that have no unit in common.
+//! Boundaries between privacy units, where rows can be cut into pieces with no unit in common.
 
 use arrow::{
     array::Array as _,
@@ -15,24 +15,26 @@ use super::{
 };
 use crate::{Extent, RunError};
 
-/// Where some rows can be cut.
+/// Rows at which a range can be cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cuts {
-    /// The first of the rows that were looked at.
+    /// First of the rows examined.
     pub from: u64,
-    /// The first after them.
+    /// First row after them.
     pub to: u64,
-    /// Rows between these with which a unit begins, ascending.
+    /// Rows in between at which a unit begins, ascending.
     pub at: Vec<u64>,
-    /// Whether these are all of them.
+    /// Whether `at` lists all such rows.
     pub all: bool,
 }
 
-/// Finds rows with which a unit begins, but for the first unit: all of them, or about `most` that lie about as far from each other. It reads the column `unit`
-/// and nothing else.
+/// Finds the rows at which a unit other than the first begins: all of them, or about `most` at roughly equal distances.
+///
+/// Reads the column `unit` and nothing else.
 ///
 /// # Errors
-/// [`RunError::Data`] for unreadable files; [`RunError::Unordered`] where a unit comes back after another: then a unit could be in two pieces, and count twice.
+/// Returns [`RunError::Data`] if a file is unreadable, and [`RunError::Unordered`] if a unit comes back after another: it could
+/// then be in two pieces and count twice.
 pub fn cuts<'a>(files: impl Into<Extent<'a>>, schema: &SchemaRef, unit: &str, most: usize) -> Result<Cuts, RunError> {
     let layout = Layout::open(files.into())?;
     let field = schema.field_with_name(unit)?;
@@ -46,7 +48,7 @@ pub fn cuts<'a>(files: impl Into<Extent<'a>>, schema: &SchemaRef, unit: &str, mo
             let batch = batch?;
             let column = batch.column_by_name(unit).ok_or_else(|| RunError::Data("no unit column".into()))?;
             let whose = cast(&text::named(column)?, field.data_type())?;
-            // A row without a unit is nobody's, and in whichever piece it falls.
+            // A row without a unit is nobody's and may fall into either piece.
             let named: Vec<usize> = (0..whose.len()).filter(|row| whose.is_valid(*row)).collect();
             let runs =
                 encode.runs(&if named.len() < whose.len() { filter(&whose, &is_not_null(&whose)?)? } else { whose.clone() })?;

@@ -1,4 +1,4 @@
-//! Expressions over batches of rows: total, so that no row can raise an error whatever the functions in them do.
+//! Expressions over batches of rows, made total: no row can raise an error whatever the functions in them do.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -25,39 +25,39 @@ use crate::{
     sql::{Branch, Select, engine, engine_words},
 };
 
-/// One branch of a select, ready to evaluate on batches of its source's columns.
+/// Branch of a select, ready to evaluate on batches of the source's columns.
 #[derive(Clone)]
 struct Ready {
-    /// Over those of the source's columns that it reads, the others need not be copied where it goes on with few rows.
+    /// Filter and the indices of its source columns; the others need not be copied when few rows pass.
     filter: Option<(Arc<dyn PhysicalExpr>, Vec<usize>)>,
-    /// Over those of the source's columns that they read.
+    /// Selected expressions, over the source columns `read`.
     columns: Vec<Arc<dyn PhysicalExpr>>,
     read: Vec<usize>,
 }
 
-/// A select's expressions, ready to evaluate.
+/// Expressions of a select, ready to evaluate.
 #[derive(Clone)]
 pub(crate) struct Physical(Vec<Ready>);
 
-/// Which of a batch's rows make rows.
+/// Relation of selected rows to the rows of a batch.
 pub(crate) enum Of {
-    /// Each makes one.
+    /// Each row is selected.
     All,
-    /// Those where it is true make one.
+    /// Rows where the mask is true are selected.
     Mask(BooleanArray),
-    /// Of which row each is made, ascending.
+    /// Source row of each selected row, ascending.
     Rows(UInt64Array),
 }
 
-/// The rows that a batch makes.
+/// Rows selected from a batch.
 pub(crate) struct Selected {
     pub(crate) of: Of,
-    /// The selected columns.
+    /// Selected columns.
     pub(crate) columns: Vec<ArrayRef>,
 }
 
 impl Of {
-    /// What the rows are made of, of another column of the batch.
+    /// Selects the same rows from another column of the batch.
     pub(crate) fn apply(&self, column: &ArrayRef) -> Result<ArrayRef, RunError> {
         Ok(match self {
             Self::All => column.clone(),
@@ -66,7 +66,7 @@ impl Of {
         })
     }
 
-    /// Of which of the batch's `rows` each is made, ascending.
+    /// Returns the source row of each selected row, out of `rows`, ascending.
     pub(crate) fn rows(&self, rows: usize) -> Vec<u64> {
         match self {
             Self::All => (0..rows as u64).collect(),
@@ -81,7 +81,7 @@ impl Physical {
         Self::over(select, &select.schema)
     }
 
-    /// For batches of these columns: those of the select's source that it reads, at least.
+    /// Builds the expressions for batches of these columns, which must include all source columns read by the select.
     pub(crate) fn over(select: &Select, schema: &DFSchema) -> Result<Self, RunError> {
         let context = SessionContext::new();
         let branch = |branch: &Branch| {
@@ -106,7 +106,7 @@ impl Physical {
         Ok(Self(select.branches.iter().map(branch).collect::<Result<_, RunError>>()?))
     }
 
-    /// What the engine raises on `batch` where there is no net under it: each expression's number, and the error.
+    /// Evaluates all expressions on `batch` without the safety net, and returns each failing expression's number and error.
     #[cfg(test)]
     pub(crate) fn raised(&self, batch: &RecordBatch) -> Vec<(usize, String)> {
         let evaluate = |expr: &Arc<dyn PhysicalExpr>, read: &[usize]| {
@@ -123,25 +123,27 @@ impl Physical {
         all.filter_map(|(i, made)| Some((i, made.err()?))).collect()
     }
 
-    /// How many rows one row can make.
+    /// Returns the maximum number of rows selected from a single row.
     pub(crate) fn branches(&self) -> usize {
         self.0.len()
     }
 
-    /// The selected columns' types, over a source of this schema.
+    /// Returns the selected columns' types, over a source of this schema.
     pub(crate) fn kinds(&self, schema: &Schema) -> Result<Vec<DataType>, RunError> {
         let first = &self.0[0];
         let narrow = schema.project(&first.read)?;
         first.columns.iter().map(|e| Ok(e.data_type(&narrow)?)).collect()
     }
 
-    /// The rows that `batch` makes: of each of its rows, one for each branch whose filter it passes.
+    /// Selects rows from `batch`.
+    ///
+    /// Each of its rows yields one for each branch whose filter it passes.
     pub(crate) fn select(&self, batch: &RecordBatch) -> Result<Selected, RunError> {
         let mut each = self.0.iter().map(|branch| branch.select(batch)).collect::<Result<Vec<_>, _>>()?;
         if let [_] = each.as_slice() {
             return each.pop().ok_or_else(|| RunError::Engine("no branch".into()));
         }
-        // (row, branch, place among the branch's rows), row by row.
+        // (row, branch, index within the branch's rows), row by row.
         let place = |branch: usize, one: &Selected| {
             one.of.rows(batch.num_rows()).into_iter().enumerate().map(move |(i, row)| (row, branch, i)).collect::<Vec<_>>()
         };
@@ -172,9 +174,12 @@ impl Ready {
     }
 }
 
-/// `expr` on every row; NULL on a row that raises an error, as it would be alone. What a row gets never depends on the others in its batch.
+/// Evaluates `expr` on every row, with NULL for a row on which evaluation fails.
 ///
-/// None should: functions and casts are chosen and wrapped so, and `sql/extremes.rs` evaluates what is admitted over the ends of all types without this net, which is why no cost counts it.
+/// The value of a row is the same as if it were evaluated alone, and never depends on the others in its batch.
+///
+/// No evaluation should fail: functions and casts are chosen and wrapped accordingly, and `sql/extremes.rs` evaluates what is
+/// admitted over the extremes of all types without this net, which is why no cost includes it.
 fn total(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, RunError> {
     let rows = batch.num_rows();
     if let Some(array) = attempt(expr, batch) {
@@ -186,7 +191,7 @@ fn total(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, 
     }
     let half = rows / 2;
     let (first, second) = (total(expr, &batch.slice(0, half))?, total(expr, &batch.slice(half, rows - half))?);
-    // Both halves have the expression's type, unless the engine breaks its word.
+    // Both halves have the expression's type, unless the engine violates its contract.
     let second = if second.data_type() == first.data_type() { second } else { cast(&second, first.data_type())? };
     Ok(concat(&[&first, &second])?)
 }
@@ -197,11 +202,12 @@ fn attempt(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Option<ArrayRef
     catch_unwind(AssertUnwindSafe(evaluate)).ok().flatten().filter(|array| array.len() == rows)
 }
 
-/// Proves that `select` can be evaluated at all: on a row of NULL, or of its columns' default values. What fails on both would fail on every row, such as
-/// a regular expression that is none.
+/// Checks by evaluation on a row of NULL, or of default values, whether `select` can be evaluated at all.
+///
+/// An expression that fails on both would fail on every row, such as an invalid regular expression.
 ///
 /// # Errors
-/// A [`Refusal`] with the engine's message, which knows the text and the schema alone.
+/// Returns a [`Refusal`] with the engine's message, which depends on the text and the schema alone.
 pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let refuse = |e: String| Refusal::new(Code::Program, e.chars().take(300).collect::<String>()).at("program.query");
     let physical = Physical::new(select).map_err(|e| engine_words(&e.to_string()))?;
@@ -211,7 +217,7 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let null = |kind: &DataType| new_null_array(kind, 1);
     let default = |kind: &DataType| {
         let default = ScalarValue::new_default(kind).and_then(|value| value.to_array());
-        // Of lists of one length it has another.
+        // For fixed-size lists the default has another length.
         default.ok().filter(|array| array.data_type() == kind).unwrap_or_else(|| null(kind))
     };
     let row = |of: &dyn Fn(&DataType) -> ArrayRef| {

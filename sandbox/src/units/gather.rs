@@ -1,4 +1,4 @@
-//! Each unit's rows together: what a program is handed.
+//! Grouping of each unit's rows for a program.
 
 use datafusion::arrow::{
     array::{ArrayRef, RecordBatch, UInt32Array},
@@ -10,24 +10,28 @@ use tidegate_protocol::limits;
 use super::{Chunk, Scan, Unit, UnitRef, shorten, width};
 use crate::{Extent, RunError, sql::Select};
 
-/// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
-/// long their texts, can make a worker outgrow its memory. A crash would show in everybody's result.
+/// Returns the maximum number of rows of a unit passed to a program.
+///
+/// It follows from the columns' types alone, so that no unit, however many rows it has and however long their texts, can make a
+/// worker outgrow its memory. A crash would show in everybody's result.
 fn most_rows(columns: &[ArrayRef]) -> usize {
     limits::UNIT_BYTES / width(&columns.iter().map(|c| c.data_type().clone()).collect::<Vec<_>>())
 }
 
-/// A unit and its rows so far.
+/// Unit with its rows so far.
 struct Gathered {
     unit: Unit,
     parts: Vec<RecordBatch>,
     rows: usize,
 }
 
-/// Calls `visit(unit, rows)` once for each unit, with its rows as one batch of the selected columns: all of them, or the first
-/// [`limits::UNIT_BYTES`] of one that has more; texts have at most [`limits::TEXT_CHARS`] characters.
+/// Calls `visit(unit, rows)` once for each unit, with its rows as a single batch of the selected columns.
+///
+/// Of a unit with more than [`limits::UNIT_BYTES`] the batch holds only the first rows, up to this limit. Texts have at most
+/// [`limits::TEXT_CHARS`] characters.
 ///
 /// # Errors
-/// As [`Scan::run`].
+/// As for [`Scan::run`].
 pub fn each_unit<'a>(
     files: impl Into<Extent<'a>>,
     select: &Select,
@@ -36,10 +40,10 @@ pub fn each_unit<'a>(
     each_unit_as(files.into(), select, |column| Ok(column.clone()), visit)
 }
 
-/// As [`each_unit`], each column of many units' rows made by `of` what a program takes: one piece of work for all of them.
+/// Acts as [`each_unit`], with each column converted by `of` for the program, for many units at once.
 ///
 /// # Errors
-/// As [`Scan::run`]; `of`'s own.
+/// As for [`Scan::run`]; also errors of `of`.
 pub(crate) fn each_unit_as(
     files: Extent<'_>,
     select: &Select,
@@ -85,20 +89,22 @@ pub(crate) fn each_unit_as(
     }
 }
 
-/// What puts units together: by numbers that each has.
+/// Grouping of units by the numbers of each.
 pub(crate) struct By<F, N> {
-    /// What a program takes of a column.
+    /// Conversion of a column for the program.
     pub(crate) of: F,
-    /// Pushes a unit's numbers, no two the same.
+    /// Function pushing a unit's numbers, no two the same.
     pub(crate) numbers: N,
 }
 
-/// The rows of units that have a number in common, over at most `ways` threads: each has a state of its own, made by `start`, and `visit(state, number, rows)` gets the
-/// rows of a batch whose units have that number, each unit's in their order, and units in theirs. The states come back in the units' order, and with them nobody's rows: the columns, whatever
-/// the files hold.
+/// Groups the rows of units with a number in common, over at most `ways` threads.
+///
+/// Each thread has a state of its own, made by `start`, and `visit(state, number, rows)` gets the rows of a batch whose units
+/// have that number, with units in order and each unit's rows in order. Returns the states in the units' order, and an empty
+/// batch with the columns, whatever the files hold.
 ///
 /// # Errors
-/// As [`Scan::run`]; `by`'s and `visit`'s own.
+/// As for [`Scan::run`]; also errors of `by` and `visit`.
 pub(crate) fn split_by<S: Send>(
     files: Extent<'_>,
     select: &Select,
@@ -121,7 +127,8 @@ pub(crate) fn split_by<S: Send>(
             let rows = runs.rows.last().map_or(0, |run| run.end);
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
             let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
-            // Each unit's numbers, and which rows: none beyond the most that one may have. Numbers and places in one integer are soon sorted.
+            // Each unit's numbers and its rows, up to the maximum per unit. A number and a place packed into one integer sort
+            // quickly.
             let (mut numbered, mut numbers) = (Vec::with_capacity(runs.rows.len()), Vec::new());
             let mut spans = Vec::with_capacity(runs.rows.len());
             for (place, (unit, run)) in (0u64..).zip(runs.units().zip(&runs.rows)) {

@@ -1,7 +1,8 @@
-//! Bytes of a row while expressions are evaluated over it.
+//! Memory use of a row while expressions are evaluated.
 //!
-//! An expression waits with what its first parts came to until the last has come, so a nest of functions over texts holds a text a level, and a nest of CASE or AND a copy of
-//! the rows that go on. How many rows lie in a batch follows from that: were it for one text alone, one person's long texts could outgrow a worker.
+//! An expression holds the results of its first operands until the last is evaluated, so nested functions over texts hold one
+//! text per level, and nested CASE or AND hold one copy of the remaining rows per level. The number of rows in a batch follows
+//! from that: if it allowed for a single text only, one person's long texts could outgrow a worker.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -15,10 +16,10 @@ use datafusion::{
 use super::width;
 use crate::{RunError, sql::Select};
 
-/// Most bytes that a row takes beside the columns that are read and those that are made of it.
+/// Returns the maximum bytes of a row's intermediate results, beside the columns read and the columns made.
 ///
 /// # Errors
-/// [`RunError::Engine`] for what admission should have found.
+/// Returns [`RunError::Engine`] for an expression that admission should have refused.
 pub(crate) fn on_the_way(select: &Select, schema: &DFSchema) -> Result<usize, RunError> {
     let kinds = |read: &[&str]| -> Vec<DataType> {
         let fields = schema.fields().iter().filter(|field| read.contains(&field.name().as_str()));
@@ -29,11 +30,13 @@ pub(crate) fn on_the_way(select: &Select, schema: &DFSchema) -> Result<usize, Ru
     exprs.map(|expr| peak(expr, schema, copy)).try_fold(0, |most, one| Ok(most.max(one?.0)))
 }
 
-/// The most that is held at a time until an expression has come, and what it then is: bytes, and its type. `copy` is a row of the columns that are read.
+/// Returns the peak bytes held while an expression is evaluated, the bytes of its result and its type.
+///
+/// `copy` is the size of a row of the columns read.
 fn peak(expr: &Expr, schema: &DFSchema, copy: usize) -> Result<(usize, usize, DataType), RunError> {
     match expr {
         Expr::Alias(alias) => return peak(&alias.expr, schema, copy),
-        // Where columns lie is counted; a literal is one for all rows.
+        // Columns are counted where they are stored; a literal is shared by all rows.
         Expr::Column(_) | Expr::Literal(..) => return Ok((0, 0, expr.get_type(schema)?)),
         _ => {}
     }
@@ -52,7 +55,7 @@ fn peak(expr: &Expr, schema: &DFSchema, copy: usize) -> Result<(usize, usize, Da
     }
     let kind = match expr {
         Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. }) => DataType::Utf8,
-        // What is no text is small: which number it is does not matter.
+        // Anything but a text is small, so the exact numeric type does not matter.
         Expr::BinaryExpr(_) => DataType::Float64,
         Expr::Cast(cast) => cast.field.data_type().clone(),
         Expr::TryCast(cast) => cast.field.data_type().clone(),

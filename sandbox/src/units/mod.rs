@@ -1,4 +1,4 @@
-//! One pass over rows ordered by unit: filter, project, and say where one unit ends.
+//! A single pass over rows ordered by privacy unit: filter, project, and report where each unit ends.
 
 use std::{collections::BTreeSet, fs::File, sync::Arc};
 
@@ -48,19 +48,20 @@ mod text;
 
 pub(crate) use self::text::shorten;
 
-/// Most rows of a batch.
+/// Maximum number of rows in a batch.
 const BATCH: usize = 8192;
-/// Bytes that the selected columns of all threads' batches may take, each text counted at its longest: public numbers decide how many rows lie in memory,
-/// so that no text in them can make a worker outgrow it.
+/// Maximum bytes of the selected columns in all threads' batches, with each text counted at its longest.
+///
+/// Public numbers decide how many rows are in memory, so that no text in them can make a worker outgrow it.
 const BATCH_BYTES: usize = 256 << 20;
 
-/// Reads the files' schema: what admission needs, no rows.
+/// Reads a file's schema, for admission, and no rows.
 ///
 /// # Errors
-/// [`RunError::Data`].
+/// Returns [`RunError::Data`] if the file is unreadable.
 pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone().map_err(|e| RunError::Data(e.to_string()))?)?;
-    // As a manifest has them: dictionaries are a way to write values.
+    // As in a manifest: a dictionary is only an encoding of the values.
     let plain = |field: &Arc<Field>| match field.data_type() {
         DataType::Dictionary(_, value) => field.as_ref().clone().with_data_type(value.as_ref().clone()),
         _ => field.as_ref().clone(),
@@ -68,39 +69,40 @@ pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     Ok(Arc::new(Schema::new(builder.schema().fields().iter().map(plain).collect::<Vec<_>>())))
 }
 
-/// Which of the source's columns `selects` read, the unit's among them.
+/// Returns the source columns read by `selects`, including the unit's.
 pub(crate) fn reads(selects: &[&Select]) -> BTreeSet<String> {
     let Some(first) = selects.first() else { return BTreeSet::new() };
     let read: BTreeSet<&str> = selects.iter().flat_map(|select| select.read()).chain([first.unit.as_str()]).collect();
     first.schema.fields().iter().map(|field| field.name()).filter(|name| read.contains(name.as_str())).cloned().collect()
 }
 
-/// An open scan: expressions ready, footers read.
+/// Open scan, with expressions ready and footers read.
 pub struct Scan<'a> {
     selects: &'a [&'a Select],
-    /// Those of the source's columns that the selects read, and the unit's.
+    /// Source columns read by the selects, and the unit's.
     wanted: SchemaRef,
     unit: usize,
     physical: Vec<Physical>,
     layout: Layout,
-    /// Rows a batch.
+    /// Rows per batch.
     pub(crate) batch: usize,
 }
 
-/// Some rows, of one select.
+/// Rows of a select.
 pub(crate) struct Chunk {
-    /// Whose they are.
+    /// Units of the rows.
     pub(crate) runs: Runs,
-    /// The selected columns.
+    /// Selected columns.
     pub(crate) columns: Vec<ArrayRef>,
 }
 
 impl<'a> Scan<'a> {
-    /// Opens `files` and makes the expressions ready, of several selects over the same columns where there are several. `state` is what a row may take in
-    /// memory, in bytes, once it was visited.
+    /// Opens `files` and prepares the expressions of a select, or of several over the same columns.
+    ///
+    /// `state` is the maximum number of bytes a row may occupy after it was visited.
     ///
     /// # Errors
-    /// [`RunError::Data`] for unreadable files.
+    /// Returns [`RunError::Data`] if a file is unreadable.
     pub fn open<'f>(files: impl Into<Extent<'f>>, selects: &'a [&'a Select], state: usize) -> Result<Self, RunError> {
         let first = selects.first().ok_or_else(|| RunError::Engine("nothing is selected".into()))?;
         let read = reads(selects);
@@ -110,7 +112,7 @@ impl<'a> Scan<'a> {
         let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;
         let physical = selects.iter().map(|select| Physical::over(select, &over)).collect::<Result<Vec<_>, _>>()?;
         let layout = Layout::open(files.into())?;
-        // What is read, what is made of it, and what is held on the way.
+        // Columns read, columns made of them, and intermediate results.
         let way =
             selects.iter().map(|select| on_the_way(select, &over)).try_fold(0, |most, one| Ok::<_, RunError>(most.max(one?)))?;
         let read = width(&wanted.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>()) + way;
@@ -122,25 +124,29 @@ impl<'a> Scan<'a> {
         Ok(Self { selects, wanted, unit, physical, layout, batch })
     }
 
-    /// How many threads are worth starting for these files here.
+    /// Returns how many threads are worth starting for these files on this machine.
     pub fn ways(&self) -> usize {
         self.layout.ways()
     }
 
-    /// Runs `visit(runs, columns)` over batches of rows of the first select that pass its filter and have a unit, ascending over the whole scan.
+    /// Runs `visit(runs, columns)` over batches of rows of the first select.
+    ///
+    /// The rows pass its filter and have a unit, and units ascend over the whole scan.
     ///
     /// # Errors
-    /// [`RunError::Unordered`] when a unit comes back after another; [`RunError::Data`] for unreadable files; `visit`'s own.
+    /// Returns [`RunError::Unordered`] if a unit comes back after another, [`RunError::Data`] if a file is unreadable, and any
+    /// error of `visit`.
     pub fn run(&self, mut visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
         self.part(&self.layout.whole(), |chunks, _| chunks.iter().try_for_each(|chunk| visit(&chunk.runs, &chunk.columns)))
     }
 
-    /// As [`Scan::run`], over at most `ways` threads. Each thread has a state of its own, made by `start`, and sees every row of the units it
-    /// sees at all: `visit(state, chunks, unit)` gets what each select makes of a batch whose last row is `unit`'s. The states come back in the units'
-    /// order.
+    /// Acts as [`Scan::run`], over at most `ways` threads.
+    ///
+    /// Each thread has a state of its own, made by `start`, and sees all rows of every unit it sees at all. `visit(state, chunks,
+    /// unit)` gets each select's rows of a batch whose last row belongs to `unit`. Returns the states in the units' order.
     ///
     /// # Errors
-    /// As [`Scan::run`].
+    /// As for [`Scan::run`].
     pub(crate) fn run_split<S: Send>(
         &self,
         ways: usize,
@@ -177,12 +183,12 @@ impl<'a> Scan<'a> {
             for batch in self.layout.read(group, names, self.batch)? {
                 let mut batch = with_unit(&self.arrange(&batch?)?, self.unit)?;
                 if let (Some(above), None) = (&part.above, &last) {
-                    // The unit in which this part begins is the part before's.
+                    // The unit with which this part begins belongs to the previous part.
                     let theirs = encode.runs(batch.column(self.unit))?.end_of(|unit| unit == above.as_ref());
                     batch = batch.slice(theirs, batch.num_rows() - theirs);
                 }
                 if group >= part.end {
-                    // Beyond its own row groups it only finishes its last unit.
+                    // Beyond its own row groups, a part only finishes its last unit.
                     let runs = encode.runs(batch.column(self.unit))?;
                     let mine = runs.end_of(|unit| part.up_to.as_ref().is_none_or(|bound| unit <= bound.as_ref()));
                     if mine < batch.num_rows() {
@@ -198,8 +204,9 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Columns in the order and types that were admitted: a file that differs is cast or refused, never trusted. Texts are cut here, before any expression
-    /// is over them; the unit's name alone is whole, or none ([`text::named`]).
+    /// Puts columns into the admitted order and types: a different file is cast or refused, never trusted.
+    ///
+    /// Texts are cut here, before any expression sees them; only the unit's name stays whole, or becomes NULL ([`text::named`]).
     fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RunError> {
         let column = |(i, field): (usize, &Arc<Field>)| {
             let column = batch
@@ -215,7 +222,10 @@ impl<'a> Scan<'a> {
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
-    /// The batch without rows of units of which enough were seen: `seen` of the unit that the last batch ended with. With its units, where they had to be found.
+    /// Drops rows of units beyond the row limit.
+    ///
+    /// `seen` counts the rows of the unit that the last batch ended with. Also returns the batch's runs if they were computed and
+    /// nothing was dropped.
     fn within_reach(
         &self,
         batch: RecordBatch,
@@ -257,7 +267,7 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         let units = batch.column(self.unit);
-        // Of all rows, once, where a filter keeps some from view.
+        // Order is checked once, over all rows, even those that a filter hides.
         let mut ordered = false;
         if let Some(runs) = &found {
             check_order(runs, part, last)?;
@@ -286,14 +296,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The selected columns' names and types, as `columns` came.
+    /// Returns the selected columns' names, with the types of `columns`.
     fn schema(&self, columns: &[ArrayRef]) -> SchemaRef {
         let fields = self.selects[0].names.iter().zip(columns).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 
-/// A row without a unit belongs to nobody whom the budget could protect: it never counts.
+/// Drops rows without a unit: they belong to nobody whom the privacy budget could protect, and never count.
 fn with_unit(batch: &RecordBatch, unit: usize) -> Result<RecordBatch, RunError> {
     if batch.column(unit).null_count() == 0 {
         return Ok(batch.clone());
@@ -301,9 +311,9 @@ fn with_unit(batch: &RecordBatch, unit: usize) -> Result<RecordBatch, RunError> 
     Ok(filter_record_batch(batch, &is_not_null(batch.column(unit))?)?)
 }
 
-/// Ascending, within the part's bounds, and after all that came before.
+/// Checks whether units ascend, lie within the part's bounds and come after all previous ones.
 fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), RunError> {
-    // A batch may go on with the unit before it; a part may not begin with the unit that bounds it.
+    // A batch may continue the previous unit; a part may not begin with the unit that bounds it.
     let begins = last.is_none();
     let mut previous = last.as_ref().or(part.above.as_ref()).map(Unit::as_ref);
     if let Some(first) = runs.units().next() {
@@ -320,7 +330,7 @@ fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), 
     Ok(())
 }
 
-/// Most bytes of a row of columns of these types.
+/// Returns the maximum bytes of a row of columns of these types.
 pub(crate) fn width(kinds: &[DataType]) -> usize {
     let one = |kind: &DataType| match kind {
         DataType::Boolean => 1,

@@ -1,7 +1,7 @@
-//! Splits files into parts that several threads read, each unit wholly in one of them.
+//! Splits files into parts for several threads, with each privacy unit wholly in a single part.
 //!
-//! A part owns the units above its own bound and up to the next part's: bounds are the units in which row groups begin, so the intervals
-//! are disjoint whatever the files hold, and no unit can be counted by two threads.
+//! A part owns the units above its own bound and up to the next part's. Bounds are the units in which row groups begin, so the
+//! intervals are disjoint whatever the files hold, and no unit can be counted by two threads.
 
 use std::ops::Range;
 
@@ -20,35 +20,35 @@ use super::{
 };
 use crate::{Extent, RunError};
 
-/// Fewer rows than this are not worth a thread.
+/// Minimum number of rows worth a thread.
 const MIN_ROWS: i64 = 100_000;
 
-/// Bytes of a column's pages of a row group that may lie in memory together.
+/// Maximum bytes of a column's pages of a row group in memory together.
 const PAGES: usize = 32 << 20;
-/// Fewest rows of a batch because of them.
+/// Minimum number of rows in a batch reduced because of `PAGES`.
 const LEAST: usize = 256;
 
-/// The files, or a piece of them, as one sequence of row groups.
+/// Files, or a piece of them, as a sequence of row groups.
 pub(super) struct Layout {
     sources: Vec<Source>,
     groups: Vec<Place>,
-    /// Number of the first row, and of all files' rows the first that is not in the piece.
+    /// Number of the piece's first row among all files' rows, and of the first row after the piece.
     from: u64,
     to: u64,
-    /// Rows of all files.
+    /// Number of rows in all files.
     all: i64,
 }
 
-/// A row group, or its rows that are in the piece.
+/// Row group, or its rows within the piece.
 struct Place {
     source: usize,
     group: usize,
     rows: i64,
-    /// Which of its rows these are; nothing where all are.
+    /// Selected rows of the group; `None` for all.
     selected: Option<RowSelection>,
 }
 
-/// Of the rows `all`, those in `wanted` and in none of `without`, which come in order.
+/// Selects from the rows `all` the rows in `wanted` and in none of `without`, which must be in order.
 fn select(all: Range<u64>, wanted: &Range<u64>, without: &[Range<u64>]) -> RowSelection {
     let within = |row: u64| row.clamp(all.start, all.end);
     let begin = within(wanted.start);
@@ -92,7 +92,7 @@ impl Layout {
         Ok(Self { sources, groups, from: wanted.start.min(start), to: wanted.end.min(start), all: start as i64 })
     }
 
-    /// Numbers of the first row and of the one after the last.
+    /// Returns the number of the first row and of the row after the last.
     pub(super) fn bounds(&self) -> (u64, u64) {
         (self.from, self.to)
     }
@@ -105,14 +105,14 @@ impl Layout {
         self.groups.iter().map(|g| g.rows).sum()
     }
 
-    /// How many threads are worth starting for all files, also where this is a piece of them: each thread has its share of the memory, and what a unit may take of it
-    /// must not be more where it is run with all others than where it is run alone.
+    /// Returns how many threads are worth starting for all files, even if this is a piece of them: threads share the memory, and
+    /// a unit's part of it must not be larger when run with all others than when run alone.
     pub(super) fn ways(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         processors.min((self.all / MIN_ROWS) as usize).max(1)
     }
 
-    /// Batches of one row group's named columns.
+    /// Reads a row group's named columns in batches.
     pub(super) fn read<'a>(
         &self,
         group: usize,
@@ -121,11 +121,12 @@ impl Layout {
     ) -> Result<ParquetRecordBatchReader, RunError> {
         let place = &self.groups[group];
         let source = &self.sources[place.source];
-        // By the columns' own names: in a path, a dot in one would part it.
+        // Matched by column name: a dot in a name would split a path.
         let names: Vec<&str> = names.collect();
         let fields = source.footer.schema().fields().iter().enumerate();
         let roots: Vec<usize> = fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i).collect();
-        // A text that lies in a file once may be in every row: rows are views of it then, and fewer at a time where pages are large.
+        // A text stored once in a file may occur in every row: rows then are views of it, with fewer rows at a time if pages are
+        // large.
         let (mut footer, mut batch) = (&source.footer, batch);
         for root in &roots {
             let kind = source.footer.schema().field(*root).data_type();
@@ -143,20 +144,20 @@ impl Layout {
         let builder = builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch);
         match &place.selected {
             None => Ok(builder.build()?),
-            // The others' rows are passed over, not made.
+            // Rows outside the piece are skipped, not decoded.
             Some(selected) => Ok(builder.with_row_selection(selected.clone()).build()?),
         }
     }
 
-    /// All rows as one part.
+    /// Returns all rows as a single part.
     pub(super) fn whole(&self) -> Part {
         Part { start: 0, end: self.len(), above: None, up_to: None }
     }
 
-    /// At most `ways` parts of about as many rows each.
+    /// Splits the rows into at most `ways` parts of roughly equal numbers of rows.
     ///
     /// # Errors
-    /// [`RunError::Unordered`] where row groups do not begin in ascending units.
+    /// Returns [`RunError::Unordered`] if row groups do not begin with ascending units.
     pub(super) fn split(&self, wanted: &SchemaRef, unit: usize, ways: usize) -> Result<Vec<Part>, RunError> {
         let total = self.rows();
         let ways = ways as i64;
@@ -178,7 +179,7 @@ impl Layout {
         Ok(parts)
     }
 
-    /// The first unit at or after a row group's start, encoded; `None` where no row from there on has one.
+    /// Returns the first unit at or after a row group's start, encoded; `None` if no row from there on has a unit.
     fn first_unit(&self, from: usize, wanted: &SchemaRef, unit: usize) -> Result<Option<Unit>, RunError> {
         let field = wanted.field(unit);
         let encode = Encoder::new(field.data_type())?;

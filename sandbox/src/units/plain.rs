@@ -1,4 +1,4 @@
-//! Columns in few types: what programs are handed.
+//! Conversion of columns into the few types passed to programs.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use arrow::{
 
 use crate::RunError;
 
-/// Bytes of a text in a column made [`plain`] beside its characters.
+/// Bytes of a text in a column made [`plain`], beside its characters.
 pub(crate) const PLAIN_TEXT: u64 = 5;
-/// The longest text that a time of any kind is written as.
+/// Maximum length of the text form of a time of any kind.
 const TIME: u64 = 48;
 
-/// Most bytes of a value of a column made [`plain`]; `None` of texts and bytes, which are as long as they are.
+/// Returns the maximum bytes of a value of a column made [`plain`]; `None` for texts and bytes, which have their own length.
 pub(crate) fn plain_width(kind: &DataType) -> Option<u64> {
     match kind {
         DataType::Boolean => Some(1),
@@ -25,7 +25,9 @@ pub(crate) fn plain_width(kind: &DataType) -> Option<u64> {
     }
 }
 
-/// A column as guests take it: flags, whole numbers, floats, texts or bytes. What stands where a value is missing is always the same, so that nothing shows through.
+/// Converts a column into a guest's type: flags, whole numbers, floats, texts or bytes.
+///
+/// The slot of a missing value always has the same content, so that nothing shows through.
 pub(crate) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     let kind = array.data_type();
     let valid = array.logical_nulls().filter(|n| n.null_count() > 0);

@@ -1,4 +1,4 @@
-//! Which rows of a batch are whose: neighbouring rows of one unit are one run.
+//! Runs of a batch: adjacent rows of a privacy unit form a run.
 
 use std::ops::Range;
 
@@ -11,26 +11,26 @@ use arrow::{
 
 use crate::RunError;
 
-/// A unit as it lies in a batch, in a form that sorts as units do.
+/// Borrowed unit in a form with the sort order of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnitRef<'a> {
-    /// An integer; unsigned 64-bit ones are shifted to sort alike.
+    /// Integer; unsigned 64-bit integers are shifted to keep their order.
     Int(i64),
-    /// Anything else, as Arrow's row format encodes it.
+    /// Any other type, in Arrow's row format.
     Bytes(&'a [u8]),
 }
 
-/// A unit of its own.
+/// Owned unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
-    /// As [`UnitRef::Int`].
+    /// Owned form of [`UnitRef::Int`].
     Int(i64),
-    /// As [`UnitRef::Bytes`].
+    /// Owned form of [`UnitRef::Bytes`].
     Bytes(Box<[u8]>),
 }
 
 impl UnitRef<'_> {
-    /// Calls `use_` with bytes that no other unit of the same column has.
+    /// Calls `use_` with bytes unique to this unit within its column.
     pub fn with_bytes<T>(self, use_: impl FnOnce(&[u8]) -> T) -> T {
         match self {
             Self::Int(value) => use_(&value.to_le_bytes()),
@@ -38,7 +38,7 @@ impl UnitRef<'_> {
         }
     }
 
-    /// A copy that outlives the batch.
+    /// Returns a copy independent of the batch.
     pub fn to_owned(self) -> Unit {
         match self {
             Self::Int(value) => Unit::Int(value),
@@ -48,7 +48,7 @@ impl UnitRef<'_> {
 }
 
 impl Unit {
-    /// The same, borrowed.
+    /// Borrows the unit.
     pub fn as_ref(&self) -> UnitRef<'_> {
         match self {
             Self::Int(value) => UnitRef::Int(*value),
@@ -57,10 +57,10 @@ impl Unit {
     }
 }
 
-/// The runs of a batch.
+/// Runs of a batch.
 pub struct Runs {
     units: Units,
-    /// Each run's rows.
+    /// Row range of each run.
     pub rows: Vec<Range<usize>>,
 }
 
@@ -71,12 +71,12 @@ enum Units {
 }
 
 impl Runs {
-    /// Runs of these units' rows, one after the other.
+    /// Builds runs from units and their row ranges, in order.
     pub(crate) fn of(units: Vec<Unit>, rows: Vec<Range<usize>>) -> Self {
         Self { units: Units::Owned(units), rows }
     }
 
-    /// Those of the chosen rows: of which row each was made, ascending.
+    /// Returns the runs of chosen rows, where `of` is the source row of each, ascending.
     pub(crate) fn chosen(&self, of: &[u64]) -> Self {
         let (mut units, mut rows, mut start) = (Vec::new(), Vec::new(), 0);
         for (i, run) in self.rows.iter().enumerate() {
@@ -90,7 +90,7 @@ impl Runs {
         Self::of(units, rows)
     }
 
-    /// Those of `from` and the `rows` after it.
+    /// Returns the runs of the `rows` rows from row `from` on.
     pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
         let first = self.rows.partition_point(|run| run.end <= from);
         let mine = self.rows[first..].iter().take_while(|run| run.start < from + rows);
@@ -98,17 +98,17 @@ impl Runs {
         Self::of((first..first + mine.len()).map(|i| self.unit(i).to_owned()).collect(), mine)
     }
 
-    /// How many rows.
+    /// Returns the number of rows.
     pub(crate) fn len(&self) -> usize {
         self.rows.last().map_or(0, |last| last.end)
     }
 
-    /// The runs' units, in the order of [`Runs::rows`].
+    /// Returns the runs' units, in the order of [`Runs::rows`].
     pub fn units(&self) -> impl Iterator<Item = UnitRef<'_>> {
         (0..self.rows.len()).map(|i| self.unit(i))
     }
 
-    /// Whether each unit is less than the next.
+    /// Returns whether each unit is less than the next.
     pub(super) fn ascend(&self) -> bool {
         match &self.units {
             Units::Int(values) => values.is_sorted_by(|a, b| a < b),
@@ -116,7 +116,7 @@ impl Runs {
         }
     }
 
-    /// The unit of run `i`.
+    /// Returns the unit of run `i`.
     #[inline]
     pub fn unit(&self, i: usize) -> UnitRef<'_> {
         match &self.units {
@@ -126,14 +126,14 @@ impl Runs {
         }
     }
 
-    /// The first row beyond the runs at the start that `holds` of.
+    /// Returns the first row after the leading runs for which `holds` is true.
     pub(super) fn end_of(&self, holds: impl Fn(UnitRef<'_>) -> bool) -> usize {
         let runs = self.units().take_while(|unit| holds(*unit)).count();
         runs.checked_sub(1).map_or(0, |last| self.rows[last].end)
     }
 }
 
-/// Finds runs in unit columns of one type.
+/// Run finder for unit columns of a given type.
 pub(super) enum Encoder {
     Int,
     Unsigned,
@@ -149,7 +149,7 @@ impl Encoder {
         })
     }
 
-    /// The runs of a column without NULL.
+    /// Finds the runs of a column without NULL.
     pub(super) fn runs(&self, column: &ArrayRef) -> Result<Runs, RunError> {
         match self {
             Self::Int => {

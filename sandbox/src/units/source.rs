@@ -1,4 +1,4 @@
-//! Parquet files read by position: several readers share one descriptor without moving each other's cursor.
+//! Parquet files read by position: several readers share a descriptor without moving each other's cursor.
 
 use std::{
     fs::File,
@@ -22,12 +22,13 @@ use parquet::{
 
 use crate::RunError;
 
-/// A file and its footer, read once.
+/// File with its footer, read once.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) file: Positioned,
     pub(super) footer: ArrowReaderMetadata,
-    /// The same, with columns of texts and bytes as views: what is read then lies where the file's pages do, however often a text of theirs is repeated.
+    /// The same footer, with text and byte columns as views: values then stay in the file's pages, however often a text is
+    /// repeated.
     pub(super) views: ArrowReaderMetadata,
 }
 
@@ -35,7 +36,8 @@ impl Source {
     pub(super) fn open(file: &File) -> Result<Self, RunError> {
         let data = |e: io::Error| RunError::Data(e.to_string());
         let file = file.try_clone().map_err(data)?;
-        // Whose cursor this moves does not matter: all reading is by position. A worker's walls leave no other way on every C library.
+        // Moving the shared cursor does no harm, as all reads are by position. With some C libraries a worker's confinement
+        // leaves no other way.
         let len = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(data)?;
         let file = Positioned { file: Arc::new(file), len };
         let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
@@ -49,14 +51,14 @@ impl Source {
         Ok(Self { file, footer, views })
     }
 
-    /// How long texts of a column of a row group may come to be, as far as its pages say.
+    /// Returns how long the texts of a column in a row group may become, as far as its pages tell.
     pub(super) fn texts(&self, group: usize, root: usize) -> Result<Texts, RunError> {
         let metadata = self.footer.metadata();
         let columns = metadata.row_group(group).columns();
         let leaf = (0..columns.len()).find(|leaf| self.footer.parquet_schema().get_column_root_idx(*leaf) == root);
         let Some(chunk) = leaf.map(|leaf| &columns[leaf]) else { return Ok(Texts::default()) };
         let bytes = usize::try_from(chunk.uncompressed_size()).unwrap_or(usize::MAX);
-        // Of texts that begin as the one before, a page holds the ends alone.
+        // With this encoding a page stores only the suffix of a text that shares a prefix with the previous one.
         if chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY) {
             return Ok(Texts { longest: bytes, bytes: usize::MAX });
         }
@@ -77,16 +79,16 @@ impl Source {
     }
 }
 
-/// What the pages of a column of a row group hold.
+/// Sizes of the texts in a row group's column.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Texts {
-    /// Bytes of the longest text that rows can share.
+    /// Bytes of the longest text shareable by rows.
     pub(super) longest: usize,
-    /// Bytes of all others.
+    /// Uncompressed bytes of all pages; `usize::MAX` if texts share prefixes.
     pub(super) bytes: usize,
 }
 
-/// The type of views of what a column's values are.
+/// Returns the view type for a column's values.
 fn viewed(kind: &DataType) -> DataType {
     match kind {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
@@ -96,17 +98,17 @@ fn viewed(kind: &DataType) -> DataType {
     }
 }
 
-/// A descriptor read with `pread`: a duplicated descriptor would share its cursor with the original.
+/// Descriptor read with `pread`; a duplicated descriptor would share its cursor with the original.
 #[derive(Clone)]
 pub(super) struct Positioned {
     file: Arc<File>,
     len: u64,
 }
 
-/// About as long as a page's header is.
+/// Approximate length of a page header, in bytes.
 const HEADER: usize = 512;
 
-/// A sequential read from a position of its own.
+/// Sequential reader with a position of its own.
 pub(super) struct Cursor {
     file: Arc<File>,
     at: u64,
@@ -135,7 +137,7 @@ impl ChunkReader for Positioned {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        // A footer may claim any length: nothing is set aside for bytes that are not there.
+        // A footer may claim any length: nothing is allocated for bytes that are not there.
         if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} are beyond the end of the file")));
         }

@@ -17,10 +17,11 @@ use tidegate_protocol::limits;
 
 use crate::RunError;
 
-/// `array` with no text longer than `chars` characters, and no bytes longer than such a text may be; other arrays as they are. Its type stays, but of bytes
-/// that all have one length.
+/// Cuts texts to `chars` characters, and bytes to the maximum size of such a text; returns other arrays as they are.
+///
+/// The type stays the same except for fixed-size binaries.
 pub(crate) fn shorten(array: &ArrayRef, chars: usize) -> Result<ArrayRef, RunError> {
-    // No text of fewer bytes has more characters.
+    // A text has at most as many characters as bytes.
     let long = |bytes: usize| bytes > chars;
     let kept = Some(chars as u64);
     Ok(match array.data_type() {
@@ -48,7 +49,7 @@ pub(crate) fn shorten(array: &ArrayRef, chars: usize) -> Result<ArrayRef, RunErr
     })
 }
 
-/// `array`, as it was read, as type `kind`, with no text longer than `chars` characters: of a longer one no more is copied.
+/// Converts `array`, as read, to type `kind`, with texts cut to `chars` characters; the rest is not copied.
 pub(super) fn taken(array: &ArrayRef, kind: &DataType, chars: usize) -> Result<ArrayRef, RunError> {
     let short = match array.data_type() {
         // Row by row: a dictionary may have many more values than there are rows.
@@ -58,8 +59,9 @@ pub(super) fn taken(array: &ArrayRef, kind: &DataType, chars: usize) -> Result<A
     Ok(if short.data_type() == kind { short } else { cast(&short, kind)? })
 }
 
-/// The units that rows name; NULL for a name of more than [`limits::UNIT_NAME_BYTES`], which no dataset has that was published under this limit. Cut, two
-/// names could be one.
+/// Returns the units named in rows, with NULL for a name of more than [`limits::UNIT_NAME_BYTES`].
+///
+/// No dataset published under this limit has such a name. Names are not cut, as two of them could become one.
 pub(super) fn named(units: &ArrayRef) -> Result<ArrayRef, RunError> {
     fn long(lengths: impl Iterator<Item = usize>) -> BooleanArray {
         lengths.map(|bytes| Some(bytes > limits::UNIT_NAME_BYTES)).collect()
@@ -76,12 +78,12 @@ pub(super) fn named(units: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(if long.has_true() { nullif(units, &long)? } else { units.clone() })
 }
 
-/// The first `chars` characters.
+/// Returns the first `chars` characters.
 fn first(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }
 
-/// How many bytes each takes, from the offsets alone.
+/// Returns the byte length of each value, from the offsets alone.
 fn lengths<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> impl Iterator<Item = usize> {
     offsets.windows(2).map(|ends| (ends[1] - ends[0]).as_usize())
 }

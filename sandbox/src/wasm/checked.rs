@@ -1,7 +1,8 @@
-//! More places at which a program's fuel is looked at.
+//! Additional fuel checks in a program.
 //!
-//! wasmtime looks where a function begins and at each turn of a loop. A long body without a loop goes on to its end, and so do those that called it, however many:
-//! a tank of any size is overrun. So an empty loop, which costs a comparison, is put behind each call, and into code that would take more than a little without.
+//! wasmtime checks where a function begins and at each turn of a loop. A long body without a loop runs to its end, and so do any
+//! number of callers: a tank of any size is overrun. So an empty loop, which costs a comparison, is inserted after each call, and
+//! into code that would otherwise take more than a little between checks.
 
 use std::convert::Infallible;
 
@@ -18,7 +19,7 @@ use super::{
     prices::{Layout, price_of},
 };
 
-/// Most fuel that code takes without its being looked at, an instruction aside.
+/// Maximum fuel taken by code between checks, not counting a single instruction.
 const UNSEEN: u64 = 1000;
 
 struct Checks {
@@ -49,10 +50,10 @@ impl Reencode for Checks {
 
 impl ReencodeComponent for Checks {}
 
-/// A program of which no more than a little is executed once its fuel is used up.
+/// Rewrites a program such that little of the code executes after all fuel is used up.
 ///
 /// # Errors
-/// A [`Refusal`] for what is no WebAssembly.
+/// Returns a [`Refusal`] if the program is not WebAssembly.
 pub(super) fn checked(program: &[u8], layout: Layout) -> Result<Vec<u8>, Refusal> {
     let mut checks = Checks { layout };
     let done = if is_core(program) {

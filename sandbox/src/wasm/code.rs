@@ -1,4 +1,4 @@
-//! A component compiled once: its code as it is kept, and taken up again.
+//! Compiled components: code to be stored and loaded again.
 
 use std::{
     borrow::Cow,
@@ -20,19 +20,19 @@ use super::{
     stateless::{Proof, RowFunction, prove},
 };
 
-/// Machine code of a component that is of the world, for engines of one kind.
+/// Machine code of a component of world `tidegate:job`, for engines of the same kind.
 ///
-/// It runs as it is: only what [`Code::compile`] made may be taken up. Who keeps it elsewhere seals it.
+/// It runs as it is: only results of [`Code::compile`] may be loaded. Whoever stores it elsewhere seals it.
 #[derive(Clone)]
 pub struct Code(Arc<Vec<u8>>);
 
-/// What was found of a program before it was compiled.
+/// Facts found about a program before compilation.
 #[derive(Serialize, Deserialize)]
 struct Found {
-    /// The row function that it is.
+    /// Row function, if the program is a row function.
     function: Option<RowFunction>,
     layout: Layout,
-    /// Fuel that its instances take to be made.
+    /// Fuel to create its instances.
     startup: u64,
 }
 
@@ -43,10 +43,10 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
-    /// Compiles a component and checks that it is of the world, for instances of so many `bytes` of memory.
+    /// Compiles a component for instances with `bytes` of memory, and checks the component against the world.
     ///
     /// # Errors
-    /// A [`Refusal`] naming what is wrong with it.
+    /// Returns a [`Refusal`] naming the fault.
     pub fn compile(component: &[u8], bytes: usize) -> Result<Self, Refusal> {
         let layout = Layout::of(component, bytes);
         let (function, code) = if is_core(component) {
@@ -60,7 +60,7 @@ impl Code {
             link(&engine, &compiled)?;
             (None, compiled.serialize().map_err(unavailable)?)
         };
-        // What was found of it goes before it.
+        // The facts precede the code.
         let found = serde_json::to_vec(&Found { function, layout, startup: startup(component)? })
             .map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
         let mut bytes = (found.len() as u32).to_le_bytes().to_vec();
@@ -69,7 +69,7 @@ impl Code {
         Ok(Self(Arc::new(bytes)))
     }
 
-    /// What was found of it, and the code.
+    /// Returns the facts and the code.
     fn parts(&self) -> Result<(Found, &[u8]), Refusal> {
         let parts = || {
             let (length, rest) = self.0.split_first_chunk::<4>()?;
@@ -79,65 +79,70 @@ impl Code {
         parts().ok_or_else(|| Refusal::new(RefusalCode::Unavailable, "kept code is not whole"))
     }
 
-    /// The row function that it is.
+    /// Returns the row function, if the program is a row function.
     pub(super) fn function(&self) -> Result<Option<RowFunction>, Refusal> {
         Ok(self.parts()?.0.function)
     }
 
-    /// Fuel that its instances take to be made.
+    /// Returns the fuel to create its instances.
     pub(super) fn startup(&self) -> Result<u64, Refusal> {
         Ok(self.parts()?.0.startup)
     }
 
-    /// Where its memory and code lie.
+    /// Returns the layout of its memory and code.
     pub(super) fn layout(&self) -> Result<Layout, Refusal> {
         Ok(self.parts()?.0.layout)
     }
 
-    /// Takes up a row function's.
+    /// Loads a row function.
     #[allow(unsafe_code)]
     pub(super) fn load_rows(&self, engine: &Engine) -> Result<Module, Refusal> {
         // SAFETY: as in `load`.
         unsafe { Module::deserialize(engine, self.parts()?.1) }.map_err(unavailable)
     }
 
-    /// What [`Code::compile`] made: in a process that was handed it by the one that had it made.
+    /// Wraps bytes made by [`Code::compile`].
+    ///
+    /// The process must have got them from the process that had them compiled.
     pub fn of_own_compiler(bytes: Vec<u8>) -> Self {
         Self(Arc::new(bytes))
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, as only the holder of `key` can make them.
+    /// Returns the bytes with a seal, which only the holder of `key` can make.
     pub fn seal(&self, key: &[u8; 32]) -> Vec<u8> {
         let mut sealed = blake3::keyed_hash(key, &self.0).as_bytes().to_vec();
         sealed.extend_from_slice(&self.0);
         sealed
     }
 
-    /// What was sealed with `key`; `None` where it was not, or has changed since.
+    /// Returns the code sealed with `key`; `None` if the seal is not by this key, or the code has changed since.
     pub fn unseal(sealed: &[u8], key: &[u8; 32]) -> Option<Self> {
         let (seal, code) = sealed.split_at_checked(blake3::OUT_LEN)?;
         let seal = blake3::Hash::from_slice(seal).ok()?;
         (seal == blake3::keyed_hash(key, code)).then(|| Self(Arc::new(code.to_vec())))
     }
 
-    /// Takes up a component's.
+    /// Loads a component.
     #[allow(unsafe_code)]
     pub(super) fn load(&self, engine: &Engine) -> Result<Component, Refusal> {
-        // SAFETY: `deserialize` wants what wasmtime itself serialised. A `Code` is made by `compile`, in this process or in a worker of this program
-        // that compiles and does nothing else, and between processes it goes through pipes of the node's or through a file that its seal vouches for.
-        // Were such a worker taken over by the component it compiles, its code would run where that component runs anyway: behind the walls.
+        // SAFETY: `deserialize` requires output of wasmtime's own serialisation. A `Code` is made by `compile`, in this process
+        // or in a worker of this program that compiles and does nothing else. Between processes it passes through the node's
+        // pipes, or through a file that its seal vouches for. If such a worker were taken over by the component it compiles, its
+        // code would run where that component runs anyway: within process confinement.
         unsafe { Component::deserialize(engine, self.parts()?.1) }.map_err(unavailable)
     }
 
-    /// What engines must share for one to take up another's code: wasmtime's version, its settings, the processor's features.
+    /// Returns a hash of everything shared by engines able to load each other's code.
+    ///
+    /// These are wasmtime's version, its settings, and the processor's features.
     ///
     /// # Errors
-    /// [`RefusalCode::Unavailable`] where there is no engine on this machine.
+    /// Returns [`RefusalCode::Unavailable`] if there is no engine on this machine.
     pub fn kind(bytes: usize) -> Result<u64, Refusal> {
         let mut hasher = DefaultHasher::new();
         for engine in Layout::all().map(|layout| engine(bytes, layout)).chain([uncounted()]) {
@@ -148,15 +153,15 @@ impl Code {
     }
 }
 
-/// Whether these are the bytes of a core module.
+/// Returns whether the bytes are a core module.
 pub(super) fn is_core(bytes: &[u8]) -> bool {
     bytes.get(..8) == Some(&[0, b'a', b's', b'm', 1, 0, 0, 0])
 }
 
-/// The row function of a core module.
+/// Returns the row function of a core module.
 ///
 /// # Errors
-/// A [`Refusal`] saying why it has none.
+/// Returns a [`Refusal`] with the reason if there is no row function.
 pub(super) fn row_function(module: &[u8], layout: Layout) -> Result<RowFunction, Refusal> {
     functions(module)?;
     prove(module, layout).map_err(|why| {
@@ -164,7 +169,7 @@ pub(super) fn row_function(module: &[u8], layout: Layout) -> Result<RowFunction,
     })
 }
 
-/// Where it may run.
+/// Builds the engine for a row function.
 pub(super) fn engine_for(function: &RowFunction, bytes: usize, layout: Layout) -> Result<Engine, Refusal> {
     match function.proof {
         Proof::Bounded(_) => uncounted(),
@@ -173,7 +178,7 @@ pub(super) fn engine_for(function: &RowFunction, bytes: usize, layout: Layout) -
     .map_err(unavailable)
 }
 
-/// Compiles a row function, or the driver: with checks of its fuel, where that is counted, and by its layout.
+/// Compiles a row function, or the driver; if fuel is counted, with fuel checks for its layout.
 pub(super) fn compile_rows(engine: &Engine, module: &[u8], counted: Option<Layout>) -> Result<Module, Refusal> {
     let module = counted.map_or_else(|| Ok(module.into()), |layout| checked(module, layout).map(Cow::Owned))?;
     Module::from_binary(engine, &module).map_err(|e| refuse(format!("the module does not compile: {e:#}")))
@@ -183,10 +188,11 @@ fn unavailable(e: wasmtime::Error) -> Refusal {
     Refusal::new(RefusalCode::Unavailable, format!("the engine: {e:#}"))
 }
 
-/// How many functions a component has. Read before anything is compiled: what a compiler does with one is bounded by its size.
+/// Counts the functions of a component, before anything is compiled: a compiler's work on a function is bounded by the function's
+/// size.
 ///
 /// # Errors
-/// A [`Refusal`] for more than an owner compiles, or for what is no WebAssembly.
+/// Returns a [`Refusal`] if there is more than an owner compiles, or if the bytes are not WebAssembly.
 pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
     let mut functions = 0usize;
     let mut open = vec![];
@@ -194,7 +200,7 @@ pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
         match payload.map_err(|e| refuse(format!("the component does not compile: {e}")))? {
             Payload::Version { encoding, .. } => {
                 open.push(encoding);
-                // Texts that components within a component hand to each other are copied by code that wasmtime makes, at next to no fuel.
+                // Texts passed between nested components are copied by code that wasmtime generates, at next to no fuel.
                 if encoding == Encoding::Module && open.len() > 2 {
                     return Err(refuse("has components with code within it")
                         .fix("Link its parts to one module before it is made a component"));

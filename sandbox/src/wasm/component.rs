@@ -1,4 +1,4 @@
-//! A component's bytes: compiled, and of the world or refused. Nothing of it runs here.
+//! Compilation of a component, and its check against the world. Nothing is run here.
 
 use tidegate_protocol::{Code, Refusal};
 use wasmtime::{
@@ -18,14 +18,14 @@ use super::{
     wasi,
 };
 
-/// What a component may import beside [`wasi`] and [`nn`].
+/// Imports allowed for a component beside [`wasi`] and [`nn`].
 const IMPORTS: [&str; 2] = ["tidegate:job/host@0.1.0", "tidegate:job/types@0.1.0"];
 
 pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, message.to_string()).at("program.module")
 }
 
-/// Compiles `bytes`. The text form and precompiled code would be read by other parsers: only a binary component is taken.
+/// Compiles `bytes`, which must be a binary component: the text form and precompiled code would be read by other parsers.
 pub(super) fn compile(engine: &Engine, bytes: &[u8], layout: Layout) -> Result<Component, Refusal> {
     if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
         return Err(refuse("not a WebAssembly component").fix("Build it with a guest SDK"));
@@ -34,7 +34,7 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8], layout: Layout) -> Result<C
     Component::from_binary(engine, &checked(bytes, layout)?).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
 }
 
-/// Checks that it is of the world, and imports nothing beyond it.
+/// Checks the component against the world; other imports are refused.
 pub(super) fn link(engine: &Engine, component: &Component) -> Result<JobPre<Call>, Refusal> {
     for (name, _) in component.component_type().imports(engine) {
         if !IMPORTS.contains(&name) && wasi::answered(name).is_none() && !nn::answered(name) {

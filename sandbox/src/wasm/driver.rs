@@ -1,22 +1,22 @@
-//! A module of ours that calls a row function for many rows: from columns in its memory to columns in its memory.
+//! Generated module to call a row function for many rows, from columns in its memory to columns in its memory.
 
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
     GlobalType, ImportSection, Instruction, MemArg, MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
-/// Most rows of a call.
+/// Maximum number of rows in a call.
 pub(super) const ROWS: usize = 1024;
-/// Bytes of a column: those that are taken lie from 0 on, those that are given behind them.
+/// Bytes of a column; input columns begin at address 0, output columns follow.
 pub(super) const COLUMN_BYTES: usize = ROWS * size_of::<f64>();
-/// Where it imports the function from, and what it exports.
+/// Name of the module with the imported function; names of the exports.
 pub(super) const MODULE: &str = "guest";
 pub(super) const RUN: &str = "run";
 pub(super) const MEMORY: &str = "memory";
-/// Where the row lies that it is at, in bytes of a column: after a trap, the one that trapped.
+/// Name of the global with the current row's offset in a column, in bytes; after a trap, the trapping row's.
 pub(super) const AT: &str = "at";
 
-/// For a function of `takes` numbers to `gives` numbers.
+/// Builds the driver for a function of `takes` numbers to `gives` numbers.
 pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function(vec![ValType::F64; takes], vec![ValType::F64; gives]);
@@ -33,7 +33,8 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     globals.global(GlobalType { val_type: ValType::I32, mutable: true, shared: false }, &ConstExpr::i32_const(0));
     exports.export(RUN, ExportKind::Func, 1).export(MEMORY, ExportKind::Memory, 0).export(AT, ExportKind::Global, 0);
 
-    // Locals 0 and 1 are the rows from which and up to which, then their places in a column, in bytes; from 2 on what is given.
+    // Locals 0 and 1 are the first row and the end of the rows, later their byte offsets in a column; locals from 2 on are the
+    // outputs.
     let mut run = Function::new([(gives as u32, ValType::F64)]);
     let at = |column: usize| MemArg { offset: (column * COLUMN_BYTES) as u64, align: 3, memory_index: 0 };
     let mut emit = |instruction: Instruction<'_>| {

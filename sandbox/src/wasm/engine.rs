@@ -1,29 +1,31 @@
-//! The engine: what a guest's code means, and where its instances live.
+//! Engine settings: the semantics of a guest's code, and the memory of its instances.
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::prices::{Layout, prices};
 
-/// Stack of a guest in bytes.
+/// Stack of a guest, in bytes.
 const STACK: usize = 512 << 10;
-/// Core instances, memories and tables of one guest. A component that was wrapped has an instance or two of its own.
+/// Maximum core instances, memories and tables of a guest. A wrapped component has an instance or two of its own.
 pub(super) const INSTANCES: u32 = 64;
 pub(super) const MEMORIES: u32 = 8;
 pub(super) const TABLES: u32 = 64;
-/// Elements of a table.
+/// Maximum elements of a table.
 pub(super) const TABLE_ELEMENTS: usize = 10_000;
-/// Most threads that call a guest, each with an instance at a time.
+/// Maximum number of threads calling a guest, each with an instance at a time.
 pub(super) const MOST_WAYS: usize = 8;
-/// Of a memory that an instance leaves, so many bytes are overwritten for the next one, and the rest is given back: for small guests quicker than a fault a page.
+/// Bytes overwritten for the next instance in a memory left by another; the rest is given back.
+///
+/// For small guests this is faster than a fault per page.
 const KEPT: usize = 256 << 10;
 
-/// What all engines have in common.
+/// Returns the settings common to all engines.
 fn deterministic() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .cranelift_nan_canonicalization(true)
-        // SIMD, but not the kind whose results are left to the machine; threads are not built in.
+        // SIMD, but not the relaxed kind with results left to the machine; threads are not built in.
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
@@ -33,16 +35,18 @@ fn deterministic() -> Config {
     config
 }
 
-/// An engine for functions that are proven to have a bound: it does not count what they execute.
+/// Builds an engine for functions with a proven bound, which does not count the instructions they execute.
 pub(super) fn uncounted() -> wasmtime::Result<Engine> {
     Engine::new(&deterministic())
 }
 
-/// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `bytes` of memory that are set aside once,
-/// and their memories begin as copies on write. What an instruction costs depends on the program's `layout`.
+/// Builds a deterministic engine: same component, same rows, same numbers on every machine.
+///
+/// Its instances have slots of `bytes` of memory that are reserved once, and their memories begin as copy-on-write. The cost of
+/// an instruction depends on the program's `layout`.
 ///
 /// # Errors
-/// Those of wasmtime, where this machine cannot set so much aside.
+/// Returns wasmtime's error if this machine cannot reserve so much memory.
 pub fn engine(bytes: usize, layout: Layout) -> wasmtime::Result<Engine> {
     let ways = MOST_WAYS as u32;
     let mut pool = PoolingAllocationConfig::default();

@@ -1,4 +1,4 @@
-//! Admission and running of one component.
+//! Admission and calls of a component.
 
 use std::sync::Arc;
 
@@ -29,23 +29,23 @@ use crate::{
     sql::Select,
 };
 
-/// What a job asks of its module.
+/// Demands of a job on its module.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) params: Vec<u8>,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
-    /// The output of its model that it asks for.
+    /// Requested output of its model.
     infer: Option<String>,
-    /// Where a guest's chance comes from.
+    /// Seed of a guest's random numbers.
     seed: ContentHash,
 }
 
 impl Asked {
-    /// Of a job's program.
+    /// Reads the demands of a job's program.
     ///
     /// # Errors
-    /// A [`Refusal`] for parameters that cannot be read, or another kind of program.
+    /// Returns a [`Refusal`] if the parameters cannot be read, or the program is of another kind.
     pub(super) fn of(program: &Program) -> Result<Self, Refusal> {
         let Program::Wasm { params_base64, split, outputs, infer, .. } = program else {
             return Err(refuse("is not WebAssembly"));
@@ -55,31 +55,31 @@ impl Asked {
     }
 }
 
-/// An admitted component with the rows it asks for.
+/// Admitted component with its select.
 pub struct Guest {
     engine: Engine,
     pre: JobPre<Call>,
     pub(super) select: Select,
     handed: Handed,
-    /// The model that came as its data.
+    /// Model sent as its data.
     pub(super) model: Option<Arc<Beside>>,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
     pub(super) limits: Limits,
 }
 
-/// What a call may use.
+/// Limits of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) fuel: u64,
     pub(super) memory: usize,
-    /// Numbers that the job declares.
+    /// Count of numbers declared by the job.
     numbers: usize,
-    /// Bytes that it may hand over in one call, its contribution apart.
+    /// Maximum bytes passed to the host in a call, not counting the contribution.
     handed: usize,
 }
 
-/// How many calls there are at most.
+/// Returns the maximum number of calls.
 fn calls(policy: &Policy, split: Split) -> u64 {
     match split {
         Split::Unit => policy.unit.max_units,
@@ -94,10 +94,10 @@ impl Limits {
         Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum(), handed: HANDED }
     }
 
-    /// Less what its instance takes to be made, for each call.
+    /// Subtracts the fuel to create its instance from each call's.
     ///
     /// # Errors
-    /// A [`Refusal`] where less than half is left.
+    /// Returns a [`Refusal`] if less than half is left.
     pub(super) fn with_startup(self, startup: u64) -> Result<Self, Refusal> {
         if startup > self.fuel / 2 {
             let message = format!("takes {startup} of fuel before it begins, a call has {}", self.fuel);
@@ -117,11 +117,13 @@ impl Limits {
             .build()
     }
 
-    /// A store for one call; for many where they are `counted` otherwise.
+    /// Builds a wasmtime `Store` for a call.
+    ///
+    /// Unless `counted`, fuel is metered elsewhere and the store serves several calls.
     pub(super) fn store(&self, engine: &Engine, call: Call, counted: bool) -> wasmtime::Result<Store<Call>> {
         let mut store = Store::new(engine, call);
         store.limiter(|call| call);
-        // A contribution of another length is none, and need not be copied.
+        // A contribution of another length is invalid, and need not be copied.
         store.set_hostcall_fuel(self.handed + self.numbers * size_of::<f64>());
         if counted {
             charge(&mut store, self.fuel);
@@ -138,10 +140,10 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Guest {
-    /// Compiles a component, or takes up its code, and checks that it is of the world and imports nothing beyond it.
+    /// Compiles a component, or loads its code, and checks the component against the world; other imports are refused.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the import or the fault.
+    /// Returns a [`Refusal`] naming the import or the fault.
     pub(super) fn admit(
         (attachment, layout): (&Attachment, Layout),
         select: Select,
@@ -168,7 +170,7 @@ impl Guest {
             if !policy.kinds.contains(&JobKind::Onnx) {
                 return Err(Refusal::new(Code::Policy, "models are not allowed here").at("program.infer"));
             }
-            // No more than it could pay for: what is handed over is copied first.
+            // No more than it could pay for, as data passed to the host is copied first.
             limits.handed = usize::try_from(limits.fuel).unwrap_or(usize::MAX).clamp(HANDED, nn::HANDED);
         } else if component.component_type().imports(&engine).any(|(name, _)| nn::answered(name)) {
             return Err(refuse("runs a model, and the job names none")
@@ -178,7 +180,7 @@ impl Guest {
         Ok(Self { engine, pre, select, handed, model, split, outputs, limits })
     }
 
-    /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
+    /// Computes a contribution by a single call in a fresh instance. `Err` says why the fallback value stands in.
     pub(super) fn call(&self, rows: &Rows, desk: Option<&Arc<Desk>>, shown: Option<&mut Rehearsal>) -> Result<Vec<f64>, String> {
         let wanted = self.limits.numbers;
         let call = Call::new(self.limits.of_store(), self.handed.clone(), shown.is_some()).with_model(desk);

@@ -1,4 +1,4 @@
-//! The guest's side of the wall: the imports of the world and nothing else, each at a price.
+//! Host side of a guest's imports: the world's and nothing else, each at a price.
 
 use std::sync::Arc;
 
@@ -12,52 +12,53 @@ pub(super) mod bindings {
     wasmtime::component::bindgen!({ path: "../guest/wit", world: "job" });
 }
 
-/// Longest line a guest may log, and most lines kept, in rehearsal.
+/// Maximum bytes of a logged line, and maximum number of lines kept, in rehearsal.
 const LINE_BYTES: usize = 1024;
 const LINES: usize = 1000;
-/// Most bytes that a guest may hand to the host in one call, its contribution apart.
+/// Maximum bytes passed from a guest to the host in a call, not counting the contribution.
 pub(super) const HANDED: usize = 64 << 10;
-/// Fuel of a call out of the guest, whatever it does: some of it is the machine's own work at the crossing.
+/// Fuel of a call out of the guest, whatever its effect; part pays for the machine's own work at the crossing.
 const CALL_FUEL: u64 = 100;
-/// Fuel of a page of memory (64 KiB) beyond the first few, which instances of small guests have in hand: the kernel clears it when it is touched.
+/// Fuel of a page of memory (64 KiB) beyond the first few, which small guests' instances have at hand; the kernel clears a page
+/// when it is touched.
 const PAGE_FUEL: u64 = 1000;
 const PAGE: usize = 64 << 10;
 const FREE_PAGES: usize = 16;
 
-/// What every call is handed beside rows. Public: it came with the job.
+/// Data available to every call beside rows; public, as part of the job.
 #[derive(Clone, Default)]
 pub(super) struct Handed {
-    /// The parameters that were signed with the job.
+    /// Parameters signed with the job.
     pub(super) params: Arc<Vec<u8>>,
-    /// The bytes beside the program.
+    /// Data beside the program.
     pub(super) data: Arc<Vec<u8>>,
-    /// What a guest's chance comes from: the same in each call.
+    /// Seed of a guest's random numbers, the same in each call.
     pub(super) seed: [u8; 32],
 }
 
-/// One call's state.
+/// State of a call.
 pub(super) struct Call {
     pub(super) limits: StoreLimits,
     handed: Handed,
-    /// Kept in rehearsal only.
+    /// Log lines, kept in rehearsal only.
     lines: Option<Vec<String>>,
-    /// The beginning of a line that the guest is at.
+    /// Beginning of the guest's current line.
     line: Vec<u8>,
     chance: Option<blake3::OutputReader>,
-    /// Fuel for what the host did, not yet taken.
+    /// Fuel owed for the host's work.
     owed: u64,
-    /// What was left when the host was called last, or at the beginning.
+    /// Fuel left at the last call to the host, or at the beginning.
     left: u64,
-    /// What there was at the beginning.
+    /// Fuel at the beginning.
     tank: u64,
-    /// Pages of all its memories.
+    /// Number of pages in all its memories.
     pages: usize,
-    /// Its model, where it has one.
+    /// Its model, if any.
     pub(super) nn: Option<nn::Held>,
 }
 
 impl Call {
-    /// `shown`: what it says is kept.
+    /// Builds the state of a call; with `shown`, its log lines are kept.
     pub(super) fn new(limits: StoreLimits, handed: Handed, shown: bool) -> Self {
         Self {
             limits,
@@ -73,12 +74,12 @@ impl Call {
         }
     }
 
-    /// With a model.
+    /// Adds a model.
     pub(super) fn with_model(self, desk: Option<&Arc<Desk>>) -> Self {
         Self { nn: desk.map(nn::Held::new), ..self }
     }
 
-    /// What the guest said.
+    /// Returns the guest's log lines.
     pub(super) fn lines(mut self) -> Vec<String> {
         if !self.line.is_empty() {
             self.say(b"\n");
@@ -86,7 +87,7 @@ impl Call {
         self.lines.unwrap_or_default()
     }
 
-    /// The guest wrote some of a text, or some lines.
+    /// Logs a part of a line, or several lines.
     pub(super) fn say(&mut self, bytes: &[u8]) {
         self.owe(bytes.len());
         let Some(lines) = &mut self.lines else { return };
@@ -102,38 +103,38 @@ impl Call {
         }
     }
 
-    /// Bytes by chance.
+    /// Fills `bytes` with random numbers.
     pub(super) fn chance(&mut self, bytes: &mut [u8]) {
         self.owe(bytes.len());
         let seed = &self.handed.seed;
         self.chance.get_or_insert_with(|| blake3::Hasher::new_keyed(seed).finalize_xof()).fill(bytes);
     }
 
-    /// A number by chance.
+    /// Returns a random number.
     pub(super) fn chance_u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
         self.chance(&mut bytes);
         u64::from_le_bytes(bytes)
     }
 
-    /// The host handled so many bytes.
+    /// Charges for bytes handled by the host.
     pub(super) fn owe(&mut self, bytes: usize) {
         self.owed = self.owed.saturating_add(bytes as u64);
     }
 
-    /// Whoever the store is for has it without paying.
+    /// Frees the call from paying for the host's work.
     pub(super) fn give(&mut self) {
         (self.left, self.tank) = (u64::MAX, u64::MAX);
     }
 
-    /// The host is about to do what costs so much: nothing for who cannot pay.
+    /// Charges in advance for work of the host; fails if the guest cannot pay.
     pub(super) fn pay(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.owed = self.owed.saturating_add(fuel);
         if self.owed > self.left { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
     }
 }
 
-/// Has `store` pay for what the host does: whenever the guest goes on, what is owed is taken from its fuel.
+/// Makes `store` pay for the host's work: whenever the guest goes on, the debt is taken from its fuel.
 pub(super) fn charge(store: &mut Store<Call>, fuel: u64) {
     (store.data_mut().left, store.data_mut().tank) = (fuel, fuel);
     store.call_hook(|mut store: StoreContextMut<'_, Call>, hook| {
@@ -164,7 +165,7 @@ impl ResourceLimiter for Call {
             let grown = desired.saturating_sub(current).div_ceil(PAGE);
             let paid = grown.saturating_sub(FREE_PAGES.saturating_sub(self.pages));
             self.pages += grown;
-            // At once: it may not come to the host again.
+            // Charged at once, as the guest may not call the host again.
             self.pay(paid as u64 * PAGE_FUEL)?;
             if self.owed > self.tank / 2 {
                 return Err(Trap::OutOfFuel.into());
@@ -215,7 +216,7 @@ impl bindings::tidegate::job::host::Host for Call {
         let rest = usize::try_from(offset).ok().and_then(|offset| data.get(offset..)).unwrap_or_default();
         let some = &rest[..rest.len().min(len as usize)];
         self.owe(some.len());
-        // Who cannot pay for it is at an end: nothing is copied for them.
+        // A guest that cannot pay is at its end: nothing is copied for it.
         if self.owed > self.left { Vec::new() } else { some.to_vec() }
     }
 

@@ -1,4 +1,4 @@
-//! What can be said of a module without running it.
+//! Static inspection of a module.
 
 use serde::Serialize;
 use tidegate_protocol::{Code, ContentHash, Refusal};
@@ -12,26 +12,26 @@ use super::{
     stateless::RowFunction,
 };
 
-/// What can be said of a module without running it.
+/// Result of a module's inspection, without running the module.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspection {
-    /// BLAKE3: what a job names.
+    /// BLAKE3 hash, by which jobs name the module.
     pub hash: ContentHash,
-    /// Bytes.
+    /// Size in bytes.
     pub size: usize,
-    /// How many functions it has, where it can be read.
+    /// Number of functions, if the module can be read.
     pub functions: Option<usize>,
-    /// What it imports, where it compiles.
+    /// Imports, if the module compiles.
     pub imports: Vec<String>,
-    /// What it exports, where it compiles.
+    /// Exported functions, if the module compiles.
     pub exports: Vec<String>,
-    /// What is proven of it, where it is a row function. Of a component nothing is: it has a fresh instance for each call.
+    /// Proven properties of a row function. Nothing is proven of a component, as each call has a fresh instance.
     pub row: Option<RowFunction>,
-    /// Why no owner would admit it, whatever the policy; `None` where it may be.
+    /// Reason why no owner would admit the module, whatever the policy; `None` if admission is possible.
     pub refused: Option<Refusal>,
 }
 
-/// Looks at a module by the owner's own code, with `memory` bytes for an instance.
+/// Inspects a module by the owner's own code, with `memory` bytes for an instance.
 pub fn inspect(bytes: &[u8], memory: usize) -> Inspection {
     let mut seen = Inspection {
         hash: ContentHash::of(bytes),

@@ -1,4 +1,6 @@
-//! What a unit of fuel takes at worst: programs that do nothing but what processors are slow at, in nanoseconds a unit, beside what a unit is taken to be.
+//! Worst-case time of a unit of fuel, in nanoseconds, beside the nominal time.
+//!
+//! It is measured with programs that do nothing but what processors are slow at.
 
 use std::{fmt::Write as _, time::Instant};
 
@@ -10,24 +12,25 @@ use super::{
     prices::{Layout, Memory},
 };
 
-/// How long a unit of fuel takes a program that does one thing.
+/// Measured time per unit of fuel for a program with a single task.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// What it does.
+    /// Task of the program.
     pub what: String,
-    /// Where its memory and code lie.
+    /// Layout of its memory and code.
     pub layout: Layout,
-    /// Nanoseconds a unit of fuel, the least of some runs.
+    /// Nanoseconds per unit of fuel, the minimum of some runs.
     pub nanoseconds: f64,
 }
 
-/// Nanoseconds that a unit of fuel is taken to be.
+/// Nominal nanoseconds per unit of fuel.
 pub const UNIT: f64 = 1e6 / FUEL_PER_MS as f64;
 
-/// Measures what a unit of fuel takes on this machine: in a second or two what is slow most often, or, in minutes, `all` that is known to be.
+/// Measures the time per unit of fuel on this machine: in a second or two for the slowest cases in general, or, in minutes, for
+/// `all` known cases.
 ///
 /// # Errors
-/// Where this machine has no engine, in words.
+/// Returns a description if this machine has no engine.
 pub fn measure(all: bool) -> Result<Vec<Measured>, String> {
     let wanted = |case: &Case| all || FEW.contains(&case.name.as_str()) && case.layout != Layout::FARTHER;
     let one = |case: Case| {
@@ -37,23 +40,23 @@ pub fn measure(all: bool) -> Result<Vec<Measured>, String> {
     cases().into_iter().filter(wanted).map(one).collect()
 }
 
-/// What says most of a machine in little time.
+/// Cases most informative about a machine in little time.
 const FEW: [&str; 3] = ["loads that follow one another", "branches that cannot be foreseen", "f64.div next to zero"];
 
 const NEAR: usize = 4 << 20;
 const FAR: usize = 64 << 20;
 const FARTHER: usize = 256 << 20;
 
-/// Each run is so long at least.
+/// Minimum seconds of a run.
 const SECONDS: f64 = 0.05;
 
-/// A program's loop body, with the fields that its module needs.
+/// Loop body of a program, with the fields its module needs.
 struct Case {
     name: String,
     layout: Layout,
     fields: String,
     body: String,
-    /// Its memory holds a walk through all lines in random order, from place 0 on.
+    /// Whether its memory holds a walk through all lines in random order, from address 0 on.
     walk: bool,
 }
 
@@ -61,7 +64,7 @@ fn case(name: &str, layout: Layout, body: &str) -> Case {
     Case { name: name.into(), layout, fields: String::new(), body: body.into(), walk: false }
 }
 
-/// The next random number in $x.
+/// Code to put the next random number in $x.
 const NEXT: &str = "(local.set $x (i32.xor (local.get $x) (i32.shl (local.get $x) (i32.const 13)))) (local.set $x (i32.xor (local.get $x) (i32.shr_u (local.get $x) (i32.const 17)))) (local.set $x (i32.xor (local.get $x) (i32.shl (local.get $x) (i32.const 5))))";
 
 fn cases() -> Vec<Case> {
@@ -81,7 +84,7 @@ fn cases() -> Vec<Case> {
             &format!("{NEXT} (memory.copy (i32.const 64) {place} (i32.const 64))").repeat(8),
         ));
     }
-    // Next to zero, and far from it: each time another number, or a compiler would work it out once.
+    // Next to zero, and far from it: a different number each time, or a compiler would compute it once.
     for (kind, suffix, tiny) in [("f64", "f64x2", 3e-308), ("f32", "f32x4", 1.5e-38)] {
         let bits = if kind == "f64" { "i64.reinterpret_f64" } else { "i64.extend_i32_u (i32.reinterpret_f32" };
         let close = if kind == "f64" { "" } else { ")" };
@@ -200,7 +203,7 @@ fn cases() -> Vec<Case> {
     )
     .unwrap_or(());
     (0..BLOCKS).for_each(|_| write!(jump, ") (if (i64.eqz (local.get $n)) (then {filling})) (br $out)").unwrap_or(()));
-    // The last br is to its own end.
+    // The last `br` is to its own end.
     jump = jump.replace("(br $out)", "(br $out) ") + ")";
     // And by comparisons alone: a walk through some MiB of code, most of which is jumped over.
     const WALKED: usize = 64;
@@ -245,7 +248,7 @@ fn text(case: &Case) -> String {
     )
 }
 
-/// A walk through all lines of 64 bytes, in random order, in a circle.
+/// Writes a circular walk through all lines of 64 bytes, in random order.
 fn walk(memory: &mut [u8]) {
     let lines = memory.len() / 64;
     let mut order: Vec<usize> = (0..lines).collect();
@@ -264,7 +267,7 @@ fn walk(memory: &mut [u8]) {
     }
 }
 
-/// Measures a case: nanoseconds a unit of fuel, of the shortest of several runs.
+/// Measures a case, in nanoseconds per unit of fuel, as the minimum of several runs.
 fn nanoseconds(case: &Case) -> wasmtime::Result<f64> {
     let engine = engine(FARTHER, case.layout)?;
     let module = Module::new(&engine, wat::parse_str(text(case))?)?;

@@ -1,7 +1,8 @@
-//! Any program, unread: a component of world `tidegate:job`, a fresh instance for each unit or block; or a [row function](rows).
+//! Any unread program: a [row function](rows), or a component of world `tidegate:job` with a fresh instance for each privacy unit
+//! or block.
 //!
-//! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
-//! yields the public default vector, never a missing one.
+//! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong
+//! shape yields the vector of public fallback values, never a missing one.
 
 mod checked;
 mod code;

@@ -1,10 +1,11 @@
-//! What an instruction takes of a call's fuel, at worst. A unit of fuel is [`FUEL_PER_MS`](tidegate_protocol::limits::FUEL_PER_MS) of a machine that serves,
-//! five nanoseconds.
+//! Worst-case price of each instruction in fuel.
 //!
-//! Most instructions take a tenth of one. Those that cost more are those whose time follows from what they are given: a load waits for memory where no cache
-//! holds the place, a jump for code that no cache holds, and processors leave floats next to zero to microcode. Were they cheaper, one person's rows could make
-//! a call take many times what its fuel is worth, and a job that is made to just fit its slot would say whether they are there. `tidegate-bench fuel` times
-//! programs that do nothing else.
+//! A unit of fuel is five nanoseconds of a serving machine, by [`FUEL_PER_MS`](tidegate_protocol::limits::FUEL_PER_MS).
+//!
+//! Most instructions take a tenth of a unit's time. Dearer are those whose time depends on their input: a load waits for memory
+//! if no cache holds the address, a jump for code that no cache holds, and processors leave floats next to zero to microcode. If
+//! these were cheaper, one person's rows could make a call take many times what its fuel is worth, and a job made to just fit its
+//! time budget would reveal whether they are there. `tidegate-bench fuel` times programs that do nothing else.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Operator, Parser,
@@ -12,49 +13,51 @@ use wasmparser::{
 };
 use wasmtime::{OperatorCost, VariableOperatorCost};
 
-/// Where what a guest holds lies, by how much it may be.
+/// Location of a guest's data, by its maximum size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Memory {
     /// In a processor's caches.
     Near,
-    /// In memory, where the processor knows most addresses.
+    /// In memory, with most addresses known to the processor.
     Far,
-    /// Wherever there is room: each address is looked for too.
+    /// Anywhere in memory: each address has to be looked up too.
     Farther,
 }
 
-/// Where a program's memory and its code lie: what a load and a jump cost.
+/// Location of a program's memory and code, which determines the price of loads and jumps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
-    /// Its memories, all together.
+    /// Location of its memories, all together.
     pub data: Memory,
-    /// Whether its code, all together, is more than what caches surely hold.
+    /// Whether its code, all together, is more than caches surely hold.
     pub long_code: bool,
 }
 
-/// Most bytes that lie near.
+/// Maximum bytes of near memory.
 const NEAR_BYTES: u64 = 4 << 20;
-/// Most bytes that lie no farther than far.
+/// Maximum bytes of far memory.
 const FAR_BYTES: u64 = 64 << 20;
-/// Most bytes of code, as a program has it, that caches surely hold: compiled it is some three times as long.
+/// Maximum bytes of a program's code surely held by caches; compiled code is some three times as long.
 const CODE_BYTES: u64 = 1 << 20;
 const PAGE: u64 = 64 << 10;
 
 impl Layout {
-    /// A program of short code whose memory lies near.
+    /// Layout of a program with short code and near memory.
     pub const NEAR: Self = Self { data: Memory::Near, long_code: false };
-    /// One of short code whose memory lies far.
+    /// Layout of a program with short code and far memory.
     pub const FAR: Self = Self { data: Memory::Far, long_code: false };
-    /// One of short code whose memory lies farther.
+    /// Layout of a program with short code and farther memory.
     pub const FARTHER: Self = Self { data: Memory::Farther, long_code: false };
 
-    /// All there are.
+    /// Returns all layouts.
     pub fn all() -> impl Iterator<Item = Self> {
         [Self::NEAR, Self::FAR, Self::FARTHER].into_iter().flat_map(|short| [short, Self { long_code: true, ..short }])
     }
 
-    /// Of a program whose memories have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
+    /// Determines the layout of a program whose memories have at most `limit` bytes each, or less if they declare so.
+    ///
+    /// Unreadable programs are reported when compiled.
     pub(super) fn of(program: &[u8], limit: usize) -> Self {
         let held = held(program, limit as u64).unwrap_or(u64::MAX);
         let data = if held <= NEAR_BYTES {
@@ -68,7 +71,7 @@ impl Layout {
     }
 }
 
-/// How many bytes of code a program has.
+/// Returns the bytes of code in a program.
 fn code(program: &[u8]) -> Option<u64> {
     Parser::new(0).parse_all(program).try_fold(0u64, |sum, payload| match payload.ok()? {
         Payload::CodeSectionStart { size, .. } => Some(sum.saturating_add(size.into())),
@@ -76,7 +79,7 @@ fn code(program: &[u8]) -> Option<u64> {
     })
 }
 
-/// Most bytes that a program's memories may have, all together: those of each instance of its modules.
+/// Returns the maximum bytes of a program's memories, over all instances of its modules.
 fn held(program: &[u8], limit: u64) -> Option<u64> {
     let (mut of_modules, mut instances) = (vec![], vec![]);
     for payload in Parser::new(0).parse_all(program) {
@@ -96,7 +99,7 @@ fn held(program: &[u8], limit: u64) -> Option<u64> {
                     }
                 }
             }
-            // Modules by other ways are not among those that were read.
+            // Modules obtained in other ways are not among those read here.
             Payload::ComponentImportSection(section) => {
                 for import in section {
                     if let ComponentTypeRef::Module(_) = import.ok()?.ty {
@@ -120,26 +123,26 @@ fn held(program: &[u8], limit: u64) -> Option<u64> {
         }
     }
     if of_modules.len() == 1 && instances.is_empty() {
-        // A core module, or a component that makes nothing of its own.
+        // A core module, or a component without instances of its own.
         return of_modules.first().copied();
     }
     instances.into_iter().try_fold(0u64, |sum, module| Some(sum.saturating_add(*of_modules.get(module)?)))
 }
 
-/// By an instruction's name.
+/// Returns the price of an instruction, by name.
 fn price(name: &str, layout: Layout) -> u8 {
     let float = ["F32", "F64"].iter().any(|kind| name.starts_with(kind));
     let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
     match name {
-        // They are no code, or a part of what ends with them.
+        // They make no code, or are part of the construct that they end.
         "Nop" | "Drop" | "Block" | "Loop" | "Unreachable" | "Return" | "Else" | "End" => 0,
         "Call" | "CallIndirect" | "ReturnCall" | "ReturnCallIndirect" | "BrTable" => 16,
-        // They are calls of the engine, whatever their operands.
+        // They call into the engine, whatever their operands.
         "RefFunc" | "ElemDrop" | "DataDrop" => 16,
         _ if (name.starts_with("Memory") || name.starts_with("Table")) && !name.ends_with("Size") => 16,
         "Br" | "BrIf" | "If" | "BrOnNull" | "BrOnNonNull" => match layout.long_code {
             false => 2,
-            // Wherever it goes, that code may have to come from memory, and its address to be looked for.
+            // The target's code may have to come from memory, and its address to be looked up.
             true => 16,
         },
         _ if name.contains("Load") => match layout.data {
@@ -160,7 +163,7 @@ fn price(name: &str, layout: Layout) -> u8 {
 
 macro_rules! prices {
     ($(@$family:ident $op:ident $({ $($arg:ident: $kind:ty),* })? => $visit:ident ($($about:tt)*))*) => {
-        /// All of them.
+        /// Returns the prices of all instructions.
         pub(super) fn prices(layout: Layout) -> OperatorCost {
             OperatorCost {
                 $($op: price(stringify!($op), layout),)*
@@ -168,7 +171,7 @@ macro_rules! prices {
             }
         }
 
-        /// One instruction's.
+        /// Returns the price of an instruction.
         pub(super) fn price_of(op: &Operator<'_>, layout: Layout) -> u64 {
             match op {
                 $(Operator::$op { .. } => price(stringify!($op), layout).into(),)*

@@ -1,4 +1,4 @@
-//! What a module is: a component, or a core module with a row function.
+//! Programs from modules: a component, or a core module with a row function.
 
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
@@ -21,17 +21,17 @@ use super::{
 };
 use crate::{Attachment, Extent, Help, RunError, Sent, onnx::Beside, sql::Select};
 
-/// An admitted program.
+/// Admitted program.
 #[derive(Debug)]
 pub enum Program {
-    /// A component.
+    /// Component, with an instance for each call.
     Component(Guest),
-    /// A row function.
+    /// Row function.
     Rows(Rows),
 }
 
 impl Program {
-    /// The rows that it is handed.
+    /// Returns the select for its rows.
     pub fn select(&self) -> &Select {
         match self {
             Self::Component(guest) => &guest.select,
@@ -39,10 +39,10 @@ impl Program {
         }
     }
 
-    /// Compiles a module, or takes up its code, and checks that it is what the job says.
+    /// Compiles a module, or loads its code, and checks the module against the job.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the import or the fault.
+    /// Returns a [`Refusal`] naming the import or the fault.
     pub fn admit(
         attachment: &Attachment,
         select: Select,
@@ -87,7 +87,7 @@ impl Program {
             Proof::Unproven(_) => None,
         };
         let mut limits = Limits::of(policy, split, &outputs);
-        // Others have one instance for all people.
+        // A proven function has one instance for all people.
         if let Proof::Unproven(_) = function.proof {
             limits = limits.with_startup(startup_of(attachment.program())?)?;
         }
@@ -96,7 +96,7 @@ impl Program {
         Ok(Self::Rows(rows))
     }
 
-    /// The model that came as its data.
+    /// Returns the model sent as its data.
     pub(crate) fn model(&self) -> Option<&Beside> {
         match self {
             Self::Component(guest) => guest.model.as_deref(),
@@ -104,10 +104,10 @@ impl Program {
         }
     }
 
-    /// Runs it for each unit or block and hands each vector to the gate.
+    /// Runs the program for each unit or block and passes each vector to the gate.
     ///
     /// # Errors
-    /// [`RunError`] for unreadable data; a program's own failures only ever give the default vector.
+    /// Returns a [`RunError`] if the data is unreadable; a program's own failures only ever lead to the fallback values.
     pub fn run(&self, plan: &Plan, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
         match self {
             Self::Component(guest) => guest.run(plan, files, prf, help),

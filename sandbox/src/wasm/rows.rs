@@ -1,7 +1,8 @@
-//! Row functions: numbers to numbers, a row at a time, each person's added up.
+//! Row functions: from numbers to numbers, a row at a time, summed per person.
 //!
-//! How a function is called depends on what is [proven](super::stateless) of it, what comes out does not: one that keeps nothing and has a bound is called for
-//! many rows in one go, without counting its fuel; one that keeps nothing, in an instance for all people; any other, in a fresh instance for each person.
+//! How a function is called depends on the properties [proven](super::stateless) for it; its results do not. A function without
+//! state and with a bound is called for many rows at once, without counting its fuel; a function without state but no bound, in
+//! an instance for all people; any other, in a fresh instance for each person.
 
 use std::ops::Range;
 
@@ -28,12 +29,12 @@ use crate::{
     units::{Chunk, Scan, Unit, UnitRef},
 };
 
-/// An admitted row function with the rows it asks for.
+/// Admitted row function with its select.
 pub struct Rows {
     pub(super) engine: Engine,
     pub(super) module: Module,
     pub(super) function: RowFunction,
-    /// Calls it for many rows, where that is allowed.
+    /// Driver to call the function for many rows, if this is allowed.
     pub(super) driver: Option<Module>,
     pub(super) select: Select,
     pub(super) outputs: Vec<Output>,
@@ -47,7 +48,7 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    /// Checks it against what the job declares.
+    /// Checks the function against the job's declarations.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let RowFunction { takes, gives, proof } = &self.function;
         let (columns, numbers) = (self.select.names.len(), self.outputs.iter().map(Output::numbers).sum::<usize>());
@@ -66,11 +67,12 @@ impl Rows {
         }
     }
 
-    /// Calls the function for each row and hands each person's sums to the gate, over at most `ways` threads. Also says how many
-    /// people have the default, which is for rehearsal alone.
+    /// Calls the function for each row and passes each person's sums to the gate, over at most `ways` threads.
+    ///
+    /// Also returns the number of people with the fallback values, for rehearsal only.
     ///
     /// # Errors
-    /// [`RunError`] for unreadable data; the function's own failures only ever give the default vector.
+    /// Returns a [`RunError`] if the data is unreadable; the function's own failures only ever lead to the fallback values.
     pub(super) fn run(&self, ways: usize, plan: &Plan, files: Extent<'_>) -> Result<(GroupSums, u64), RunError> {
         let selects = [&self.select];
         let scan = Scan::open(files, &selects, (self.function.takes + self.function.gives) * size_of::<f64>())?;
@@ -91,29 +93,31 @@ impl Rows {
     }
 }
 
-/// The driver.
+/// Instance of the driver.
 struct Loop {
-    /// Over the rows from one up to another.
+    /// Function over a range of rows.
     run: TypedFunc<(i32, i32), ()>,
-    /// What it works in.
+    /// Memory with the columns.
     memory: Memory,
-    /// The row that it is at.
+    /// Offset of the current row.
     at: Global,
 }
 
 impl Loop {
-    /// The row that trapped, in the call before.
+    /// Returns the row of the trap in the last call.
     fn trapped(&self, store: &mut Store<Call>) -> usize {
         self.at.get(store).i32().unwrap_or(0) as usize / size_of::<f64>()
     }
 }
 
-/// A running instance.
+/// Running instance.
 struct Running {
     store: Store<Call>,
     row: Func,
     many: Option<Loop>,
-    /// Fuel that the loop takes for no rows: a person whose rows lie in several batches pays for their rows alone, or it would matter how they lie.
+    /// Fuel of the loop for no rows.
+    ///
+    /// A person whose rows lie in several batches pays only for the rows, or else their distribution would matter.
     overhead: u64,
 }
 
@@ -121,28 +125,28 @@ fn engine_error(e: wasmtime::Error) -> RunError {
     RunError::Engine(format!("{e:#}"))
 }
 
-/// Calls the function and adds up, for the people of one thread.
+/// Calls of the function and sums of its results, for the people of a thread.
 struct Caller<'a> {
     rows: &'a Rows,
     plan: &'a Plan,
     defaults: Vec<f64>,
     running: Option<Running>,
     open: Option<Unit>,
-    /// The open person's sums, and whether they hold.
+    /// Sums of the current person; `fails` tells whether they are void.
     sums: Vec<f64>,
     fails: bool,
-    /// What is left of the open person's fuel.
+    /// Fuel left to the current person.
     fuel: u64,
-    /// Sums of people who are done, number by number.
+    /// Sums of finished people, number by number.
     done: Vec<Vec<f64>>,
     group: GroupSums,
-    /// How many people have the default.
+    /// Number of people with the fallback values.
     failed: u64,
     taken: Vec<Vec<f64>>,
     given: Vec<Vec<f64>>,
 }
 
-/// People whose sums are handed to the gate together.
+/// Number of people whose sums are passed to the gate together.
 const TOGETHER: usize = 4096;
 
 impl<'a> Caller<'a> {
@@ -173,7 +177,7 @@ impl<'a> Caller<'a> {
             let first = chunk.runs.rows.partition_point(|rows| rows.end <= from);
             let goes_on = self.open.as_ref().is_some_and(|open| open.as_ref() == chunk.runs.unit(first));
             if goes_on && self.fails && chunk.runs.rows[first].end >= to {
-                // All of one person's who has the default already.
+                // All these rows belong to a person who has the fallback values already.
                 continue;
             }
             let people = chunk.runs.rows[first..].iter().take_while(|rows| rows.start < to);
@@ -194,7 +198,7 @@ impl<'a> Caller<'a> {
         Ok(())
     }
 
-    /// Rows of `unit` come now.
+    /// Continues with rows of `unit`.
     fn meet(&mut self, unit: UnitRef<'_>) -> Result<(), RunError> {
         if self.open.as_ref().is_some_and(|open| open.as_ref() == unit) {
             return Ok(());
@@ -210,7 +214,7 @@ impl<'a> Caller<'a> {
         Ok(())
     }
 
-    /// The open person is done.
+    /// Finishes the current person.
     fn close(&mut self) -> Result<(), RunError> {
         if self.open.take().is_none() {
             return Ok(());
@@ -228,9 +232,9 @@ impl<'a> Caller<'a> {
         Ok(())
     }
 
-    /// Adds what was given for these rows of the open person, in their order.
+    /// Adds the results for these rows of the current person, in their order.
     fn add(&mut self, rows: Range<usize>) {
-        // Where it is known what a row may take at most, that is its price; where it is not, what it took was counted.
+        // A row's price is its proven maximum; without one, its actual fuel was counted.
         let most = if let Proof::Bounded(most) = self.rows.function.proof { most } else { 0 };
         let Some(left) = self.fuel.checked_sub(most.saturating_mul(rows.len() as u64)) else {
             self.fails = true;
@@ -242,8 +246,9 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Lays these rows before the driver; where the function has a bound they are done at once. The first of the `people` that they are of may be the open one,
-    /// who goes on.
+    /// Copies these rows into the driver's memory and, if the function has a bound, executes them at once.
+    ///
+    /// The first of `people` may be the current person, continued.
     fn lay(&mut self, rows: Range<usize>, goes_on: bool, people: &mut [Share]) -> Result<How, RunError> {
         if self.rows.driver.is_none() {
             return Ok(How::Single);
@@ -252,7 +257,7 @@ impl<'a> Caller<'a> {
             Some(running) => running,
             none => match self.rows.start() {
                 Ok(running) => none.insert(running),
-                // It cannot be instantiated, for anybody: each has the default.
+                // It cannot be instantiated, for anybody: everybody has the fallback values.
                 Err(_) => return Ok(How::Single),
             },
         };
@@ -281,7 +286,7 @@ impl<'a> Caller<'a> {
         Ok(How::Done)
     }
 
-    /// Reads what was given for these rows.
+    /// Reads the results for these rows.
     fn read(&mut self, rows: Range<usize>) {
         let Some(Running { store, many: Some(many), .. }) = &self.running else { return };
         let columns = many.memory.data(store).chunks_exact(driver::COLUMN_BYTES).skip(self.taken.len());
@@ -292,7 +297,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Calls the function for these rows of the open person, which are laid before the driver.
+    /// Calls the function for these rows of the current person, which are in the driver's memory.
     fn call(&mut self, rows: Range<usize>) -> Result<(), RunError> {
         let counted = self.rows.function.proof == Proof::Stateless;
         let Some(Running { store, many: Some(many), overhead, .. }) = &mut self.running else { return Ok(()) };
@@ -310,7 +315,7 @@ impl<'a> Caller<'a> {
         Ok(())
     }
 
-    /// Calls the function for one row of the open person, in their own instance.
+    /// Calls the function for a row of the current person, in their own instance.
     fn call_one(&mut self, row: usize) {
         if self.fails {
             return;
@@ -330,14 +335,14 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// How rows are called.
+/// Way of calling the function for rows.
 #[derive(Debug, Clone, Copy)]
 enum How {
-    /// They were, those of all people at once who pay for them.
+    /// Already called, at once for all people who can pay.
     Done,
-    /// A person's at a time, by the driver.
+    /// By the driver, a person's rows at a time.
     Laid,
-    /// One by one.
+    /// Row by row.
     Single,
 }
 
@@ -346,7 +351,7 @@ impl Rows {
         let bounded = matches!(self.function.proof, Proof::Bounded(_));
         let mut store = self.limits.store(&self.engine, Call::new(self.limits.of_store(), Handed::default(), false), !bounded)?;
         if self.function.proof == Proof::Stateless {
-            // It is for all people.
+            // The instance is for all people.
             store.data_mut().give();
             store.set_fuel(u64::MAX >> 1)?;
         }
@@ -374,7 +379,7 @@ impl Rows {
     }
 }
 
-/// A column as numbers: flags are 0 and 1, NaN where a value is missing or no number.
+/// Converts a column to numbers: flags become 0 and 1, missing values and non-numbers NaN.
 fn numbers(column: &ArrayRef) -> Result<Vec<f64>, RunError> {
     let kind = column.data_type();
     if !(kind.is_numeric() || *kind == DataType::Boolean) {

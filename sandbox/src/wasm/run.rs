@@ -1,6 +1,6 @@
-//! One call a unit or block, on all processors: one thread reads and hands out rows, the others call.
+//! Calls of a guest, for each unit or block, on all processors: a thread reads and distributes rows, the others call.
 //!
-//! Sums are of integers, so it does not matter who calls when.
+//! Sums are of integers, so the order of calls does not matter.
 
 use std::sync::{
     Arc, Mutex,
@@ -18,23 +18,23 @@ use crate::{
     units::{Room, each_block, each_unit_as, plain, size},
 };
 
-/// How many threads call a guest on this machine, each with an instance's memory.
+/// Returns the number of threads calling a guest on this machine, each with an instance's memory.
 pub fn ways() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS)
 }
 
-/// The rows of some calls, each in parts.
+/// Rows of some calls, each in parts.
 type Calls = Vec<Option<Vec<RecordBatch>>>;
 
-/// Calls that are handed out together, unless their rows take more than [`BYTES`].
+/// Number of calls distributed together, unless their rows take more than [`BYTES`].
 const CALLS: usize = 64;
 const BYTES: usize = 1 << 20;
 
 impl Guest {
-    /// Calls the guest for each unit or block and hands each vector to the gate.
+    /// Calls the guest for each unit or block and passes each vector to the gate.
     ///
     /// # Errors
-    /// [`RunError`] for unreadable data; a guest's own failures only ever give the default vector.
+    /// Returns a [`RunError`] if the data is unreadable; a guest's own failures only ever lead to the fallback values.
     pub fn run(&self, plan: &Plan, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
         let desk = match (&self.model, help.inference) {
             (Some(model), Some(inference)) => Some(Arc::new(Desk::new(model.clone(), inference))),
@@ -42,7 +42,7 @@ impl Guest {
             (None, _) => None,
         };
         let group = match help.rehearsal {
-            // What it says is shown in the order of the units.
+            // Its log is shown in the order of the units.
             Some(shown) => {
                 let mut caller = Caller::new(self, desk.as_ref(), plan, Some(shown));
                 self.each(files, prf, Room::of(&self.select, self.limits.memory), &mut |rows| caller.call(rows.as_deref()))?;
@@ -54,7 +54,7 @@ impl Guest {
         Ok(Sums { groups: vec![group] })
     }
 
-    /// [`Guest::run`] with `ways` threads that call.
+    /// Acts as [`Guest::run`], with `ways` calling threads.
     fn run_over<'f>(
         &self,
         ways: usize,
@@ -65,7 +65,7 @@ impl Guest {
         room: Room,
     ) -> Result<GroupSums, RunError> {
         let files = files.into();
-        // Nothing waits between the threads but what each of them has in hand: a unit may have many rows.
+        // Nothing is queued between the threads beyond what each has in hand, as a unit may have many rows.
         let (hand, take) = sync_channel::<Calls>(0);
         let take = Arc::new(Mutex::new(take));
         std::thread::scope(|scope| {
@@ -81,7 +81,7 @@ impl Guest {
                 std::thread::Builder::new().spawn_scoped(scope, move || work(take))
             });
             let threads = threads.collect::<Result<Vec<_>, _>>().map_err(|e| RunError::Engine(format!("no thread: {e}")))?;
-            // The last thread to end takes the other end of the channel with it: nobody waits for none.
+            // The receiver goes with the last thread to end, so that nobody waits for a missing receiver.
             drop(take);
             let (mut some, mut bytes) = (Vec::with_capacity(CALLS), 0);
             let gone = |_| RunError::Engine("nobody calls".into());
@@ -107,7 +107,7 @@ impl Guest {
         })
     }
 
-    /// Each unit's or block's rows; nothing where they are more than a guest could take.
+    /// Visits each unit's or block's rows, or nothing if there are more than a guest could take.
     fn each(
         &self,
         files: Extent<'_>,
@@ -127,7 +127,7 @@ fn next(take: &Mutex<Receiver<Calls>>) -> Option<Calls> {
     take.lock().ok()?.recv().ok()
 }
 
-/// Calls a guest and adds up what it returns.
+/// Calls of a guest and sums of its results.
 struct Caller<'a> {
     guest: &'a Guest,
     desk: Option<&'a Arc<Desk>>,

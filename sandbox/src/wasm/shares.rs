@@ -1,12 +1,12 @@
-//! Whose rows a row function is executed for, of those that are laid before it together.
+//! Selection of the people for whom a row function is executed, out of all with rows in the driver's memory.
 
 use std::ops::Range;
 
-/// One person's rows of those that are laid before the driver together.
+/// Rows of a person in the driver's memory.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) rows: Range<usize>,
-    /// They were executed, and none trapped.
+    /// Whether they were executed, and none trapped.
     pub(super) done: bool,
 }
 
@@ -16,8 +16,11 @@ impl Share {
     }
 }
 
-/// Executes the rows of all who are `done`, by `run`, which gives back the row that trapped: who has one is not. No row is executed twice, and none of those that
-/// are not paid for: one person's rows must not take the time of others.
+/// Executes the rows of all people marked `done`, by `run`.
+///
+/// If a row traps, `run` returns it, and the person is no longer `done`.
+///
+/// No row is executed twice, and none that is not paid for: one person's rows must not take the time of others.
 pub(super) fn execute(people: &mut [Share], mut run: impl FnMut(Range<usize>) -> Result<(), usize>) {
     let mut next = 0;
     while let Some(first) = people[next..].iter().position(|person| person.done).map(|more| next + more) {

@@ -1,4 +1,4 @@
-//! What it takes to make an instance, before any of its fuel is burnt: elements that wasmtime looks up one by one, bytes that it copies, globals.
+//! Fuel to create instances, before any code runs: elements looked up singly by wasmtime, bytes copied, globals.
 
 use tidegate_protocol::Refusal;
 use wasmparser::{DataKind, ElementItems, ElementKind, Encoding, Instance, Operator, Parser, Payload, TypeRef};
@@ -6,13 +6,13 @@ use wasmparser::{DataKind, ElementItems, ElementKind, Encoding, Instance, Operat
 use super::component::refuse;
 use crate::job::Sent;
 
-/// Fuel of an element that is looked up.
+/// Fuel to look up an element.
 const ELEMENT: u64 = 16;
 
-/// Fuel that all instances of a program take to be made, whether it came as bytes or as code, with which it is kept.
+/// Returns the fuel to create all instances of a program, from its bytes or as stored with its code.
 ///
 /// # Errors
-/// As those of [`startup`], or where the kept code is not whole.
+/// As for [`startup`], or if the stored code is incomplete.
 pub(super) fn startup_of(program: &Sent) -> Result<u64, Refusal> {
     match program {
         Sent::Bytes(bytes) => startup(bytes),
@@ -20,10 +20,11 @@ pub(super) fn startup_of(program: &Sent) -> Result<u64, Refusal> {
     }
 }
 
-/// Fuel that all instances of a program take to be made: of a component those that it makes of its modules, of a core module one.
+/// Computes the fuel to create all instances of a program: all made by a component from its modules, or a core module's only
+/// instance.
 ///
 /// # Errors
-/// A [`Refusal`] for what is no WebAssembly.
+/// Returns a [`Refusal`] if the bytes are not WebAssembly.
 pub(super) fn startup(program: &[u8]) -> Result<u64, Refusal> {
     let wrong = |e: wasmparser::BinaryReaderError| refuse(format!("the component does not compile: {e}"));
     let (mut of_modules, mut instances, mut tables) = (vec![], vec![], 0u32);
@@ -51,7 +52,7 @@ pub(super) fn startup(program: &[u8]) -> Result<u64, Refusal> {
                         ElementItems::Functions(items) => items.count(),
                         ElementItems::Expressions(_, items) => items.count(),
                     };
-                    // Those of an own table from a known place on are laid out beforehand.
+                    // Elements for the module's own table at a known offset are laid out in advance.
                     let known = match &element.kind {
                         ElementKind::Active { table_index, offset_expr } => {
                             table_index.unwrap_or(0) >= tables && is_known(offset_expr).map_err(wrong)?
@@ -85,13 +86,13 @@ pub(super) fn startup(program: &[u8]) -> Result<u64, Refusal> {
     if instances.is_empty() {
         return Ok(of_modules.iter().fold(0, |sum, module| sum.saturating_add(*module)));
     }
-    // A module that is not the program's own: the dearest of its own in its place.
+    // A module that is not the program's own is counted as the dearest of its own.
     let dearest = of_modules.iter().copied().max().unwrap_or(0);
     let of = |module: &usize| of_modules.get(*module).copied().unwrap_or(dearest);
     Ok(instances.iter().fold(0u64, |sum, module| sum.saturating_add(of(module))))
 }
 
-/// Whether a place is a constant.
+/// Returns whether an offset is constant.
 fn is_known(place: &wasmparser::ConstExpr<'_>) -> Result<bool, wasmparser::BinaryReaderError> {
     Ok(matches!(place.get_operators_reader().read()?, Operator::I32Const { .. }))
 }

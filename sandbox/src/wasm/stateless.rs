@@ -1,7 +1,9 @@
-//! The proof that a core module keeps nothing from one call to the next: then one instance may serve many people. See `docs/stateless.md`.
+//! Proof of statelessness: an instance of a core module that keeps nothing between calls may serve many people.
 //!
-//! It reads every function of the module and allows instructions by name. What it does not know, it does not allow: the module then runs all the same, in an
-//! instance of its own for each person.
+//! See `docs/stateless.md`.
+//!
+//! The proof reads every function of the module and allows instructions by name. Unknown instructions are not allowed: the module
+//! then runs all the same, in an instance of its own for each person.
 
 use std::collections::BTreeSet;
 
@@ -10,36 +12,36 @@ use wasmparser::{ExternalKind, FuncType, Operator, Parser, Payload, ValType, Val
 
 use super::prices::{Layout, price_of};
 
-/// The export that is called.
+/// Name of the exported function.
 pub(super) const ROW: &str = "row";
-/// Most numbers that a row function takes, and that it gives: columns of both fit the least memory that a policy can give.
+/// Maximum count of numbers taken, and given, by a row function; columns of both fit the smallest memory allowed in a policy.
 pub(super) const NUMBERS: usize = 64;
 
-/// What was found of a row function.
+/// Proven properties of a row function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// No state is kept, and a call takes at most so much fuel: there is no loop, no recursion and no call through a table.
+    /// No state is kept, and a call takes at most this much fuel: there is no loop, no recursion and no call through a table.
     Bounded(u64),
     /// No state is kept.
     Stateless,
-    /// State may be kept: by an instruction of this name, or otherwise.
+    /// State may be kept, by an instruction of this name or otherwise.
     Unproven(String),
 }
 
-/// A module with a row function, of `takes` numbers to `gives` numbers.
+/// Module with a row function from `takes` numbers to `gives` numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowFunction {
-    /// How many numbers it takes: columns.
+    /// Count of numbers taken, from columns.
     pub takes: usize,
-    /// How many it gives.
+    /// Count of numbers given.
     pub gives: usize,
-    /// What it keeps.
+    /// Proven properties.
     pub proof: Proof,
 }
 
 impl RowFunction {
-    /// Whether what it executes is counted as it runs.
+    /// Returns whether its fuel is counted at run time.
     pub(super) fn is_counted(&self) -> bool {
         !matches!(self.proof, Proof::Bounded(_))
     }
@@ -47,7 +49,7 @@ impl RowFunction {
 
 macro_rules! families {
     ($(@$family:ident $op:ident $({ $($arg:ident: $kind:ty),* })? => $visit:ident ($($about:tt)*))*) => {
-        /// An instruction's name, and the proposal that brought it.
+        /// Returns an instruction's proposal and its name.
         fn named(op: &Operator<'_>) -> (&'static str, &'static str) {
             match op {
                 $(Operator::$op { .. } => (stringify!($family), stringify!($op)),)*
@@ -58,9 +60,9 @@ macro_rules! families {
 }
 wasmparser::for_each_operator!(families);
 
-/// The proposals whose instructions are looked at one by one; those of others are not allowed.
+/// Proposals with instructions examined by name; instructions of others are not allowed.
 const FAMILIES: [&str; 5] = ["mvp", "sign_extension", "saturating_float_to_int", "reference_types", "simd"];
-/// Of them, those that write what outlives the call.
+/// Instructions of these proposals that write anything outliving the call.
 const WRITE: [&str; 19] = [
     "GlobalSet",
     "I32Store",
@@ -83,17 +85,17 @@ const WRITE: [&str; 19] = [
     "V128Store64Lane",
 ];
 
-/// One function's part of the proof.
+/// Facts about a function for the proof.
 #[derive(Default)]
 struct Body {
-    /// What its instructions take together.
+    /// Fuel of all its instructions together.
     fuel: u64,
     calls: Vec<u32>,
-    /// It may execute its instructions more than once, or call what is not known.
+    /// Whether the function may execute instructions more than once, or call unknown functions.
     loops: bool,
 }
 
-/// Looks at a core module. `Err` says why it has no row function.
+/// Examines a core module. `Err` says why there is no row function.
 pub(super) fn prove(module: &[u8], layout: Layout) -> Result<RowFunction, String> {
     let features = WasmFeatures::WASM3
         - WasmFeatures::RELAXED_SIMD
@@ -160,7 +162,7 @@ pub(super) fn prove(module: &[u8], layout: Layout) -> Result<RowFunction, String
     Ok(RowFunction { takes: kind.params().len(), gives: kind.results().len(), proof })
 }
 
-/// Whether a core module exports something by a row function's name.
+/// Returns whether a core module exports something by a row function's name.
 pub fn has_row(module: &[u8]) -> bool {
     let exports = Parser::new(0).parse_all(module).filter_map(|payload| match payload {
         Ok(Payload::ExportSection(section)) => Some(section),
@@ -169,7 +171,7 @@ pub fn has_row(module: &[u8]) -> bool {
     exports.flatten().any(|export| export.is_ok_and(|export| export.name == ROW))
 }
 
-/// Why this instruction may keep state; nothing where it keeps none.
+/// Returns the instruction's name if the instruction may keep state, or else nothing.
 fn look(op: &Operator<'_>, seen: &mut Body) -> Option<&'static str> {
     match op {
         Operator::Call { function_index } => seen.calls.push(*function_index),
@@ -180,7 +182,7 @@ fn look(op: &Operator<'_>, seen: &mut Body) -> Option<&'static str> {
     if !FAMILIES.contains(&family) || WRITE.contains(&name) { Some(name) } else { None }
 }
 
-/// The most fuel that a call of `function` takes; nothing where there may be no such number.
+/// Returns the maximum fuel of a call of `function`, or nothing if there may be no maximum.
 fn bound(bodies: &[Body], function: u32) -> Option<u64> {
     let mut known = vec![None; bodies.len()];
     let (mut open, mut stack) = (BTreeSet::new(), vec![(function, false)]);

@@ -9,7 +9,9 @@ use arrow::{
 
 use super::host::bindings::tidegate::job::types::{Column, Rows, Values};
 
-/// Rows in parts, of the same columns made [`plain`](crate::units::plain). Validity travels beside the values.
+/// Converts rows in parts, of the same columns made [`plain`](crate::units::plain).
+///
+/// Validity is passed beside the values.
 pub(super) fn rows(parts: &[RecordBatch]) -> Rows {
     let len = parts.iter().map(RecordBatch::num_rows).sum();
     let Some(first) = parts.first() else { return Rows { len: 0, columns: vec![] } };
@@ -41,7 +43,7 @@ pub(super) fn rows(parts: &[RecordBatch]) -> Rows {
     Rows { len: len as u32, columns: first.schema().fields().iter().enumerate().map(column).collect() }
 }
 
-/// What `add` makes of each array, in one vector for `len` rows.
+/// Collects the values added by `add` for each array, in a vector for `len` rows.
 fn gathered<'a, T>(len: usize, arrays: impl Iterator<Item = &'a ArrayRef>, add: impl Fn(&ArrayRef, &mut Vec<T>)) -> Vec<T> {
     let mut all = Vec::with_capacity(len);
     arrays.for_each(|array| add(array, &mut all));

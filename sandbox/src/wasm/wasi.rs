@@ -1,8 +1,11 @@
-//! What language runtimes ask of WASI 0.2, answered so that nothing of the world outside shows: the clock stands still, chance comes from a public
-//! seed, there are no files, no environment and no input; what is written goes to nobody, or to the author in rehearsal.
+//! WASI 0.2 for language runtimes, answered such that nothing of the outside world shows.
 //!
-//! Names and types are those of the packages wasi:cli, wasi:clocks, wasi:io, wasi:random and wasi:filesystem, 0.2 (<https://github.com/WebAssembly/WASI>).
-//! Whatever else of them a component imports is there and traps when it is called: without a file there is no descriptor to call it with.
+//! The clock stands still, random numbers come from a public seed, there are no files, no environment and no input; output goes
+//! to nobody, or to the author in rehearsal.
+//!
+//! Names and types are those of the packages wasi:cli, wasi:clocks, wasi:io, wasi:random and wasi:filesystem, 0.2
+//! (<https://github.com/WebAssembly/WASI>). Any other function of theirs that a component imports exists and traps when called:
+//! without a file there is no descriptor to call it with.
 
 use wasmtime::{
     Result, StoreContextMut, bail,
@@ -11,7 +14,7 @@ use wasmtime::{
 
 use super::host::{Call, HANDED};
 
-/// The interfaces that are answered. Any other is refused by its name, sockets among them.
+/// Interfaces with answers. Any other is refused by name, sockets among them.
 pub(super) const ANSWERED: [&str; 20] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -35,7 +38,7 @@ pub(super) const ANSWERED: [&str; 20] = [
     "wasi:random/random",
 ];
 
-/// The interface that an import `wasi:package/interface@0.2.n` names, where it is answered.
+/// Returns the interface named by an import `wasi:package/interface@0.2.n`, if answered here.
 pub(super) fn answered(import: &str) -> Option<&'static str> {
     let (name, version) = import.split_once('@')?;
     let patch = version.strip_prefix("0.2.")?;
@@ -43,7 +46,7 @@ pub(super) fn answered(import: &str) -> Option<&'static str> {
     ANSWERED.iter().find(|known| plain && **known == name).copied()
 }
 
-/// Answers what `component` imports of WASI. Its imports were checked.
+/// Answers the WASI imports of `component`, which were checked before.
 pub(super) fn add(linker: &mut Linker<Call>, component: &Component) -> Result<()> {
     let engine = component.engine().clone();
     let kind = component.component_type();
@@ -91,7 +94,7 @@ pub(super) fn add(linker: &mut Linker<Call>, component: &Component) -> Result<()
 type Store<'a> = StoreContextMut<'a, Call>;
 type To<'a, 'b> = &'a mut LinkerInstance<'b, Call>;
 
-/// Kinds of handles. None has a state: they are all alike.
+/// Kinds of handles. None has state: they are all alike.
 struct Input;
 struct Output;
 struct Pollable;
@@ -101,7 +104,7 @@ struct Entries;
 struct TerminalInput;
 struct TerminalOutput;
 
-/// The handles that an interface has or uses.
+/// Defines the handles defined or used by an interface.
 fn handles(to: To<'_, '_>, interface: &str) -> Result<()> {
     let names: &[&str] = match interface.strip_prefix("wasi:").unwrap_or_default() {
         "cli/stdin" => &["input-stream"],
@@ -161,7 +164,7 @@ fn exit(to: To<'_, '_>) -> Result<()> {
 
 fn monotonic_clock(to: To<'_, '_>) -> Result<()> {
     let wait = |_: Store<'_>, (_,): (u64,)| Ok((Resource::<Pollable>::new_own(0),));
-    // Go takes none for a clock that failed.
+    // Go takes zero for a failed clock.
     to.func_wrap("now", |_, ()| Ok((1u64,)))?;
     to.func_wrap("resolution", |_, ()| Ok((1u64,)))?;
     to.func_wrap("subscribe-instant", wait)?;
@@ -177,7 +180,7 @@ fn error(to: To<'_, '_>) -> Result<()> {
     to.func_wrap("[method]error.to-debug-string", |_, (_,): (Resource<IoError>,)| Ok(("closed".to_owned(),)))
 }
 
-/// Everything is ready at once: nobody waits.
+/// Defines polling: everything is ready at once, so nobody waits.
 fn poll(to: To<'_, '_>) -> Result<()> {
     to.func_wrap("[method]pollable.ready", |_, (_,): (Resource<Pollable>,)| Ok((true,)))?;
     to.func_wrap("[method]pollable.block", |_, (_,): (Resource<Pollable>,)| Ok(()))?;
@@ -187,7 +190,7 @@ fn poll(to: To<'_, '_>) -> Result<()> {
     })
 }
 
-/// There is no input.
+/// Defines input streams, which are closed.
 fn input_stream(to: To<'_, '_>) -> Result<()> {
     for name in ["read", "blocking-read"] {
         let read = |_: Store<'_>, _: (Resource<Input>, u64)| Ok((Io::<Vec<u8>>::Err(StreamError::Closed),));
@@ -200,7 +203,7 @@ fn input_stream(to: To<'_, '_>) -> Result<()> {
     to.func_wrap("[method]input-stream.subscribe", |_, (_,): (Resource<Input>,)| Ok((Resource::<Pollable>::new_own(0),)))
 }
 
-/// What is written is shown in rehearsal; elsewhere it is as if it were.
+/// Defines output streams: output is shown in rehearsal, and otherwise only appears to be written.
 fn output_stream(to: To<'_, '_>) -> Result<()> {
     to.func_wrap("[method]output-stream.check-write", |_, (_,): (Resource<Output>,)| Ok((Io::Ok(HANDED as u64 / 2),)))?;
     for name in ["write", "blocking-write-and-flush"] {

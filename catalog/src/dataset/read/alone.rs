@@ -1,10 +1,11 @@
-//! What a column's values show, and which of it the values of one unit alone show: what would not be seen of the others without that unit.
+//! Signs shown by a column's values, and the subset shown by a single unit's values alone: these would be missing without the
+//! unit.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::value::clean;
 
-/// Whose values show something.
+/// Units whose values show a sign.
 #[derive(Debug, Clone, Default)]
 enum By<T> {
     #[default]
@@ -16,12 +17,12 @@ enum By<T> {
 /// Number of signs.
 const SIGNS: usize = 16;
 
-/// Signs, a bit each, by whose values they are there; `T` says where one was seen first.
+/// Set of signs, a bit each, with the units whose values show them; `T` is the place of the first occurrence.
 #[derive(Debug, Clone)]
 pub(crate) struct Signs<T> {
     by: [By<T>; SIGNS],
     there: u16,
-    /// Those of several units.
+    /// Signs shown by several units.
     sure: u16,
 }
 
@@ -32,17 +33,17 @@ impl<T> Default for Signs<T> {
 }
 
 impl<T: Clone> Signs<T> {
-    /// Those that are there.
+    /// Returns the signs present.
     pub(crate) fn there(&self) -> u16 {
         self.there
     }
 
-    /// Those that are there whichever unit is not.
+    /// Returns the signs present whichever unit is missing.
     pub(crate) fn sure(&self) -> u16 {
         self.sure
     }
 
-    /// Sees signs in a value of a unit; a row of nobody's stays whichever unit goes.
+    /// Adds signs in a value of a unit; a row without a unit stays whichever unit is missing.
     pub(crate) fn see(&mut self, signs: u16, unit: impl Fn() -> Option<u64>, at: impl Fn() -> T) {
         let new = signs & !self.sure;
         if new == 0 {
@@ -76,7 +77,8 @@ impl<T: Clone> Signs<T> {
         self.there |= other.there;
     }
 
-    /// For each unit by whose values alone some signs are there: those that would be there without it, and where the first of its own is.
+    /// Returns, for each unit alone in showing some signs, the signs present without the unit, and the place of its first own
+    /// sign.
     pub(crate) fn without_one(&self) -> impl Iterator<Item = (u16, &T)> {
         let mut units: Vec<(u64, u16, &T)> = Vec::new();
         for (bit, by) in self.by.iter().enumerate() {
@@ -90,17 +92,19 @@ impl<T: Clone> Signs<T> {
     }
 }
 
-/// Whose the rows of a file are.
+/// Unit of the rows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
-    /// Each says it by its own value.
+    /// Each row names its unit by its own value.
     Rows,
-    /// Every row is of the unit that the file's folders name; none where the folders name nobody.
+    /// Every row belongs to the unit named by the file's folders; `None` if the folders name nobody.
     Folders(Option<u64>),
 }
 
-/// Hashes a unit's name, given as text. Every spelling that is read as one name gives one hash, whatever the column's type and decimal mark turn out to be. Some
-/// different names share a hash too: what two such units show together is then refused, where it need not be.
+/// Hashes a unit's name, given as text.
+///
+/// Every spelling that is read as the same name gives the same hash, whatever the column's type and decimal mark turn out to be.
+/// Some different names share a hash too: a sign shown only by two such units together is then refused unnecessarily.
 pub(crate) fn unit_of(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     let name = name.trim();
@@ -111,12 +115,13 @@ pub(crate) fn unit_of(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// Splits a number into its sign, its digits without zeros at either end, and the last digit's power of ten modulo 3: by a decimal comma 1.234 is a thousand times
-/// what it is by a point.
+/// Splits a number into its sign, its digits without zeros at either end, and the last digit's power of ten modulo 3.
+///
+/// The modulus is needed because 1.234 with a decimal comma is a thousand times its value with a decimal point.
 fn digits(number: &str) -> Option<(bool, String, i64)> {
     let (negative, written) = match (number.parse::<i128>(), number.parse::<f64>()) {
         (Ok(whole), _) => (whole < 0, whole.to_string()),
-        // Some are one number that are written in more digits than it has.
+        // Some spellings of the same number have more digits than it needs.
         (_, Ok(number)) if number.is_finite() => (number < 0.0, format!("{number:e}")),
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! How a text file is written: its characters, what stands between two values, and its header.
+//! Dialect of a text file: its encoding, its delimiter, and its header.
 
 use std::{
     borrow::Cow,
@@ -21,31 +21,31 @@ use super::{
 };
 use crate::dataset::{DataError, broken};
 
-/// Bytes that are looked at to find out what stands between values.
+/// Number of bytes examined to detect the delimiter.
 const SAMPLE: usize = 1 << 18;
-/// Lines that are.
+/// Number of lines examined in a sheet.
 const LINES: usize = 200;
-/// What may stand between values, the likeliest first.
+/// Possible delimiters, the likeliest first.
 const DELIMITERS: [(u8, &str); 4] = [(b',', "a comma"), (b';', "a semicolon"), (b'\t', "a tab"), (b'|', "a bar")];
 
-/// How a text file is written.
+/// Dialect of a text file.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
     quote: u8,
     skip: u32,
     comment: Option<u8>,
-    /// Whether line breaks in quotes may be followed by what looks like a record.
+    /// Whether line breaks in quotes may be followed by text resembling a record.
     multiline: bool,
-    /// UTF-16, whose bytes are no ASCII.
+    /// UTF-16, whose bytes are not ASCII.
     wide: Option<Wide>,
-    /// Whether its characters are those of Windows-1252.
+    /// Whether its encoding is Windows-1252.
     pub(crate) western: bool,
-    /// By what the file is packed.
+    /// Compression format of the file.
     pub(crate) packed: Option<&'static str>,
-    /// Of a workbook, the name of the sheet that is read, and the number of sheets.
+    /// For a workbook, the name of the chosen sheet, and the number of sheets.
     pub(crate) sheet: Option<(String, usize)>,
-    /// The names of its columns.
+    /// Names of the columns.
     pub(crate) header: Vec<String>,
 }
 
@@ -55,13 +55,13 @@ struct Wide {
 }
 
 impl Dialect {
-    /// What stands between values, in words.
+    /// Returns the delimiter in words.
     pub(crate) fn delimiter_word(&self) -> String {
         let known = DELIMITERS.iter().find(|(byte, _)| *byte == self.delimiter);
         known.map_or_else(|| format!("{:?}", char::from(self.delimiter)), |(_, word)| (*word).to_owned())
     }
 
-    /// Which sheet of a workbook it is, in words.
+    /// Returns the chosen sheet of a workbook in words.
     pub(crate) fn sheet_words(&self) -> String {
         match &self.sheet {
             Some((name, 1)) => format!("a workbook, its sheet {:?}", plain(name)),
@@ -70,18 +70,20 @@ impl Dialect {
         }
     }
 
-    /// Where a record is, in words.
+    /// Returns the word for a record's place.
     pub(crate) fn row_word(&self) -> &'static str {
         if self.sheet.is_some() { "row" } else { "line" }
     }
 
-    /// Whether the file's characters take two bytes each.
+    /// Returns whether the file's characters take two bytes each.
     pub(crate) fn is_wide(&self) -> bool {
         self.wide.is_some()
     }
 
-    /// Finds out how a file is written: by the rules where they say it, else by which way its header has most of the columns `wanted`, and most columns. Rows say
-    /// nothing of it: one person's could change how all others' are read.
+    /// Detects the dialect of a file: by the rules if stated there, else by the reading whose header has most of the columns
+    /// `wanted`, and most columns.
+    ///
+    /// Rows play no part: one person's row could change how all others are read.
     pub(crate) fn of(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Self, DataError> {
         let packed = unpacked(path)?.by;
         let begin = head(&mut unpacked(path)?.bytes, SAMPLE).map_err(|e| broken(path, e))?;
@@ -121,7 +123,7 @@ impl Dialect {
         Ok(found)
     }
 
-    /// The sheet of a workbook by which the header has most of the columns `wanted`.
+    /// Chooses the sheet of a workbook whose header has most of the columns `wanted`.
     fn of_sheet(mut self, path: &Path, wanted: &[String]) -> Result<Self, DataError> {
         sheet::check(path)?;
         (self.delimiter, self.quote, self.wide, self.western, self.packed) = (b',', b'"', None, false, None);
@@ -139,7 +141,7 @@ impl Dialect {
         if best.is_none() { Err(broken(path, "has no sheet of rows that is not hidden")) } else { Ok(self) }
     }
 
-    /// The names in the first line.
+    /// Returns the names in the first line.
     fn names(&self, sample: &[u8], delimiter: u8) -> Vec<String> {
         let mut reader = self.csv(delimiter).flexible(true).from_reader(sample);
         let mut first = csv::ByteRecord::new();
@@ -147,13 +149,14 @@ impl Dialect {
         first.iter().map(|name| self.decoded(name).trim().to_owned()).collect()
     }
 
-    /// A text of an encoding whose ASCII is ASCII, in the header: UTF-8 where it is that, else Windows-1252.
+    /// Decodes a text of the header, in an ASCII-compatible encoding: UTF-8 if valid, else Windows-1252.
     fn decoded<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
         let western = || WINDOWS_1252.decode_without_bom_handling(bytes).0;
         if self.western { western() } else { std::str::from_utf8(bytes).map_or_else(|_| western(), Into::into) }
     }
 
-    /// A value, and whether it is a number with a point whatever it looks like. None where its bytes are no characters.
+    /// Decodes a value; also returns whether the value is a number with a decimal point regardless of its look. `None` if the
+    /// bytes are not valid characters.
     pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> Option<(Cow<'a, str>, bool)> {
         if self.western && !bytes.is_ascii() {
             return Some((WINDOWS_1252.decode_without_bom_handling(bytes).0, false));
@@ -169,7 +172,7 @@ impl Dialect {
         builder
     }
 
-    /// The file's bytes: unpacked, from the header on, in an encoding whose ASCII is ASCII.
+    /// Opens the file's bytes: unpacked, from the header on, in an ASCII-compatible encoding.
     fn bytes(&self, path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
         if let Some((name, _)) = &self.sheet {
             return Ok(Box::new(Cursor::new(sheet::lines(path, name, self.skip, u32::MAX)?)));
@@ -193,18 +196,21 @@ impl Dialect {
         Ok(Box::new(lines))
     }
 
-    /// The file's lines after the header.
+    /// Opens the file's records after the header.
     pub(crate) fn records(&self, path: &Path) -> Result<Records, DataError> {
         let marks = Marks { delimiter: self.delimiter, quote: self.quote, comment: self.comment, multiline: self.multiline };
-        // A sheet's lines are written here, with quotes in order.
+        // The lines of a sheet are made here, with well-formed quotes.
         let quotes = self.sheet.is_none().then(|| Quotes::new(marks, self.header.clone(), 1 + u64::from(self.skip)));
         let mut records = Records::new(&self.csv(self.delimiter), self.bytes(path)?, quotes);
         records.read(&mut csv::ByteRecord::new()).map_err(|e| broken(path, e))?;
         Ok(records)
     }
 
-    /// The line of the file, or the row of the sheet, in which the record begins that a reader came to at this byte. The reader's own count is of where the record before ended: a line
-    /// too early after line breaks of two characters, empty lines and comments. Reads the file to there.
+    /// Returns the line of the file, or the row of the sheet, in which the record at this byte begins. Reads the file up to
+    /// there.
+    ///
+    /// The reader's own count is where the previous record ended: a line too early after line breaks of two characters, empty
+    /// lines and comments.
     pub(crate) fn line(&self, path: &Path, byte: u64) -> Result<u64, DataError> {
         let mut bytes = BufReader::new(self.bytes(path)?);
         let (mut line, mut left, mut text, mut quoted) = (1 + u64::from(self.skip), byte, Vec::new(), false);
@@ -215,7 +221,7 @@ impl Dialect {
                 break;
             }
             left -= read;
-            // A sheet's row is one also where a value has line breaks.
+            // A sheet's row is a single row even if a value has line breaks.
             quoted ^= self.sheet.is_some() && text.iter().filter(|byte| **byte == self.quote).count() % 2 == 1;
             line += u64::from(text.ends_with(b"\n") && !quoted);
         }
@@ -231,7 +237,7 @@ impl Dialect {
         }
     }
 
-    /// What is wrong with the file's lines.
+    /// Describes an error in the file's lines.
     pub(crate) fn broken(&self, path: &Path, e: csv::Error) -> DataError {
         match e.kind() {
             csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => match self.line(path, pos.byte()) {
@@ -251,14 +257,14 @@ fn head(from: &mut dyn Read, bytes: usize) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// UTF-16 says so by its mark, or the owner does.
+/// Detects UTF-16, by its byte order mark or the owner's word.
 ///
 /// # Errors
-/// A zero in every other of the first bytes: UTF-16 without a mark, which nobody says.
+/// Fails if every other of the first bytes is zero: UTF-16 without a mark, and nobody says so.
 fn wide(begin: &[u8], told: Option<Encoding>) -> Result<Option<Wide>, String> {
     let big = begin.starts_with(&[0xfe, 0xff]);
     match told {
-        // The header's first character is of ASCII.
+        // The header's first character is ASCII.
         Some(Encoding::Utf16) => return Ok(Some(Wide { little: !big && begin.first() != Some(&0) })),
         Some(Encoding::Utf8 | Encoding::Latin1) => return Ok(None),
         None => {}
@@ -276,7 +282,7 @@ fn wide(begin: &[u8], told: Option<Encoding>) -> Result<Option<Wide>, String> {
     }
 }
 
-/// UTF-8 made of UTF-16, as it is read.
+/// Reader converting UTF-16 to UTF-8.
 struct Narrow {
     from: Box<dyn Read + Send>,
     decoder: Decoder,

@@ -1,4 +1,4 @@
-//! What the values of a text column have in common, over all files: from which follows how it is read, in words for its owner.
+//! Common properties of a text column's values over all files, which decide how the column is read; with notes for the owner.
 
 use std::collections::BTreeMap;
 
@@ -19,40 +19,40 @@ use super::{
     },
 };
 
-/// How a text column is read.
+/// Reading of a text column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// As what.
+    /// Type of the column.
     pub(crate) kind: DataType,
-    /// What stands before its numbers' fractions; none where no number may have a comma.
+    /// Decimal mark of its numbers; `None` if no number may have a comma.
     pub(crate) decimal: Option<char>,
-    /// Whether its numbers are written as programs do.
+    /// Whether its numbers are written as programs write them.
     pub(crate) bare: bool,
-    /// Whether the owner says so.
+    /// Whether the owner states the type.
     pub(crate) said: bool,
 }
 
-/// A value is there. The other signs say what not all values are.
+/// Sign for the presence of a value. The other signs mark kinds excluded by some value.
 const VALUE: Kinds = 1 << 14;
 
-/// What was seen of a column.
+/// Evidence about a column.
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
-    /// Whether there are values, and which kinds they are not.
+    /// Presence of values, and the kinds excluded by some value.
     signs: Signs<Odd>,
-    /// Values that are neither empty nor a word for a missing one.
+    /// Number of values other than empty ones and words for missing values.
     values: u64,
     not_numbers: u64,
     first_not_number: Option<Odd>,
-    /// Words for a missing value, and how many there are.
+    /// Words for a missing value, with their counts.
     missing: BTreeMap<String, u64>,
     first: Option<Odd>,
-    /// A number with a comma.
+    /// First number with a comma.
     comma: Option<Odd>,
-    /// A number that is another one by a decimal comma than by a decimal point.
+    /// First number with different values for decimal comma and decimal point.
     ambiguous: Option<Odd>,
     padded: Option<Odd>,
-    /// Ways in which all values may be dates, as [`dated`] has them.
+    /// Formats in which all values may be dates, as in [`dated`].
     dated: u8,
 }
 
@@ -73,26 +73,26 @@ impl Default for Evidence {
     }
 }
 
-/// So many values that are no numbers are counted.
+/// Maximum number of counted non-numeric values.
 const COUNTED: u64 = 1000;
 
-/// Whether a value stands for a missing one by the owner's word, or for want of any letter.
+/// Returns whether a value is missing by the owner's rules, or empty.
 pub(super) fn is_missing(value: &str, rules: &ReadRules) -> bool {
     value.is_empty() || rules.nulls.iter().any(|word| word == value)
 }
 
-/// Whether a value stands for a missing one where the others are numbers, dates or truth values.
+/// Returns whether a value stands for a missing value among numbers, dates or truth values.
 pub(super) fn is_missing_word(value: &str) -> bool {
     MISSING.contains(&value)
 }
 
-/// What values can be whose signs are these; none where there is none.
+/// Returns the kinds possible for values with these signs; `None` if there is no value.
 fn can(signs: Kinds) -> Option<Kinds> {
     (signs & VALUE != 0).then_some(!signs & !VALUE)
 }
 
 impl Evidence {
-    /// Sees a value of a unit, without the spaces around it; `pointed` says whether it is a number with a point whatever it looks like.
+    /// Adds a value of a unit, without surrounding spaces; `pointed` marks a number with a decimal point regardless of its look.
     pub(crate) fn see(&mut self, value: &str, pointed: bool, rules: &ReadRules, at: &Place, unit: impl Fn() -> Option<u64>) {
         if is_missing(value, rules) {
             return;
@@ -111,7 +111,7 @@ impl Evidence {
         self.values += 1;
         keep(&mut self.first);
         let open = ALL & !self.signs.sure();
-        // Of texts so many are looked at, to say how many are no numbers.
+        // Texts are examined up to this number, to report how many are not numbers.
         let counts = self.not_numbers <= COUNTED;
         let kinds = look(value, if counts { open | FLOAT | POINT | COMMA } else { open }, rules.dates);
         if self.dated != 0 {
@@ -145,7 +145,7 @@ impl Evidence {
         self.signs.see(VALUE | not, unit, odd);
     }
 
-    /// Adds what was seen of the column in another file.
+    /// Adds the evidence about the column from another file.
     pub(crate) fn join(&mut self, other: &Self) {
         self.signs.join(&other.signs);
         self.dated &= other.dated;
@@ -167,7 +167,7 @@ impl Evidence {
         }
     }
 
-    /// Number of values that are no numbers, up to some, and the first.
+    /// Returns the number of non-numeric values, up to a limit, and the first of them.
     pub(crate) fn not_numbers(&self) -> Option<(u64, &Odd)> {
         self.first_not_number.as_ref().map(|first| (self.not_numbers, first))
     }
@@ -176,7 +176,7 @@ impl Evidence {
         self.values
     }
 
-    /// Whether more than one unit has a value.
+    /// Returns whether several units have a value.
     pub(crate) fn is_of_several(&self) -> bool {
         self.signs.sure() & VALUE != 0
     }
@@ -185,10 +185,11 @@ impl Evidence {
         can(self.signs.there()).is_some_and(|can| can & kind != 0)
     }
 
-    /// How the column is to be read in all files, of which this is what was seen together. What was assumed goes to `say`.
+    /// Decides how the column is read in all files, given the evidence from all of them. Assumptions are reported to `say`.
     ///
     /// # Errors
-    /// Numbers that are others by a decimal comma than by a decimal point, where the rules do not say which is meant; a type that the values of one unit alone decide.
+    /// Fails for numbers that differ between decimal comma and decimal point, if the rules do not say which is meant, and for a
+    /// type decided by the values of one unit alone.
     pub(crate) fn taken(&self, column: &str, asked: &Asked<'_>, say: &mut dyn FnMut(String)) -> Result<Taken, String> {
         let (name, rules) = (plain(column), asked.rules);
         let taken = |kind, bare, said| Taken { kind, decimal: rules.decimal, bare, said };
@@ -203,7 +204,7 @@ impl Evidence {
             return Ok(taken(kind::said(kind), false, true));
         }
         let kind = asked.kind(can(self.signs.there())).map_err(|NoMark| self.no_mark())?;
-        // Where the policy has bounds for a text it is refused in words of its own.
+        // A text with bounds in the policy is refused elsewhere with a message of its own.
         if asked.alone && !(asked.number && kind == DataType::Utf8) {
             self.decided_by_several(column, &kind, asked)?;
         }
@@ -229,11 +230,11 @@ impl Evidence {
         Ok(taken(kind, bare, false))
     }
 
-    /// Checks that without any one unit's values the column is read as it is with them.
+    /// Checks whether without any single unit's values the column would be read the same way.
     fn decided_by_several(&self, column: &str, kind: &DataType, asked: &Asked<'_>) -> Result<(), String> {
-        // Of a column without values the type is that of its policy; but words for missing values are words in a text.
+        // A column without values has the type given by its policy; but words for missing values are words in a text.
         let known = |kind: DataType| match kind {
-            // Of files that say their types, it is theirs.
+            // If other files state their types, the column has theirs.
             DataType::Null if asked.beside => DataType::Null,
             DataType::Null if asked.number => DataType::Float64,
             DataType::Null if self.missing.is_empty() => DataType::Utf8,
@@ -248,7 +249,7 @@ impl Evidence {
         Ok(())
     }
 
-    /// What is wrong where nothing says which decimal mark numbers have, and what to write.
+    /// Describes the problem of an unknown decimal mark, with the fix.
     fn no_mark(&self) -> String {
         let (comma, point) = (self.has(COMMA), self.has(POINT));
         let odd = self.ambiguous.as_ref().filter(|_| comma && point).or(self.comma.as_ref()).or(self.first.as_ref());
@@ -295,7 +296,7 @@ impl Evidence {
         }
     }
 
-    /// Why the column is not numeric, where some of its values are numbers.
+    /// Explains why the column is not numeric, if some of its values are numbers.
     pub(crate) fn nearly_numeric(&self) -> Option<String> {
         let Some(first) = &self.first_not_number else {
             let comma = self.comma.as_ref()?.words();

@@ -1,4 +1,4 @@
-//! What a file is: by its first bytes, and by its name where these say nothing.
+//! Format of a file: by its first bytes, or else by its name.
 
 use std::path::Path;
 
@@ -9,25 +9,25 @@ use super::{
 };
 use crate::dataset::{DataError, broken};
 
-/// How rows lie in a file.
+/// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Apache Parquet.
     Parquet,
     /// Arrow IPC with a footer.
     ArrowFile,
-    /// Arrow IPC, one message after the other.
+    /// Arrow IPC as a stream of messages.
     ArrowStream,
-    /// Objects of JSON, one after the other or in an array.
+    /// JSON objects, in sequence or in an array.
     Json,
-    /// Lines of values with something between them.
+    /// Lines of values with a delimiter.
     Text,
     /// No bytes at all.
     Empty,
 }
 
 impl Format {
-    /// In words.
+    /// Returns the format in words.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Parquet => "Parquet",
@@ -40,16 +40,16 @@ impl Format {
     }
 }
 
-/// Endings of text with delimiters.
+/// Extensions of text with delimiters.
 const TEXT: [&str; 6] = ["csv", "tsv", "tab", "psv", "txt", "dat"];
 const JSON: [&str; 3] = ["json", "ndjson", "jsonl"];
-/// Endings of files that nobody leaves beside data without meaning them as data.
+/// Extensions of files never left beside data without being meant as data.
 const OTHERS: [&str; 27] = [
     "parquet", "parq", "pq", "arrow", "arrows", "ipc", "feather", "orc", "avro", "xlsx", "xlsm", "xlsb", "xls", "ods", "gz",
     "zst", "bz2", "xz", "zip", "sas7bdat", "xpt", "dta", "sav", "zsav", "rds", "rda", "rdata",
 ];
 
-/// What no reader here reads: how it begins, and what to do.
+/// Unsupported formats: first bytes, and advice.
 const REFUSED: [(&[u8], &str); 19] = [
     (b"PARE", "is encrypted Parquet: write it without encryption"),
     (b"FEA1", "is Feather of version 1: write version 2 (Arrow IPC)"),
@@ -77,26 +77,26 @@ const R_WORKSPACE: &str =
 const STATA: &str = "is a data set of Stata's: export it as CSV (export delimited)";
 const SPSS: &str = "is a data set of SPSS's: save it as CSV";
 
-/// What files of these endings are, where their first bytes do not say it.
+/// Messages for files with these extensions, if their first bytes do not tell.
 const BY_ENDING: [(&str, &str); 6] =
     [("rds", R_OBJECT), ("rda", R_WORKSPACE), ("rdata", R_WORKSPACE), ("dta", STATA), ("sav", SPSS), ("zsav", SPSS)];
 
-/// Why a file is refused by its first bytes. A short mark at the beginning of a text is part of its header (`ORCID`, `PARENT`).
+/// Returns the reason for refusing a file by its first bytes. A short magic may be part of a text's header (`ORCID`, `PARENT`).
 fn refused(head: &[u8]) -> Option<&'static str> {
     let (_, problem) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic) && !(magic.len() <= SHORT && is_text(head)))?;
     Some(problem)
 }
 
-/// Marks of at most so many bytes may be the beginning of a text's header.
+/// Maximum length of a magic which may also begin a text's header.
 const SHORT: usize = 4;
 
-/// Whether the first bytes of a file are those of a text: UTF-8, perhaps cut within a character, without what no text has.
+/// Returns whether the first bytes of a file are text: UTF-8, possibly cut within a character, without control characters.
 fn is_text(head: &[u8]) -> bool {
     let whole = std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
     whole && head.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace())
 }
 
-/// A name's ending in small letters; of a packed file the one before.
+/// Returns the lower-case extension of a name; for a packed file, the extension before the last.
 fn ending(path: &Path) -> String {
     let of = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     match of(path).as_str() {
@@ -105,7 +105,7 @@ fn ending(path: &Path) -> String {
     }
 }
 
-/// Whether a file in a folder lies beside the data and is none of them: by its name.
+/// Returns whether a file in a folder lies beside the data without being data, judged by its name.
 pub(crate) fn is_beside(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     let known = ["readme", "license", "licence", "changelog"].iter().any(|word| name.starts_with(word));
@@ -119,10 +119,10 @@ fn begins_as_data(path: &Path) -> bool {
     [&b"PAR1"[..], b"ARROW1", b"\xff\xff\xff\xff"].iter().any(|magic| head.starts_with(magic))
 }
 
-/// What the file at `path` is.
+/// Detects the format of the file at `path`.
 ///
 /// # Errors
-/// [`DataError::File`] for what is read by nobody here, with what to do.
+/// Returns [`DataError::File`] for an unsupported format, with what to do.
 pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();

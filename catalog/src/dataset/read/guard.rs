@@ -1,4 +1,4 @@
-//! One place around readers that were written elsewhere: whatever bytes they are given, an error comes out that names the file.
+//! Guard around third-party readers: whatever bytes they are given, failures become errors naming the file.
 
 use std::{
     cell::Cell,
@@ -12,14 +12,14 @@ use tidegate_protocol::shown::plain;
 use crate::dataset::{DataError, broken};
 
 thread_local! {
-    /// Whether a panic on this thread is an error's way out, of which nothing is printed.
+    /// Whether a panic on this thread is being turned into an error, with nothing printed.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Most characters of what a reader said that are told.
+/// Maximum number of characters quoted from a reader's message.
 const WORDS: usize = 200;
 
-/// Runs `read` over the file at `path`, where a panic is an error.
+/// Runs `read` over the file at `path`, turning a panic into an error.
 pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,5 +1,6 @@
-//! Arrow IPC, files and streams (<https://arrow.apache.org/docs/format/Columnar.html>): what a file says of itself is held against its size before
-//! arrow's reader sets memory aside for it.
+//! Arrow IPC, files and streams (<https://arrow.apache.org/docs/format/Columnar.html>).
+//!
+//! Sizes stated in a file are checked against its actual size before arrow's reader allocates memory for them.
 
 use std::{
     fs::File,
@@ -20,17 +21,17 @@ use arrow::{
 use super::Format;
 use crate::dataset::{DataError, broken};
 
-/// The most bytes that a buffer unpacks to, and the most rows of a batch.
+/// Maximum number of unpacked bytes of a buffer, and of rows in a batch.
 const MOST: i64 = 1 << 31;
-/// What Arrow 0.17 says of a message whose buffers are packed.
+/// Metadata key with which Arrow 0.17 marks a message with packed buffers.
 const PACKED_EARLY: &str = "ARROW:experimental_compression";
-/// The most bytes of a message without its body.
+/// Maximum number of bytes of a message without its body.
 const MESSAGE: u64 = 64 << 20;
 
-/// Opens an Arrow file or stream whose sizes are those of what is there.
+/// Opens an Arrow file or stream after checking its stated sizes.
 ///
 /// # Errors
-/// [`DataError::File`] for one that is cut or says of itself what cannot be, and for columns of types that are not read, by name.
+/// Returns [`DataError::File`] if it is cut off or its metadata is impossible, and for columns of unsupported types, by name.
 pub(crate) fn open(path: &Path, format: Format) -> Result<Box<dyn RecordBatchReader + Send>, DataError> {
     let mut file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();
@@ -89,7 +90,7 @@ impl Checked<'_> {
         self.message(message, after, body)
     }
 
-    /// The messages of a stream.
+    /// Checks the messages of a stream.
     fn messages(&self) -> Result<(), String> {
         let mut at = 0;
         while at < self.size {
@@ -126,7 +127,7 @@ impl Checked<'_> {
     }
 
     fn message(&self, message: Message<'_>, body_at: u64, body: u64) -> Result<(), String> {
-        // Arrow 0.17 packed buffers before the format had a field for it: readers that do not know take what is packed for values.
+        // Arrow 0.17 packed buffers before the format had a field for it: readers unaware of it take packed bytes for values.
         if message.custom_metadata().into_iter().flatten().any(|pair| pair.key() == Some(PACKED_EARLY)) {
             return Err(
                 "is packed as Arrow 0.17 did it, which is not read here: write it again with a later Arrow, or unpacked".into()
@@ -137,7 +138,7 @@ impl Checked<'_> {
         batch.map_or(Ok(()), |batch| self.batch(batch, body_at, body))
     }
 
-    /// Buffers that lie in the body, and unpack to what memory holds.
+    /// Checks whether buffers lie in the body, and unpack to acceptable sizes.
     fn batch(&self, batch: Batch<'_>, body_at: u64, body: u64) -> Result<(), String> {
         let rows = batch.length();
         if !(0..MOST).contains(&rows) {
@@ -165,7 +166,7 @@ impl Checked<'_> {
     }
 }
 
-/// Integers of widths that arrow has no type for: its reader stops at them.
+/// Refuses integers of widths for which arrow has no type: its reader fails on them.
 pub(super) fn types(schema: Schema<'_>) -> Result<(), String> {
     match odd(schema).into_iter().next() {
         Some((name, kind)) => Err(format!(
@@ -175,7 +176,7 @@ pub(super) fn types(schema: Schema<'_>) -> Result<(), String> {
     }
 }
 
-/// Columns of such widths, and what their types are called.
+/// Lists columns of such widths, with the names of their types.
 pub(super) fn odd(schema: Schema<'_>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for field in schema.fields().into_iter().flatten().filter(|field| field.type_type() == Type::Int) {

@@ -1,4 +1,4 @@
-//! JSON: objects one after the other (a line each, or not), or in one array.
+//! JSON: objects in sequence (on separate lines, or not), or in a single array.
 
 use std::{
     collections::BTreeSet,
@@ -32,32 +32,32 @@ use super::{
 };
 use crate::dataset::{DataError, broken, of_columns};
 
-/// Most characters of a value that are shown.
+/// Maximum number of characters shown of a value.
 const SHOWN: usize = 40;
 
-/// What a table asks of its files of JSON.
+/// A table's requirements for its JSON files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Of<'a> {
-    /// The columns.
+    /// Names of the wanted columns.
     pub(crate) wanted: &'a [String],
-    /// The one of them that names units.
+    /// Name of the unit column among them.
     pub(crate) unit: &'a str,
     pub(crate) rules: &'a ReadRules,
-    /// Whether a type that the values of one unit alone decide is refused.
+    /// Whether to refuse a type decided by a single unit's values.
     pub(crate) alone: bool,
     /// Whether there is no other file: without its only unit there is nothing to publish.
     pub(crate) only: bool,
-    /// The columns that files of other formats have, whoever is in them.
+    /// Columns found in files of other formats, whichever units are in them.
     pub(crate) elsewhere: &'a BTreeSet<&'a str>,
 }
 
-/// What values a column has, a bit each.
+/// Signs of the values in a column, a bit each.
 const WHOLE: u16 = 1;
 const NUMBER: u16 = 1 << 1;
 const BOOL: u16 = 1 << 2;
 const TEXT: u16 = 1 << 3;
 const NESTED: u16 = 1 << 4;
-/// Objects have its key, perhaps as null.
+/// Sign for objects with the column's key, possibly as null.
 const KEY: u16 = 1 << 5;
 
 fn sign(value: &Value) -> u16 {
@@ -72,7 +72,7 @@ fn sign(value: &Value) -> u16 {
     kind | KEY
 }
 
-/// The type of a column with these values, as the reader finds it out. Nested ones are read by no job.
+/// Returns the type of a column with these values, as inferred by the reader. No job reads nested values.
 fn type_of(signs: u16) -> DataType {
     match signs & !KEY {
         0 => DataType::Null,
@@ -84,13 +84,13 @@ fn type_of(signs: u16) -> DataType {
     }
 }
 
-/// What was seen of a column.
+/// Evidence about a column.
 struct Seen {
     signs: Signs<String>,
-    /// What all texts may be: days, or times.
+    /// Possible kinds of all texts: days, or times.
     times: Kinds,
     text: Option<String>,
-    /// Whether an object lacks it.
+    /// Whether an object lacks the key.
     lacks: bool,
 }
 
@@ -101,7 +101,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Says that a column of texts seems to be of days or times, which JSON has no type for.
+    /// Notes a column of texts that seems to hold days or times, for which JSON has no type.
     fn say(&self, name: &str, said: &mut Vec<String>) {
         if let (Some(text), true) = (&self.text, self.times != 0 && self.signs.there() == TEXT | KEY) {
             let kind = if self.times & DATE != 0 { ColumnKind::Date } else { ColumnKind::Timestamp };
@@ -116,7 +116,7 @@ impl Seen {
     }
 }
 
-/// What one value shows, and of whom.
+/// Records the signs of a value, and its unit.
 fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, (path, whose): (&Path, Whose)) {
     let Some(value) = object.get(name) else {
         seen.lacks = true;
@@ -145,7 +145,7 @@ fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, 
     seen.signs.see(sign(value), unit, at);
 }
 
-/// Checks that without any one unit's objects each column is there, and has the type that it has with them.
+/// Checks whether without any single unit's objects each column would still exist, with the same type.
 fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
     let named = || of.wanted.iter().zip(columns);
     let units = named().find(|(name, _)| *name == of.unit).map(|(_, seen)| &seen.signs);
@@ -156,7 +156,7 @@ fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
     let belongs = named().any(|(name, seen)| name != of.unit && seen.signs.sure() & KEY != 0);
     of_columns(named().map(|(name, seen)| {
         let signs = &seen.signs;
-        // Where all objects name their unit, those that are left do.
+        // If all objects name their unit, the remaining ones do.
         let stays = if name == of.unit { !seen.lacks } else { belongs && of.elsewhere.contains(name.as_str()) };
         if let (Some((_, at)), false) = (signs.without_one().find(|(without, _)| without & KEY == 0), stays) {
             let problem = format!(
@@ -177,8 +177,10 @@ fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
     .map(drop)
 }
 
-/// The columns of all of the files' objects, or those that a table asks for. Objects name the unit all by texts or all by numbers: beside texts a number would keep
-/// its spelling, and 1 and 1.0 would be two units. Beside them what the owner is told of them.
+/// Infers the columns of all of the files' objects, or of the columns wanted by a table; also returns notes for the owner.
+///
+/// Objects must name the unit all by texts or all by numbers: beside texts a number would keep its spelling, and 1 and 1.0 would
+/// be two units.
 pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(SchemaRef, Vec<String>), DataError> {
     let (mut failed, mut by_text, mut by_number) = (None, false, false);
     let mut columns: Vec<Seen> = of.iter().flat_map(|of| of.wanted).map(|_| Seen::default()).collect();
@@ -187,7 +189,7 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
         Err(e) => Values::Broken(Some(e)),
     });
     let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok());
-    // What nobody asks for may be anything.
+    // Unwanted columns may be anything.
     let values = values.map(|(mut value, file)| {
         if let (Some(of), Some(fields)) = (of, value.as_object_mut()) {
             fields.retain(|name, _| of.wanted.contains(name));
@@ -212,7 +214,7 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
     }
     let schema = schema.map_err(|e| match files {
         [_] => broken(first, e),
-        // Which of them it is that is no such file for itself; or how many are none together.
+        // Finds the file that is bad by itself; or states how many are bad only together.
         _ => files
             .iter()
             .find_map(|file| learn(&[*file], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
@@ -246,7 +248,9 @@ impl<'a, R: BufRead> Iterator for Values<'a, R> {
     }
 }
 
-/// The columns of `schema` of a file's objects. Those whose type the owner says are read as text is: words for a missing value are none.
+/// Opens the columns of `schema` of a file's objects.
+///
+/// Columns whose type the owner states are read like text: words for a missing value become NULL.
 pub(crate) fn open(
     path: &Path,
     schema: &SchemaRef,
@@ -294,7 +298,8 @@ fn objects(path: &Path) -> Result<BufReader<Lines>, DataError> {
     }))
 }
 
-/// Objects, each on a line of its own: an array's brackets and commas, and line breaks within an object, are left away.
+/// Reader putting each object on a line of its own: an array's brackets and commas, and line breaks within an object, are
+/// dropped.
 struct Lines {
     from: Box<dyn Read + Send>,
     depth: u32,
@@ -327,7 +332,7 @@ impl Lines {
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             b',' if self.array && self.depth == top => return b'\n',
             b'\n' | b'\r' if self.depth > top => return b' ',
-            // A mark of UTF-8 before all.
+            // A UTF-8 byte order mark at the beginning.
             0xef | 0xbb | 0xbf if !self.begun => return b' ',
             _ => {}
         }

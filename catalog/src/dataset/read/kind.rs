@@ -1,4 +1,4 @@
-//! The type of a text column, by what its values can be: a function of public rules and of what is known of all values together.
+//! Type of a text column, as a function of public rules and of properties of all values together.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use tidegate_protocol::policy::{ColumnKind, ReadRules};
@@ -7,26 +7,26 @@ use super::value::{
     BIG, BOOL, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, NO_COMMA, POINT, POINT_WHOLE, TIME, UNPADDED,
 };
 
-/// Numbers whose decimal mark nothing says.
+/// Error for numbers with an unknown decimal mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoMark;
 
-/// What is known of a column before its values are seen.
+/// Knowledge about a column before its values are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) rules: &'a ReadRules,
-    /// Whether the policy has bounds for it.
+    /// Whether the policy has bounds for the column.
     pub(crate) number: bool,
-    /// What stands between values in each of its files.
+    /// Delimiter of each of its files.
     pub(crate) delimiters: &'a [u8],
-    /// Whether a type that the values of one unit alone decide is refused.
+    /// Whether to refuse a type decided by a single unit's values.
     pub(crate) alone: bool,
-    /// Whether files of other formats say what the column is too.
+    /// Whether files of other formats state the column's type too.
     pub(crate) beside: bool,
 }
 
 impl Asked<'_> {
-    /// The type of values that can be all of `can`; none where there is no value.
+    /// Returns the type of values with the possible kinds `can`; `Null` if there is no value.
     pub(super) fn kind(&self, can: Option<Kinds>) -> Result<DataType, NoMark> {
         let Some(can) = can else { return Ok(DataType::Null) };
         let has = |kind: Kinds| can & kind != 0;
@@ -57,8 +57,10 @@ impl Asked<'_> {
         })
     }
 
-    /// Whether numbers without a comma may have been written by who writes a comma before fractions: where a semicolon stands between values, or where they are
-    /// not as programs write them and no comma does.
+    /// Returns whether numbers without a comma may come from a writer of decimal commas.
+    ///
+    /// This is possible if a semicolon is the delimiter, or if the numbers are not written as programs write them and the
+    /// delimiter is not a comma.
     pub(super) fn unclear(&self, can: Kinds) -> bool {
         let stands = |f: &dyn Fn(u8) -> bool| self.delimiters.iter().any(|delimiter| f(*delimiter));
         self.rules.decimal.is_none()
@@ -68,7 +70,7 @@ impl Asked<'_> {
     }
 }
 
-/// The type that the owner says.
+/// Returns the data type of a type stated by the owner.
 pub(crate) fn said(kind: ColumnKind) -> DataType {
     match kind {
         ColumnKind::Text => DataType::Utf8,
@@ -82,7 +84,7 @@ pub(crate) fn said(kind: ColumnKind) -> DataType {
     }
 }
 
-/// A type as an owner writes it.
+/// Returns the name of a type in policies.
 pub(crate) fn name(kind: &DataType) -> &'static str {
     match kind {
         DataType::Null => "NULL",
@@ -97,13 +99,13 @@ pub(crate) fn name(kind: &DataType) -> &'static str {
     }
 }
 
-/// A column's name as a key of TOML.
+/// Formats a column's name as a TOML key.
 pub(crate) fn key(column: &str) -> String {
     let bare = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if bare { column.to_owned() } else { format!("{column:?}") }
 }
 
-/// What an owner is told of a column whose type one unit's values alone decide.
+/// Formats the message for the owner about a column whose type a single unit's values decide.
 pub(super) fn alone(column: &str, kind: &DataType, without: Option<&DataType>, seen: &str) -> String {
     let key = key(column);
     let (without, add) = match without {

@@ -45,17 +45,17 @@ pub(super) use self::{
     value::is_number,
 };
 
-/// What a file has, as it was written.
+/// Schema of a file with named columns.
 pub(super) struct Written {
-    /// Its columns.
+    /// Columns of the file.
     pub(super) schema: SchemaRef,
-    /// Columns of types that are not read, and what they are called.
+    /// Columns of unsupported types, with the names of the types.
     pub(super) odd: Vec<(String, String)>,
-    /// Whether jobs can read it as it lies, as far as its footer says.
+    /// Whether jobs can read the file directly, as far as its footer tells.
     pub(super) plain: bool,
 }
 
-/// The columns of a file that names them itself.
+/// Returns the columns of a file with a schema of its own.
 pub(super) fn written(path: &Path, format: Format) -> Result<Written, DataError> {
     if format == Format::Parquet {
         let footer = parquet::footer(path)?;
@@ -65,7 +65,7 @@ pub(super) fn written(path: &Path, format: Format) -> Result<Written, DataError>
     Ok(Written { schema, odd: vec![], plain: false })
 }
 
-/// Opens a file that names its columns itself; of them those called `wanted`, where that is given.
+/// Opens a file with a schema of its own; only the columns called `wanted`, if given.
 pub(super) fn open_written(path: &Path, format: Format, wanted: Option<&[String]>) -> Result<Reader, DataError> {
     let places = |schema: &Schema| -> Vec<usize> {
         let is_wanted = |field: &Field| wanted.is_none_or(|wanted| wanted.contains(field.name()));
@@ -84,7 +84,7 @@ pub(super) fn open_written(path: &Path, format: Format, wanted: Option<&[String]
     })
 }
 
-/// What a text file says of itself, and of the columns `wanted`.
+/// Learns the dialect of a text file, and evidence about the columns `wanted`.
 pub(super) fn learn_text(path: &Path, rules: &ReadRules, wanted: &[String], whose: Whose) -> Result<Learnt, DataError> {
     guarded(path, || text::learn(path, rules, wanted, whose))
 }
@@ -100,7 +100,7 @@ pub(super) fn open_text(
     Ok(Reader { schema: rows.schema.clone(), path: path.to_owned(), batches: Box::new(rows), rest: None })
 }
 
-/// The columns of JSON files' objects, or those that a table asks for. What the owner is told of them goes to `say`.
+/// Infers the columns of JSON files' objects, or of the columns wanted by a table. Notes for the owner go to `say`.
 pub(super) fn learn_json(
     files: &[(&Path, Whose)],
     of: Option<&JsonOf<'_>>,
@@ -118,19 +118,20 @@ pub(super) fn open_json(path: &Path, schema: SchemaRef, rules: &ReadRules) -> Re
     Ok(Reader::new(path, schema, rows))
 }
 
-/// Opens a file that stands for itself, with all of its columns: Parquet, text with a header, Arrow IPC or JSON, by its content.
+/// Opens a standalone file with all of its columns: Parquet, text with a header, Arrow IPC or JSON, by its content.
 ///
 /// # Errors
-/// [`DataError::File`].
+/// Returns [`DataError`] if the file cannot be read.
 pub fn open(path: &Path) -> Result<Reader, DataError> {
     open_by(path, &ReadRules::default())
 }
 
-/// Opens a file as [`open`] does, where text is read by these rules. They are no policy's: errors say `[read]` all the same, and [`DataError::said_of`] what stands
-/// in its place.
+/// Opens a file like [`open`], reading text by these rules.
+///
+/// The rules belong to no policy: errors still say `[read]`, and [`DataError::said_of`] replaces it.
 ///
 /// # Errors
-/// [`DataError`].
+/// Returns [`DataError`] if the file cannot be read.
 pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
@@ -160,7 +161,7 @@ pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
 /// Hashes a file; `progress` is told the bytes done.
 ///
 /// # Errors
-/// [`DataError::File`].
+/// Returns [`DataError::File`] if the file cannot be read or its name is too long.
 pub fn describe(path: &Path, mut progress: impl FnMut(u64)) -> Result<DataFile, DataError> {
     let mut file = File::open(path).map_err(|e| broken(path, e))?;
     let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 1 << 20], 0);

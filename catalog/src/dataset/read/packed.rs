@@ -1,4 +1,4 @@
-//! Bytes that may be packed, as they are without that; and no more of them than somebody meant.
+//! Decompression of files, with a limit on the unpacked size.
 
 use std::{
     io::{BufReader, Error, Read},
@@ -7,21 +7,22 @@ use std::{
 
 use crate::dataset::{DataError, broken};
 
-/// Largest ratio of unpacked to packed bytes. A file may unpack to [`ALWAYS`] bytes at any ratio; beyond both it is refused as a bomb.
+/// Largest ratio of unpacked to packed bytes. A file may unpack to [`ALWAYS`] bytes at any ratio; beyond both it is refused as a
+/// bomb.
 const TIMES: u64 = 200;
-/// So many bytes any packed file may unpack to.
+/// Number of unpacked bytes allowed for any packed file.
 pub(super) const ALWAYS: u64 = 1 << 30;
 /// Memory limit of the xz decoder, in KiB.
 const XZ_MEMORY: u32 = 256 << 10;
 
-/// A file's bytes, unpacked where they are packed.
+/// A file's bytes, unpacked if necessary.
 pub(crate) struct Unpacked {
     pub(crate) bytes: Box<dyn Read + Send>,
-    /// The compression format's name; `None` of a plain file.
+    /// Name of the compression format; `None` for a plain file.
     pub(crate) by: Option<&'static str>,
 }
 
-/// Opens a plain file, or one packed by gzip, zstd, bzip2 or xz.
+/// Opens a plain file, or a file packed by gzip, zstd, bzip2 or xz.
 pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();
@@ -40,14 +41,14 @@ pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
     Ok(Unpacked { bytes: Box::new(Bounded { from: bytes, left: size.saturating_mul(TIMES).max(ALWAYS) }), by: Some(by) })
 }
 
-/// The first bytes, or all where there are fewer.
+/// Reads the first bytes, or all if there are fewer.
 pub(super) fn begin(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     from.take(bytes).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// Why a file is not unpacked to its end.
+/// Returns the error for exceeding the limit.
 pub(super) fn too_much() -> Error {
     Error::other(format!(
         "unpacks to more than {TIMES} times its bytes, and to more than {} GiB: it was perhaps made to fill disks. Where it is meant, unpack it",
@@ -55,7 +56,7 @@ pub(super) fn too_much() -> Error {
     ))
 }
 
-/// What was unpacked, up to a limit.
+/// Unpacked bytes, up to a limit.
 struct Bounded<R> {
     from: R,
     left: u64,

@@ -1,4 +1,4 @@
-//! Parquet as it was written, of the columns that are asked for.
+//! Reading wanted columns of Parquet files as written.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -23,13 +23,13 @@ use crate::dataset::{DataError, broken};
 /// A file's footer.
 pub(crate) struct Footer {
     pub(crate) metadata: ArrowReaderMetadata,
-    /// Columns of types that Arrow has none for, as their writer calls them.
+    /// Columns of types unknown to Arrow, with their writer's names of the types.
     pub(crate) odd: Vec<(String, String)>,
-    /// Whether jobs can read the file as it lies, as far as the footer says.
+    /// Whether jobs can read the file directly, as far as the footer tells.
     pub(crate) plain: bool,
 }
 
-/// Reads a file's footer. Where what its writer says of Arrow's types makes no sense to the reader, types are as Parquet has them.
+/// Reads a file's footer. If its writer's Arrow metadata makes no sense to the reader, Parquet's own types are used.
 pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, e)));
@@ -56,8 +56,10 @@ fn old_times(metadata: &ArrowReaderMetadata) -> Vec<usize> {
     roots.iter().enumerate().filter(|(_, root)| is_old(root)).map(|(i, _)| i).collect()
 }
 
-/// Times of 96 bits are read as microseconds, as their writers have them: nanoseconds of 64 bits hold the years 1677 to 2262 alone, and were the unit chosen by what values there are,
-/// one of them would choose it for all. Finer ones are refused.
+/// Reads times of 96 bits as microseconds, as their writers have them. Finer times are refused.
+///
+/// Nanoseconds of 64 bits cover only the years 1677 to 2262, and if the unit were chosen by the values, a single one of them
+/// would choose it for all.
 fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: bool) -> Result<ArrowReaderMetadata, DataError> {
     if old.is_empty() {
         return Ok(metadata);
@@ -106,7 +108,7 @@ fn odd(path: &Path) -> Vec<(String, String)> {
     found().unwrap_or_default()
 }
 
-/// Opens a file's columns of these places.
+/// Opens the columns of a file at these positions.
 pub(crate) fn open(path: &Path, footer: &Footer, roots: &[usize], batch: usize) -> Result<ParquetRecordBatchReader, DataError> {
     let file: File = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());

@@ -1,4 +1,4 @@
-//! Where in a text file a value is, in words for its owner.
+//! Place of a value in a text file, in words for its owner.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,10 +7,10 @@ use tidegate_protocol::shown::plain;
 use super::dialect::Dialect;
 use crate::dataset::error::{ADD, DataError, broken};
 
-/// Most characters of a value that are shown.
+/// Maximum number of characters shown of a value.
 const SHOWN: usize = 40;
 
-/// A value that is not what the others are, and where it is.
+/// A value unlike the others, with its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Odd {
     at: Place,
@@ -26,7 +26,7 @@ impl Odd {
         &self.value
     }
 
-    /// The value, and where it is.
+    /// Formats the value and its place.
     pub(crate) fn words(&self) -> String {
         let file = self.at.path.file_name().unwrap_or_default().to_string_lossy();
         let word = self.at.dialect.row_word();
@@ -36,17 +36,17 @@ impl Odd {
     }
 }
 
-/// Where a record begins.
+/// Start of a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) path: Arc<PathBuf>,
     pub(crate) dialect: Arc<Dialect>,
-    /// Bytes before it.
+    /// Byte offset of the record.
     pub(crate) byte: u64,
 }
 
 impl Place {
-    /// What is wrong with a value whose bytes are no characters.
+    /// Returns the error for a value whose bytes are not valid characters.
     pub(crate) fn not_utf8(&self, column: Option<&String>, bytes: &[u8]) -> DataError {
         let line = match self.dialect.line(&self.path, self.byte) {
             Ok(line) => line,

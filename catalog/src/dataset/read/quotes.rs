@@ -1,12 +1,14 @@
-//! Quotes of a text file, followed byte by byte: where one is out of order, a value of one record could swallow the records after it, so such a file is refused.
+//! Byte-by-byte tracking of a text file's quotes.
 //!
-//! A line that begins within quotes may be another's record that a quote left open has swallowed. It is read as if it began a record too ([`Begun`]), whether the
-//! quotes close in it or not, and refused where it has as many values as a record, or goes on behind the record that it stands in. That a record is refused follows
-//! from that record alone.
+//! A misplaced quote could make a value of one record swallow the records after it, so such a file is refused.
+//!
+//! A line that begins within quotes may be another record swallowed by a quote left open. It is read as if it began a record too
+//! ([`Begun`]), whether the quotes close in it or not, and refused if it has as many values as a record, or continues beyond the
+//! record that it stands in. Whether a record is refused follows from that record alone.
 
 use super::ADD;
 
-/// Where in a record a byte stands.
+/// Position of a byte in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Record,
@@ -14,21 +16,21 @@ enum At {
     Field,
     Plain,
     Quoted,
-    /// Behind a quote that closes a value, or is the first of two that stand for one.
+    /// After a quote closing a value, or the first of a doubled quote.
     Closed,
 }
 
-/// How a file's records are written.
+/// Syntax of a file's records.
 #[derive(Debug, Clone)]
 pub(super) struct Marks {
     pub(super) delimiter: u8,
     pub(super) quote: u8,
     pub(super) comment: Option<u8>,
-    /// Whether line breaks in quotes may be followed by what looks like a record.
+    /// Whether line breaks in quotes may be followed by text resembling a record.
     pub(super) multiline: bool,
 }
 
-/// Follows a file's quotes.
+/// Tracker of a file's quotes.
 #[derive(Debug)]
 pub(super) struct Quotes {
     marks: Marks,
@@ -38,12 +40,13 @@ pub(super) struct Quotes {
     field: usize,
     /// Line and value in which the last quote was opened.
     opened: (u64, usize),
-    /// The record that the line at hand, or one before it, would be if it did not begin within quotes. There is one at most: a line ends outside of the record's quotes
-    /// or outside of the line's own.
+    /// Hypothetical record begun by the current line, or an earlier one, if the line did not begin within quotes.
+    ///
+    /// There is at most one: a line ends outside of the record's quotes or outside of the line's own.
     begun: Option<Begun>,
 }
 
-/// A line that begins within quotes, as the record that it would be if it did not.
+/// Line beginning within quotes, parsed as the beginning of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Begun {
     at: At,
@@ -52,12 +55,12 @@ struct Begun {
     line: u64,
     /// Line and value in which the quotes around its beginning were opened.
     within: (u64, usize),
-    /// Whether its own quotes are in order so far. Where they are not, it is read on as the reader would.
+    /// Whether its own quotes are well-formed so far. If not, parsing continues as in the reader.
     orderly: bool,
 }
 
 impl Begun {
-    /// Sees the next byte.
+    /// Processes the next byte.
     fn step(&mut self, byte: u8, is_break: bool, marks: &Marks) {
         self.at = match self.at {
             At::Comment if byte == b'\n' => At::Record,
@@ -82,27 +85,29 @@ impl Begun {
         };
     }
 
-    /// Whether it could be a record of so many values at the end of a line; of the last line of the record that it stands in where `is_last`.
+    /// Returns whether this could be a record of `values` values at the end of a line.
+    ///
+    /// With `is_last`, the line is the last of the record that it stands in.
     fn is_record(&self, values: usize, is_last: bool) -> bool {
         let is_there = !matches!(self.at, At::Record | At::Comment);
-        // What begins with a quote is the end of a text that ends in a line break, as many do.
+        // A line that begins with a quote is the end of a text that ends in a line break, as many do.
         is_there && self.values == values
             || is_last && self.at == At::Quoted && self.orderly && (2..values).contains(&self.values)
     }
 
-    /// Whether it goes on in the next line.
+    /// Returns whether the record continues in the next line.
     fn goes_on(&self) -> bool {
         self.at == At::Quoted && self.orderly || self.at == At::Comment
     }
 }
 
 impl Quotes {
-    /// Follows a file whose first record is the `header`, in this line.
+    /// Starts tracking a file whose first record is the `header`, in this line.
     pub(super) fn new(marks: Marks, header: Vec<String>, line: u64) -> Self {
         Self { marks, header, at: At::Record, line, field: 0, opened: (line, 0), begun: None }
     }
 
-    /// Line and column of a value, in words.
+    /// Formats line and column of a value.
     fn place(&self, (line, field): (u64, usize)) -> String {
         match self.header.get(field) {
             Some(name) => format!("line {line}, column {}", tidegate_protocol::shown::plain(name)),
@@ -110,10 +115,10 @@ impl Quotes {
         }
     }
 
-    /// Sees the next bytes.
+    /// Processes the next bytes.
     ///
     /// # Errors
-    /// What is out of order, where, and what to do.
+    /// Returns a description of a misplaced quote, with its place and what to do.
     pub(super) fn see(&mut self, bytes: &[u8]) -> Result<(), String> {
         bytes.iter().try_for_each(|byte| self.step(*byte))
     }
@@ -121,7 +126,7 @@ impl Quotes {
     fn step(&mut self, byte: u8) -> Result<(), String> {
         let is_break = byte == b'\n' || byte == b'\r';
         self.at = match self.at {
-            // As the reader ends one.
+            // As the reader ends a comment.
             At::Comment if byte == b'\n' => At::Record,
             At::Comment => At::Comment,
             At::Record if is_break => At::Record,
@@ -129,7 +134,7 @@ impl Quotes {
             At::Quoted if byte == self.marks.quote => At::Closed,
             At::Quoted => At::Quoted,
             At::Closed if byte == self.marks.quote => At::Quoted,
-            // One that opens here for a person, and not for the reader, would have it close another person's.
+            // A quote that opens here for a human, but not for the reader, would make the reader close another person's quote.
             At::Plain if byte == self.marks.quote => {
                 return Err(format!(
                     "{}: a quote within a value that has none around it. Put the value in quotes, with its own written twice; where {} is no quote here, {ADD}quote = …",
@@ -163,7 +168,7 @@ impl Quotes {
         self.begun(byte, is_break)
     }
 
-    /// Follows the record that a line within quotes would be.
+    /// Tracks the hypothetical record of a line within quotes.
     fn begun(&mut self, byte: u8, is_break: bool) -> Result<(), String> {
         if let Some(begun) = &mut self.begun {
             begun.step(byte, is_break, &self.marks);
@@ -189,10 +194,10 @@ impl Quotes {
         }
     }
 
-    /// Sees the end of the file.
+    /// Processes the end of the file.
     ///
     /// # Errors
-    /// A quote that is never closed, or goes on over a line that could be one.
+    /// Returns a description of a quote that is never closed, or continues over a line that could be a record.
     pub(super) fn end(&self) -> Result<(), String> {
         match self.at {
             At::Quoted => Err(self.unclosed()),
@@ -200,7 +205,7 @@ impl Quotes {
         }
     }
 
-    /// What is wrong where the value at hand never ends.
+    /// Describes the problem of a value without an end.
     pub(super) fn unclosed(&self) -> String {
         format!(
             "{}: a quote is opened and never closed. Close it, or write it twice within a value in quotes; where {} is no quote here, {ADD}quote = …",

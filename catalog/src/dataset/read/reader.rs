@@ -1,4 +1,4 @@
-//! A file's rows, batch by batch.
+//! Rows of a file, batch by batch.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use super::guard::guarded;
 use crate::dataset::error::{DataError, broken};
 
-/// Rows of a batch.
+/// Number of rows of a batch.
 pub(in crate::dataset) const BATCH: usize = 8192;
 
-/// A file's rows.
+/// Reader of a file's rows.
 pub struct Reader {
     pub(super) schema: SchemaRef,
     pub(super) path: std::path::PathBuf,
     pub(super) batches: Box<dyn Iterator<Item = Result<RecordBatch, DataError>> + Send>,
-    /// What is left of a batch that was longer than [`BATCH`].
+    /// Rest of a batch longer than [`BATCH`].
     pub(super) rest: Option<RecordBatch>,
 }
 
@@ -30,7 +30,7 @@ impl Reader {
         Self { schema, path: path.to_owned(), batches: Box::new(batches), rest: None }
     }
 
-    /// The columns.
+    /// Returns the columns.
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
@@ -45,7 +45,7 @@ impl Iterator for Reader {
             None => match guarded(&self.path, || self.batches.next().transpose()) {
                 Ok(batch) => batch?,
                 Err(e) => {
-                    // What lies behind it is of no use.
+                    // Anything after the error is useless.
                     self.batches = Box::new(std::iter::empty());
                     return Some(Err(e));
                 }

@@ -1,4 +1,4 @@
-//! The records of a text file, none of which is longer than memory is lent to it, and whose quotes are in order.
+//! Records of a text file, of bounded length and with well-formed quotes.
 
 use std::{
     io::{Error, ErrorKind, Read},
@@ -10,35 +10,35 @@ use std::{
 
 use super::quotes::Quotes;
 
-/// Most bytes of one record.
+/// Maximum number of bytes of a record.
 pub(super) const RECORD: u64 = 64 << 20;
 
-/// Why a record is not read to its end.
+/// Returns the error for an overlong record.
 pub(super) fn endless(more: &str) -> Error {
     Error::other(format!("has a record of more than {} MiB{more}", RECORD >> 20))
 }
 
-/// Records of values, one after the other.
+/// Reader of records of values.
 pub(crate) struct Records {
     reader: csv::Reader<Metered>,
     since: Arc<AtomicU64>,
 }
 
 impl Records {
-    /// Reads records; `quotes` are followed where they are given.
+    /// Builds a reader of records; `quotes` are tracked if given.
     pub(super) fn new(builder: &csv::ReaderBuilder, from: Box<dyn Read + Send>, quotes: Option<Quotes>) -> Self {
         let since = Arc::new(AtomicU64::new(0));
         Self { reader: builder.from_reader(Metered { from, since: since.clone(), quotes }), since }
     }
 
-    /// Reads the next one; whether there was one.
+    /// Reads the next record; returns false at the end.
     pub(crate) fn read(&mut self, record: &mut csv::ByteRecord) -> csv::Result<bool> {
         self.since.store(0, Relaxed);
         self.reader.read_byte_record(record)
     }
 }
 
-/// Bytes, and how many were read since the last record was done.
+/// Byte reader with the number of bytes read since the last complete record.
 struct Metered {
     from: Box<dyn Read + Send>,
     since: Arc<AtomicU64>,

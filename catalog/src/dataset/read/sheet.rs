@@ -1,4 +1,4 @@
-//! Workbooks of Excel (.xlsx): one sheet's rows as lines of text, which are read by the rules that all text is read by.
+//! Excel workbooks (.xlsx): the rows of a sheet become lines of text, read by the same rules as any text.
 
 use std::{
     fs::File,
@@ -13,25 +13,25 @@ use zip::ZipArchive;
 use super::packed::ALWAYS;
 use crate::dataset::{DataError, broken};
 
-/// What a ZIP archive begins with.
+/// First bytes of a ZIP archive.
 pub(super) const ZIP: &[u8] = b"PK\x03\x04";
-/// Before a number that has a fraction, which is written with a point whatever the numbers beside it are written with. A text that begins so has it twice.
+/// Mark before a number with a fraction, which always has a decimal point. A text beginning with the mark gets another.
 const NUMBER: char = '\u{1}';
-/// Most rows and columns that Excel has.
+/// Maximum numbers of rows and columns in Excel.
 const ROWS: u32 = 1 << 20;
 const COLUMNS: usize = 1 << 14;
-/// Milliseconds of a day.
+/// Number of milliseconds of a day.
 const DAY: f64 = 86_400_000.0;
 
-/// What a ZIP archive is.
+/// Content of a ZIP archive.
 pub(super) enum Zip {
     Workbook,
-    /// Of Excel too, in a form that is not read.
+    /// An Excel workbook in an unsupported form.
     Binary,
     Other,
 }
 
-/// Looks into a ZIP archive.
+/// Determines the content of a ZIP archive.
 pub(super) fn kind(path: &Path) -> Result<Zip, DataError> {
     let archive = archive(path)?;
     let has = |name: &str| archive.file_names().any(|one| one.is_ok_and(|one| one.eq_ignore_ascii_case(name)));
@@ -48,10 +48,10 @@ fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
         .map_err(|e| broken(path, format!("is no whole ZIP archive, as workbooks of Excel are: {e}")))
 }
 
-/// Unpacks all of a workbook once, before it is unpacked into memory.
+/// Test-unpacks a whole workbook, before it is unpacked into memory.
 ///
 /// # Errors
-/// [`DataError::File`] where there is more of it than [`ALWAYS`], or it says to have more texts than there is room for.
+/// Returns [`DataError::File`] if it is larger than [`ALWAYS`], or claims to have more texts than there is room for.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
     let mut archive = archive(path)?;
     let mut left = ALWAYS;
@@ -73,7 +73,7 @@ pub(super) fn check(path: &Path) -> Result<(), DataError> {
             bytes += read as u64;
             buffer.iter().take(read).for_each(|byte| claim.see(*byte));
         }
-        // A text has a tag at least.
+        // Each text has at least a tag.
         if claim.most > bytes {
             return Err(broken(path, "says that it has more texts than there is room for in it: it is damaged"));
         }
@@ -81,7 +81,7 @@ pub(super) fn check(path: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// How many texts a part of a workbook says that it has: so much room its reader makes for them. In whichever characters it says so.
+/// Number of texts claimed by a part of a workbook, for which its reader allocates memory. Detected in any encoding.
 #[derive(Default)]
 struct Claim {
     matched: usize,
@@ -93,7 +93,7 @@ impl Claim {
     fn see(&mut self, byte: u8) {
         const WORD: &[u8] = b"uniqueCount";
         match (byte, self.digits) {
-            // Of UTF-16.
+            // Zero bytes of UTF-16.
             (0, _) => {}
             (b'0'..=b'9', Some(digits)) => {
                 let digits = digits.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
@@ -117,7 +117,7 @@ fn open(path: &Path) -> Result<Xlsx<BufReader<File>>, DataError> {
     Xlsx::new(BufReader::new(file)).map_err(|e| broken(path, e))
 }
 
-/// The sheets that people see, in their order.
+/// Lists the visible sheets, in their order.
 pub(super) fn names(path: &Path) -> Result<Vec<String>, DataError> {
     let workbook = open(path)?;
     let seen = workbook.sheets_metadata().iter();
@@ -125,7 +125,9 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(seen.map(|sheet| sheet.name.clone()).collect())
 }
 
-/// A sheet as text: its rows from `skip` to `rows`, a line each, where the first that is not empty says how many values the others have at least.
+/// Converts a sheet to text: its rows from `skip` to `rows`, a line each.
+///
+/// The first nonempty row sets the minimum number of values of the others.
 pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Vec<u8>, DataError> {
     let mut workbook = open(path)?;
     let wrong = |e: &dyn std::fmt::Display| broken(path, format!("sheet {}: {e}", plain(sheet)));
@@ -156,11 +158,11 @@ pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Ve
 
 struct Lines {
     text: Vec<u8>,
-    /// The row that is being made, from 0.
+    /// Row being built, from 0.
     row: u32,
     values: Vec<String>,
     skip: u32,
-    /// Values of a row.
+    /// Number of values of a row.
     width: Option<usize>,
 }
 
@@ -190,7 +192,7 @@ impl Lines {
     }
 }
 
-/// A cell's value as text files have it; none where it is empty.
+/// Formats a cell's value as in a text file; `None` if empty.
 fn text(value: &DataRef<'_>) -> Option<String> {
     let as_text = |text: &str| match text.starts_with(NUMBER) {
         true => format!("{NUMBER}{text}"),
@@ -210,7 +212,7 @@ fn text(value: &DataRef<'_>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A value without what says that it is a number with a point, and whether it is one.
+/// Strips the number mark from a value, and returns whether the mark was there.
 pub(super) fn cell(value: &str) -> (&str, bool) {
     match value.strip_prefix(NUMBER) {
         Some(text) if text.starts_with(NUMBER) => (text, false),
@@ -223,11 +225,11 @@ fn number(value: f64) -> String {
     if value.fract() == 0.0 { value.to_string() } else { format!("{NUMBER}{value}") }
 }
 
-/// A date, a time of day, both, or a span as hours, minutes and seconds.
+/// Formats a date, a time of day, both, or a duration as hours, minutes and seconds.
 fn time(at: &ExcelDateTime) -> String {
     let value = at.as_f64();
     let all = (value * DAY).round();
-    // Days before 1900 are none, and after 9999 neither.
+    // There are no days before 1900 or after 9999.
     if !(0.0..2_958_466.0 * DAY).contains(&all) {
         return number(value);
     }
@@ -247,7 +249,7 @@ fn time(at: &ExcelDateTime) -> String {
     if rest == 0.0 { date } else { format!("{date} {}", of_day(rest)) }
 }
 
-/// Whether days are counted from 1904: it does not say so.
+/// Returns whether days are counted from 1904, which the type does not reveal directly.
 fn at_1904(at: &ExcelDateTime) -> bool {
     let kind = if at.is_duration() { ExcelDateTimeType::TimeDelta } else { ExcelDateTimeType::DateTime };
     *at == ExcelDateTime::new(at.as_f64(), kind, true)

@@ -1,4 +1,4 @@
-//! Columns of dictionaries and runs, with their values spelled out.
+//! Decoding of dictionary and run-length columns to plain values.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -7,7 +7,7 @@ use arrow::{
     error::ArrowError,
 };
 
-/// The type of a column whose values are spelled out: of a dictionary, and of runs, what they are of.
+/// Returns the plain type of a column: for dictionaries and runs, the type of their values.
 pub(in crate::dataset) fn plain(kind: &DataType) -> &DataType {
     match kind {
         DataType::Dictionary(_, values) => plain(values),
@@ -16,7 +16,7 @@ pub(in crate::dataset) fn plain(kind: &DataType) -> &DataType {
     }
 }
 
-/// The column with its values spelled out.
+/// Decodes a column to plain values.
 pub(in crate::dataset) fn spelled(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let kind = plain(column.data_type());
     if kind == column.data_type() {

@@ -1,4 +1,4 @@
-//! Text with delimiters: what its columns are, and its rows as batches.
+//! Text with delimiters: evidence about its columns, and its rows as batches.
 
 use std::{borrow::Cow, path::Path, sync::Arc};
 
@@ -26,31 +26,31 @@ use super::{
 };
 use crate::dataset::{DataError, broken};
 
-/// Seconds of a day.
+/// Number of seconds of a day.
 const DAY: i64 = 24 * 3600;
 
-/// A number that has a point whatever the owner's texts have, with the mark that these have.
+/// Rewrites a number with a fixed decimal point to the decimal mark of the owner's texts.
 fn with_mark<'a>(value: Cow<'a, str>, pointed: bool, rules: &ReadRules) -> Cow<'a, str> {
     if pointed && rules.decimal == Some(',') { value.replace('.', ",").into() } else { value }
 }
 
-/// A text file, and what is known of it.
+/// A text file with its dialect.
 #[derive(Debug, Clone)]
 pub(crate) struct TextFile {
     pub(crate) dialect: Arc<Dialect>,
 }
 
-/// What a text file says of itself.
+/// Facts learnt from a text file.
 #[derive(Debug, Clone)]
 pub(crate) struct Learnt {
     pub(crate) file: TextFile,
-    /// What was seen of each wanted column.
+    /// Evidence about each wanted column.
     pub(crate) evidence: Vec<Evidence>,
-    /// The last value of the first wanted column.
+    /// Last value of the first wanted column.
     pub(crate) last: Option<Odd>,
 }
 
-/// Reads a text file once, and says what is known of the columns `wanted`, of which the first names units where `whose` does not.
+/// Reads a text file once and collects evidence about the columns `wanted`, of which the first names units unless `whose` does.
 pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], whose: Whose) -> Result<Learnt, DataError> {
     let dialect = Arc::new(Dialect::of(path, rules, wanted)?);
     let places: Vec<_> = wanted.iter().map(|name| dialect.header.iter().position(|n| n == name)).collect();
@@ -90,7 +90,7 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], whose: Wh
     Ok(Learnt { file: TextFile { dialect }, evidence, last })
 }
 
-/// A column as it is read: its place in the file's lines, where they have it, and how its values are taken.
+/// Column to read: its place in the file's lines, if there, and the reading of its values.
 #[derive(Debug, Clone)]
 struct Column {
     name: String,
@@ -98,7 +98,7 @@ struct Column {
     taken: Taken,
 }
 
-/// A text file's rows.
+/// Reader of a text file's rows.
 pub(crate) struct Rows {
     path: std::path::PathBuf,
     file: TextFile,
@@ -152,7 +152,7 @@ impl Rows {
                 let missing = is_missing(trimmed, &self.rules)
                     || !is_text && is_missing_word(trimmed)
                     || column.taken.kind == DataType::Null;
-                // Spaces around a number are nothing, and around a text may be part of it.
+                // Spaces around a number mean nothing, but around a text may be part of it.
                 let kept = if is_text { &*value } else { trimmed };
                 texts.push((!missing).then(|| kept.to_owned()));
             }
@@ -192,20 +192,22 @@ impl Iterator for Rows {
     }
 }
 
-/// Values that an owner says are of a type, whatever they are written as: words for a missing value are none. The first that is none of the type is the error.
+/// Converts values to a type stated by the owner, whatever their spelling: words for a missing value become NULL.
+///
+/// The first value that is not of the type is the error.
 pub(crate) fn said_values<'a>(
     kind: &DataType,
     rules: &ReadRules,
     texts: impl Iterator<Item = Option<&'a str>>,
 ) -> Result<ArrayRef, String> {
-    // Numbers have points here, and a text with a comma may be one of either kind.
+    // Numbers have decimal points here, and a text with a comma may be of either kind.
     let taken = Taken { kind: kind.clone(), decimal: None, bare: false, said: true };
     let there = |text: &str| !is_missing(text, rules) && !is_missing_word(text);
     let texts = texts.map(|text| text.map(str::trim).filter(|text| there(text)).map(str::to_owned)).collect();
     typed(&taken, rules.dates, texts).map_err(|(_, value)| value)
 }
 
-/// Texts as values of a type; the first that is none is the error, with its row.
+/// Converts texts to values of a type; the first unsuitable text is the error, with its row.
 fn typed(taken: &Taken, dates: Option<Dates>, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, String)> {
     fn each<T>(texts: Vec<Option<String>>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, (usize, String)> {
         let read = |(row, text): (usize, Option<String>)| text.map(|text| read(&text).ok_or((row, text))).transpose();
@@ -218,7 +220,7 @@ fn typed(taken: &Taken, dates: Option<Dates>, texts: Vec<Option<String>>) -> Res
     };
     let at = |unit: i64, text: &str| {
         let ((seconds, nanoseconds), part) = (time(&as_iso(text, dates))?, 1_000_000_000 / unit);
-        // Nothing is cut off in silence.
+        // Nothing is silently truncated.
         let parts = (i64::from(nanoseconds) % part == 0).then_some(i64::from(nanoseconds) / part)?;
         seconds.checked_mul(unit)?.checked_add(parts)
     };

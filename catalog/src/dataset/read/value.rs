@@ -1,53 +1,54 @@
-//! What a value in a text file may be: a number in one of the ways that people write them, a date, a time, true or false.
+//! Kinds of a value in a text file: a number in any common notation, a date, a time, true or false.
 
 use std::borrow::Cow;
 
 use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
 use tidegate_protocol::policy::Dates;
 
-/// Kinds that a value can be read as, a bit each.
+/// Kinds of a value, a bit each.
 pub(super) type Kinds = u16;
 /// A whole number of 64 bits.
 pub(super) const INT: Kinds = 1;
 /// A whole number of at most 38 digits.
 pub(super) const BIG: Kinds = 1 << 1;
-/// A number as programs write it.
+/// A number in programs' notation.
 pub(super) const FLOAT: Kinds = 1 << 2;
-/// A number with a decimal point, perhaps with its thousands apart.
+/// A number with a decimal point, possibly with thousands separators.
 pub(super) const POINT: Kinds = 1 << 3;
-/// As [`POINT`], without a fraction.
+/// Like [`POINT`], without a fraction.
 pub(super) const POINT_WHOLE: Kinds = 1 << 4;
-/// A number with a decimal comma, perhaps with its thousands apart.
+/// A number with a decimal comma, possibly with thousands separators.
 pub(super) const COMMA: Kinds = 1 << 5;
-/// As [`COMMA`], without a fraction.
+/// Like [`COMMA`], without a fraction.
 pub(super) const COMMA_WHOLE: Kinds = 1 << 6;
 /// `true` or `false`.
 pub(super) const BOOL: Kinds = 1 << 7;
 /// `2021-05-01`.
 pub(super) const DATE: Kinds = 1 << 8;
-/// `2021-05-01 10:30:00`, perhaps with a fraction and an offset.
+/// `2021-05-01 10:30:00`, possibly with a fraction and an offset.
 pub(super) const TIME: Kinds = 1 << 9;
-/// All of them.
+/// All kinds above.
 pub(super) const ALL: Kinds = (1 << 10) - 1;
-/// Not a whole number with zeros before it.
+/// Not a whole number with leading zeros.
 pub(super) const UNPADDED: Kinds = 1 << 10;
-/// No time with more than six digits of a second.
+/// Not a time with more than six digits after the second.
 pub(super) const MICROS: Kinds = 1 << 11;
-/// No number with a comma in it.
+/// Not a number with a comma.
 pub(super) const NO_COMMA: Kinds = 1 << 12;
-/// No number that is another one by the other decimal mark.
+/// Not a number with another value by the other decimal mark.
 pub(super) const CLEAR: Kinds = 1 << 13;
-/// Numbers.
+/// All kinds of numbers.
 pub(super) const NUMBER: Kinds = INT | BIG | FLOAT | POINT | POINT_WHOLE | COMMA | COMMA_WHOLE;
 
-/// Words that stand for a missing value, in columns whose other values are numbers, dates or truth values. In texts they are words: NA is Namibia.
+/// Words for a missing value, in columns whose other values are numbers, dates or truth values. In texts they are words: NA is
+/// Namibia.
 pub(super) const MISSING: [&str; 18] =
     ["NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NULL", "null", "Null", "\\N", "NaN", "nan", "NAN", "None", "nil", "-", "--", "."];
 
-/// Currencies and signs that stand beside a number and are no part of it.
+/// Currencies and signs beside a number, without meaning for its value.
 const MARKS: [&str; 11] = ["$", "€", "£", "¥", "₹", "%", "USD", "EUR", "GBP", "CHF", "JPY"];
 
-/// What a value can be, of what the values before it could be: 0 for a text that is nothing else.
+/// Returns the possible kinds of a value, out of the kinds possible for earlier values: 0 for plain text.
 pub(super) fn look(value: &str, candidates: Kinds, dates: Option<Dates>) -> Kinds {
     let mut kinds = 0;
     if candidates & NUMBER != 0 {
@@ -59,7 +60,7 @@ pub(super) fn look(value: &str, candidates: Kinds, dates: Option<Dates>) -> Kind
     let value = if candidates & (DATE | TIME) == 0 { Cow::Borrowed(value) } else { as_iso(value, dates) };
     let value = value.as_ref();
     if candidates & (DATE | TIME) != 0 && value.len() == 10 && is_dated(value) && time(value).is_some() {
-        // A day is the beginning of it, where others say a time.
+        // A day stands for its beginning where other values are times.
         kinds |= DATE | TIME;
     } else if candidates & TIME != 0 && value.len() >= 16 && is_dated(value) && time(value).is_some() {
         kinds |= TIME;
@@ -67,7 +68,7 @@ pub(super) fn look(value: &str, candidates: Kinds, dates: Option<Dates>) -> Kind
     kinds & candidates
 }
 
-/// Whether a value is a number, however it is written.
+/// Returns whether a value is a number, in any notation.
 pub(in crate::dataset) fn is_number(value: &str) -> bool {
     number(value, NUMBER) != 0
 }
@@ -94,18 +95,19 @@ fn number(value: &str, candidates: Kinds) -> Kinds {
     kinds
 }
 
-/// A number without a sign, as programs write it, with a fraction or an exponent.
+/// Returns whether text without a sign is a number in programs' notation, with a fraction or an exponent.
 fn is_float(digits: &str) -> bool {
     let of = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     digits.bytes().all(of) && digits.bytes().any(|byte| byte.is_ascii_digit()) && digits.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// A number that is written with this decimal mark, as programs write it: without what stands beside it, and without what keeps thousands apart. `None` for what
-/// is none.
+/// Normalises a number with this decimal mark to programs' notation, without currencies and thousands separators.
+///
+/// Returns `None` if it is not such a number.
 pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
     let mut rest = value.trim();
     let mut sign = "";
-    // The sign may stand before or behind the currency.
+    // The sign may come before or after the currency.
     for _ in 0..3 {
         if let Some(after) = rest.strip_prefix('-').or_else(|| rest.strip_prefix('−'))
             && sign.is_empty()
@@ -119,7 +121,7 @@ pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
     }
     rest = if sign.is_empty() { rest.strip_prefix('+').unwrap_or(rest) } else { rest };
     if decimal != '.' && rest.contains(['e', 'E']) {
-        // As R writes what is large or small where a comma is the mark: 1e+05, 1,5e-07.
+        // R's notation for large or small numbers with a decimal comma: 1e+05, 1,5e-07.
         let pointed = rest.replacen(decimal, ".", 1).to_ascii_lowercase();
         return (!rest.contains('.') && is_float(&pointed)).then(|| format!("{sign}{pointed}"));
     }
@@ -144,7 +146,7 @@ pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
         None => return (decimal == '.' && is_float(rest)).then(|| format!("{sign}{rest}")),
         Some(at) => {
             let mark = whole[at..].chars().next()?;
-            // No thousands begin with a zero: 0.125 has a fraction.
+            // Thousands never begin with a zero: 0.125 has a fraction.
             if whole.starts_with('0') {
                 return None;
             }
@@ -168,7 +170,7 @@ fn is_dated(value: &str) -> bool {
     matches!(value.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, ..])
 }
 
-/// A date, and the time after it, with the day as `2021-05-01`, where it is written in this way; else as it is.
+/// Rewrites a date in this format, with any time that follows, to `2021-05-01`; returns other values unchanged.
 pub(super) fn as_iso(value: &str, dates: Option<Dates>) -> Cow<'_, str> {
     dates.and_then(|dates| iso(value, dates)).map_or(Cow::Borrowed(value), Cow::Owned)
 }
@@ -192,7 +194,8 @@ fn iso(value: &str, dates: Dates) -> Option<String> {
     self::time(&iso).map(|_| format!("{iso}{time}"))
 }
 
-/// Ways that a value may be a date in, a bit for each of [`Dates::ALL`], of those that the values before it are dates in.
+/// Returns the formats in which a value may be a date, a bit for each of [`Dates::ALL`], out of the formats possible for earlier
+/// values.
 pub(super) fn dated(value: &str, candidates: u8) -> u8 {
     if !value.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
@@ -204,21 +207,21 @@ pub(super) fn dated(value: &str, candidates: u8) -> u8 {
 /// Length of `2021-05-01 10:30`.
 const MINUTE: usize = 16;
 
-/// Seconds since 1970 and nanoseconds after them, in UTC.
+/// Parses a time to seconds since 1970 and nanoseconds after them, in UTC.
 pub(super) fn time(value: &str) -> Option<(i64, u32)> {
     let utc: Tz = "+00:00".parse().ok()?;
-    // Of a minute's beginning the seconds are often left away.
+    // Seconds are often omitted at the beginning of a minute.
     let minute = (value.len() == MINUTE).then(|| format!("{value}:00"));
     let found = string_to_datetime(&utc, minute.as_deref().unwrap_or(value)).ok()?;
     Some((found.timestamp(), found.timestamp_subsec_nanos()))
 }
 
-/// How many digits a time's fraction of a second has.
+/// Returns the number of digits after the second in a time.
 pub(super) fn fraction_digits(value: &str) -> usize {
     value.split_once('.').map_or(0, |(_, after)| after.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// Whether a whole number begins with a zero that says nothing as a number, and much as a name.
+/// Returns whether a whole number has a leading zero, which is insignificant in a number but significant in a name.
 pub(super) fn is_padded(value: &str) -> bool {
     value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit())
 }

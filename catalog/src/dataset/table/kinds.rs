@@ -1,4 +1,4 @@
-//! The one type of each of a table's columns. It is public: it follows from the types that files have, and from the policy.
+//! The common type of each of a table's columns, which is public: types follow from the files' types and from the policy.
 
 use arrow::{array::Array as _, datatypes::DataType};
 use tidegate_protocol::policy::ColumnKind;
@@ -10,7 +10,7 @@ use crate::dataset::{
     types::{common, common_unit, unit},
 };
 
-/// What a policy can say of a column, narrow types before those that hold them.
+/// Types available to a policy for a column, narrow types before wider ones.
 const KINDS: [ColumnKind; 8] = [
     ColumnKind::Text,
     ColumnKind::BigInt,
@@ -23,10 +23,10 @@ const KINDS: [ColumnKind; 8] = [
 ];
 
 impl Table {
-    /// What folders' names say of a column, as a type: of all of them. None where they say nothing.
+    /// Returns the type of a column stated by folders' names, over all of them; `None` if they state nothing.
     ///
     /// # Errors
-    /// A type that the policy has to say, as the names are not published.
+    /// Fails if the policy must state the type, since the names are not published.
     fn said_type(&self, name: &str) -> Result<Option<DataType>, DataError> {
         let mut all = self.sources.iter().filter_map(|source| source.says.get(name)).peekable();
         if all.peek().is_none() {
@@ -36,7 +36,7 @@ impl Table {
             return Ok(Some(read::said(kind)));
         }
         if !self.is_named && !self.is_mock {
-            // Whatever its values are: the line may tell nothing of them.
+            // Regardless of the values: the message must not reveal anything about them.
             return Err(self.wrong(
                 name,
                 format!(
@@ -51,8 +51,9 @@ impl Table {
         Ok(values.peek().is_some().then(|| if values.all(number) { DataType::Int64 } else { DataType::Utf8 }))
     }
 
-    /// The type that holds a column's values of all files; none where none has it. It follows from the types that the files have and from the policy, never from which values there
-    /// are: types are public.
+    /// Returns a type for a column's values in all files; `None` if no file has the column.
+    ///
+    /// It follows from the types in the files and from the policy, never from which values there are: types are public.
     pub(super) fn one_type(&self, name: &str, is_unit: bool) -> Result<Option<DataType>, DataError> {
         if let Some(kind) = self.said_type(name)? {
             return Ok(Some(kind));
@@ -71,12 +72,14 @@ impl Table {
         Ok(found.map(|(kind, _)| kind))
     }
 
-    /// The files that have a column, and its types there.
+    /// Lists the files with a column, with its types there.
     fn types(&self, name: &str, is_unit: bool) -> impl Iterator<Item = (&Source, DataType)> {
         self.sources.iter().filter_map(move |source| Some((source, self.as_unit(source.has.get(name)?, is_unit))))
     }
 
-    /// The type that the policy says of a column whose types in two files have none that holds both. Files of types that it does not hold have no value.
+    /// Returns the policy's type of a column whose types in two files have no common type.
+    ///
+    /// Files of types not held by it must have no value.
     fn of_unlike(
         &self,
         name: &str,
@@ -88,7 +91,7 @@ impl Table {
         let holds = |said: &DataType, kind: &DataType| join(said, kind).as_ref() == Some(said);
         let told = |kind: ColumnKind| self.as_unit(&read::said(kind), is_unit);
         let Some(kind) = self.policy.read.kind_of(name) else {
-            // By their types alone, as the policy is public too.
+            // By their types alone, since the policy is public too.
             let words = [one, other].map(|kind| KINDS.into_iter().find(|said| holds(&told(*said), kind)).map(ColumnKind::name));
             let mut words: Vec<_> = words.into_iter().flatten().collect();
             words.dedup();
@@ -116,7 +119,7 @@ impl Table {
         Ok(said)
     }
 
-    /// A unit's type by which it is joined with others': floats of whole numbers are such numbers.
+    /// Returns a unit's type for joining with others: floats become whole numbers.
     fn as_unit(&self, kind: &DataType, is_unit: bool) -> DataType {
         let kind = plain(kind);
         if !is_unit || *kind == DataType::Null { kind.clone() } else { unit(kind).unwrap_or_else(|_| kind.clone()) }

@@ -1,5 +1,7 @@
-//! The files of a dataset's tables under one schema: whatever order, widths and formats they have, each column that the policy names has one type, found out
-//! from all files, and a word for its owner where something was assumed.
+//! The files of a dataset's tables under a common schema.
+//!
+//! Whatever their order, widths and formats, each column named by the policy has one type, determined from all files, with a note
+//! for the owner about each assumption.
 
 mod kinds;
 pub(super) mod rows;
@@ -25,50 +27,50 @@ use super::{
     types::{common_unit, readable, unit},
 };
 
-/// What Hive writes for a missing value.
+/// Hive's value for a missing value.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// Most names of columns that are listed.
+/// Maximum number of listed column names.
 const LISTED: usize = 40;
 
-/// A file of a table, and what is known of it.
+/// File of a table, with the facts learnt about it.
 #[derive(Debug, Clone)]
 struct Source {
     path: PathBuf,
     format: Format,
     text: Option<TextFile>,
-    /// How its text is taken.
+    /// Reading of its text columns.
     taken: Vec<(String, Taken)>,
-    /// Types of the wanted columns that it has.
+    /// Types of the wanted columns in the file.
     has: BTreeMap<String, DataType>,
-    /// Names of all of its columns, where its head says them.
+    /// Names of all columns, if its head states them.
     named: Vec<String>,
-    /// Values of columns that its folders say.
+    /// Values of columns stated by its folders.
     says: BTreeMap<String, String>,
-    /// Whether jobs can read it as it lies, as far as its footer says.
+    /// Whether jobs can read the file directly, as far as its footer tells.
     plain: bool,
 }
 
-/// A table's files, of which the columns are read that the policy names.
+/// Files of a table, of which the columns named by the policy are read.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: Option<String>,
     sources: Vec<Source>,
-    /// The unit's column and those of the policy, by their names in the files.
+    /// Unit column and the policy's columns, by their names in the files.
     wanted: Vec<String>,
     json: Option<SchemaRef>,
-    /// The columns as all files together have them, in the order of `wanted`.
+    /// Columns over all files together, in the order of `wanted`.
     pub(super) schema: SchemaRef,
     unit: String,
     policy: Policy,
-    /// Whether its rows are made up: of them nothing is hidden.
+    /// Whether its rows are mock rows, for which nothing is hidden.
     is_mock: bool,
     /// Whether its files' names are published.
     is_named: bool,
 }
 
 impl Source {
-    /// Whose its rows are, as far as its folders say.
+    /// Returns the unit of its rows, as far as its folders tell.
     fn whose(&self, unit: &str) -> Whose {
         let named = |name: &String| (name != HIVE_NULL).then(|| read::unit_of(name));
         self.says.get(unit).map_or(Whose::Rows, |name| Whose::Folders(named(name)))
@@ -83,7 +85,7 @@ fn file_name(path: &Path) -> String {
     shown(&path.file_name().unwrap_or_default().to_string_lossy()).into_owned()
 }
 
-/// The policy's columns of a table, by their names in the files.
+/// Lists the policy's columns of a table, by their names in the files.
 fn rules_of<'a>(table: Option<&'a str>, policy: &'a Policy) -> impl Iterator<Item = (&'a str, &'a ColumnRule)> {
     policy.columns.iter().filter_map(move |(name, rule)| match table {
         Some(table) => Some((name.strip_prefix(table)?.strip_prefix('.')?, rule)),
@@ -92,7 +94,7 @@ fn rules_of<'a>(table: Option<&'a str>, policy: &'a Policy) -> impl Iterator<Ite
 }
 
 impl Table {
-    /// What is wrong with a column, by its name in the policy.
+    /// Returns an error for a column, by its name in the policy.
     fn wrong(&self, column: &str, problem: impl Into<String>) -> DataError {
         match &self.name {
             Some(table) if column != self.unit => wrong(&format!("{table}.{column}"), problem),
@@ -100,7 +102,7 @@ impl Table {
         }
     }
 
-    /// Finds out what a table's files have. What was assumed is told to `say`.
+    /// Learns the content of a table's files. Assumptions are reported to `say`.
     pub(super) fn learn(
         files: &TableFiles,
         policy: &Policy,
@@ -167,7 +169,7 @@ impl Table {
         Ok(source)
     }
 
-    /// No column that is read may be there twice: nobody could say which one is meant.
+    /// Checks whether no wanted column occurs twice: the meaning would be ambiguous.
     fn once<'a>(&self, path: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), DataError> {
         let mut seen = BTreeSet::new();
         for name in names.filter(|name| self.wanted.iter().any(|wanted| wanted == name)) {
@@ -196,7 +198,7 @@ impl Table {
         Ok(())
     }
 
-    /// Types of the columns of files that do not say them.
+    /// Fills in the column types of files without stated types.
     fn fill_types(&mut self) {
         for source in &mut self.sources {
             match (&source.text, source.format, &self.json) {
@@ -213,7 +215,7 @@ impl Table {
         }
     }
 
-    /// The columns that there are, for who asked for one that is not there.
+    /// Lists the existing columns, for an error about a missing column.
     fn named(&self) -> String {
         let named: BTreeSet<&str> = self.sources.iter().flat_map(|source| &source.named).map(String::as_str).collect();
         let listed: Vec<_> = named.iter().take(LISTED).map(|name| shown(name)).collect();
@@ -221,7 +223,7 @@ impl Table {
         if named.is_empty() { String::new() } else { format!(". They have {}{more}", listed.join(", ")) }
     }
 
-    /// Finds the one type of each column.
+    /// Determines the common type of each column.
     fn unify(
         &mut self,
         rules: &BTreeMap<&str, &ColumnRule>,
@@ -234,7 +236,7 @@ impl Table {
         Ok(())
     }
 
-    /// A column, of the one type that it has in all files.
+    /// Determines a column with its common type in all files.
     fn field(
         &self,
         name: &str,
@@ -274,7 +276,7 @@ impl Table {
         let kind = plain(&kind).clone();
         let bounded = rules.get(name).is_some_and(|rule| rule.bounds().is_some());
         let kind = if is_unit && kind == DataType::Null {
-            // As other tables have it.
+            // Takes the type from other tables.
             kind
         } else if is_unit {
             unit(&kind).map_err(|problem| self.wrong(name, problem))?
@@ -290,7 +292,7 @@ impl Table {
         Ok(Field::new(name, kind, true))
     }
 
-    /// Gives a column another type, which holds its values.
+    /// Gives a column another type able to hold its values.
     pub(super) fn retype(&mut self, name: &str, kind: &DataType) {
         let fields = self.schema.fields().iter().map(|field| {
             if field.name() == name { Arc::new(field.as_ref().clone().with_data_type(kind.clone())) } else { field.clone() }
@@ -298,22 +300,23 @@ impl Table {
         self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     }
 
-    /// Type of the column that names units.
+    /// Returns the type of the unit column.
     pub(super) fn unit_type(&self) -> Option<&DataType> {
         self.schema.column_with_name(&self.unit).map(|(_, field)| field.data_type())
     }
 
-    /// How many files.
+    /// Returns the number of files.
     pub(super) fn len(&self) -> usize {
         self.sources.len()
     }
 
-    /// Path of a file.
+    /// Returns the path of a file.
     pub(super) fn path(&self, file: usize) -> &Path {
         self.sources.get(file).map_or(Path::new(""), |source| &source.path)
     }
 
-    /// Whether jobs can read the files as they lie, as far as can be seen without their rows: Parquet, with these very types.
+    /// Returns whether jobs can read the files directly, as far as can be told without their rows: Parquet, with exactly these
+    /// types.
     pub(super) fn is_as_published(&self) -> bool {
         self.sources.iter().all(|source| {
             source.plain
@@ -328,7 +331,7 @@ impl Table {
     }
 }
 
-/// Learns all tables, whose units are named by one type; `is_mock` says that their rows are made up.
+/// Learns all tables and gives their unit columns a common type; `is_mock` marks mock rows.
 pub(super) fn learn(
     files: &[TableFiles],
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! A table's rows, file by file.
+//! Rows of a table, file by file.
 
 use std::sync::Arc;
 
@@ -43,14 +43,14 @@ impl Table {
     }
 }
 
-/// A file's rows, in the table's columns.
+/// Reader of a file's rows, in the table's columns.
 pub(in crate::dataset) struct Rows {
     source: Source,
     reader: Option<Reader>,
     schema: SchemaRef,
     unit: String,
     rules: ReadRules,
-    /// Rows read so far.
+    /// Number of rows read so far.
     done: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a table's files were taken for, in words for their owner.
+//! Notes for the owner about the detected formats of a table's files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Source, Table, file_name};
 use crate::dataset::{DataError, TableFiles, broken, read::Format};
 
 impl Table {
-    /// Says what files were taken for, those alike together.
+    /// Reports the detected formats of the files, similar files together.
     pub(super) fn say_formats(&self, files: &TableFiles, say: &mut dyn FnMut(String)) {
         let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for source in &self.sources {
@@ -50,7 +50,7 @@ impl Table {
         }
     }
 
-    /// A file with none of the policy's columns was given by mistake.
+    /// Checks whether no file lacks all of the policy's columns: such a file was given by mistake.
     pub(super) fn belong(&self) -> Result<(), DataError> {
         let has = |source: &Source, name: &String| source.has.contains_key(name) || source.says.contains_key(name);
         let of_policy = || self.wanted.iter().filter(|name| **name != self.unit);

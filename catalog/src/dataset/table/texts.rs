@@ -1,4 +1,4 @@
-//! How the columns of a table's text files are taken, and what looks as if it were no row.
+//! Reading of the columns of a table's text files, and detection of rows resembling totals.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::dataset::{
     read::{self, Asked, Evidence, Learnt, is_number},
 };
 
-/// What stands at the end of a table of numbers in place of a name, in the languages of those who write them.
+/// Words in place of a name at the end of a table of numbers, in the languages of their writers.
 const TOTALS: [&str; 20] = [
     "total",
     "totals",
@@ -41,11 +41,11 @@ fn is_total(value: &str) -> bool {
 }
 
 impl Table {
-    /// Says where the last row of a file looks as if it were the sum of the others, and no unit's. It is taken for one all the same.
+    /// Notes if the last row of a file looks like the sum of the others, not a unit's row. The row still counts as a unit's.
     fn say_totals(&self, learnt: &[Learnt], units: &Evidence, say: &mut dyn FnMut(String)) {
         let lasts = || learnt.iter().filter_map(|file| file.last.as_ref());
         let words = lasts().filter(|last| !is_number(last.value())).count() as u64;
-        // Where all that are no numbers stand last, they are none of the others' kind.
+        // If all values that are not numbers are last rows, they are unlike the others.
         let odd = units.not_numbers().is_some_and(|(count, _)| count == words && count < units.values());
         let found: Vec<_> = lasts().filter(|last| is_total(last.value()) || odd && !is_number(last.value())).collect();
         if let Some(first) = found.first() {
@@ -58,12 +58,12 @@ impl Table {
         }
     }
 
-    /// Whether one file is all that is published.
+    /// Returns whether a single file is published, and nothing else.
     pub(super) fn is_only(&self) -> bool {
         self.sources.len() == 1 && self.policy.tables.is_empty()
     }
 
-    /// Why a column with bounds is none of numbers, and what to do.
+    /// Returns the error for a non-numeric column with bounds, with advice.
     pub(super) fn no_number(&self, name: &str, kind: &DataType, evidence: &Evidence) -> DataError {
         let nearly = match evidence.nearly_numeric() {
             Some(nearly) => format!(": {nearly}"),
@@ -79,7 +79,8 @@ impl Table {
         self.wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}"))
     }
 
-    /// Finds out how the text files' columns are read, each over all of them, and returns what was seen of each column. The unit's is the first.
+    /// Decides how the text files' columns are read, each over all files, and returns the evidence of each column, the unit's
+    /// first.
     pub(super) fn take_text(
         &mut self,
         learnt: &[Learnt],

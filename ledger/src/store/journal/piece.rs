@@ -1,21 +1,22 @@
-//! What a journal is made of, and how a file gets it back.
+//! Format of a journal, and recovery of a file from its journal.
 //!
-//! A piece: magic, epoch, sequence, length of its acts, the file's first bytes as they were before, BLAKE3 digest of all that and of the acts; then the
-//! acts: offset, length, bytes. All numbers are little-endian. A length of [`RESIZE`] means that the file gets `offset` bytes.
+//! A piece consists of: magic, epoch, sequence, length of its acts, the file's first bytes as they were before, BLAKE3 digest of
+//! all these and of the acts; then the acts: offset, length, bytes. All numbers are little-endian. A length of [`RESIZE`] means
+//! that the file's size becomes `offset` bytes.
 
 use std::{io::Result, ops::Range};
 
 use redb::StorageBackend;
 
 pub(super) const MAGIC: [u8; 8] = *b"tgredo01";
-/// Of the file, those by which it is known: the database's header is among them.
+/// Number of leading bytes identifying the file: the database's header is among them.
 pub(super) const HEAD: usize = 512;
 pub(super) const DIGEST_AT: usize = 8 + 16 + 8 + 8 + HEAD;
 pub(super) const HEADER: usize = DIGEST_AT + blake3::OUT_LEN;
 pub(super) const ACT: usize = 8 + 4;
 pub(super) const RESIZE: u32 = u32::MAX;
 
-/// A change of the file.
+/// Change of the file.
 pub(super) enum Act<'a> {
     Write(u64, &'a [u8]),
     Resize(u64),
@@ -27,7 +28,7 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(number)
 }
 
-/// The acts of a piece. Ends at one that is not whole, of which there is none in a piece with the right digest.
+/// Lists the acts of a piece. Ends at an incomplete act, of which a piece with the right digest has none.
 pub(super) fn acts(mut left: &[u8]) -> impl Iterator<Item = Act<'_>> {
     std::iter::from_fn(move || {
         let (offset, length) = (number(left.get(..8)?), u32::from_le_bytes(left.get(8..ACT)?.try_into().ok()?));
@@ -41,13 +42,13 @@ pub(super) fn acts(mut left: &[u8]) -> impl Iterator<Item = Act<'_>> {
     })
 }
 
-/// Where `data` at `offset` lies within `length` bytes from `from` on: there, and of the data.
+/// Returns the overlap of `data` at `offset` with `length` bytes from `from` on: the range there, and its start in the data.
 fn overlap(from: u64, length: usize, offset: u64, data: usize) -> Option<(Range<usize>, usize)> {
     let (begin, end) = (from.max(offset), (from + length as u64).min(offset + data as u64));
     (begin < end).then(|| ((begin - from) as usize..(end - from) as usize, (begin - offset) as usize))
 }
 
-/// Does it to `out`, which is what the file has from `from` on.
+/// Applies an act to `out`, which holds the file's content from `from` on.
 pub(super) fn overlay(out: &mut [u8], from: u64, act: &Act<'_>) {
     match act {
         Act::Write(offset, data) => {
@@ -56,7 +57,7 @@ pub(super) fn overlay(out: &mut [u8], from: u64, act: &Act<'_>) {
                 out[range].copy_from_slice(&data[start..start + count]);
             }
         }
-        // What is cut off comes back as zeros.
+        // Bytes cut off come back as zeros.
         Act::Resize(len) => {
             let kept = len.saturating_sub(from).min(out.len() as u64) as usize;
             out[kept..].fill(0);
@@ -64,7 +65,7 @@ pub(super) fn overlay(out: &mut [u8], from: u64, act: &Act<'_>) {
     }
 }
 
-/// Does it.
+/// Applies an act to the file.
 pub(super) fn act(file: &impl StorageBackend, act: &Act<'_>) -> Result<()> {
     match act {
         Act::Write(offset, data) => file.write(*offset, data),
@@ -72,7 +73,7 @@ pub(super) fn act(file: &impl StorageBackend, act: &Act<'_>) -> Result<()> {
     }
 }
 
-/// What a file is known by: its first bytes, and zeros where it has fewer.
+/// Returns the first bytes, which identify a file, padded with zeros.
 pub(super) fn head(file: &impl StorageBackend) -> Result<[u8; HEAD]> {
     let mut head = [0; HEAD];
     let there = file.len()?.min(HEAD as u64) as usize;
@@ -80,14 +81,14 @@ pub(super) fn head(file: &impl StorageBackend) -> Result<[u8; HEAD]> {
     Ok(head)
 }
 
-/// That of a piece.
+/// Computes the digest of a piece.
 pub(super) fn digest(header: &[u8], acts: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&header[..DIGEST_AT]).update(acts);
     hasher.finalize()
 }
 
-/// The piece at `at`, if there is a whole one that goes on from the one before.
+/// Reads the piece at `at`, if complete and next to the previous piece.
 fn piece(journal: &impl StorageBackend, at: u64, before: Option<([u8; 16], u64)>) -> Result<Option<Vec<u8>>> {
     let left = journal.len()?.saturating_sub(at);
     if left < HEADER as u64 {
@@ -118,8 +119,9 @@ fn each(journal: &impl StorageBackend, mut see: impl FnMut(&[u8]) -> Result<()>)
     Ok(())
 }
 
-/// Writes what the journal has to the file, and empties the journal. False, with nothing changed, where the file is none that it goes on from: one that
-/// was put into its place.
+/// Writes the journal's content to the file, and empties the journal.
+///
+/// Returns false, with nothing changed, if the journal does not belong to this file, as when another file was put in its place.
 pub(super) fn recover(file: &impl StorageBackend, journal: &impl StorageBackend) -> Result<bool> {
     let (found, mut some, mut known) = (head(file)?, false, false);
     each(journal, |piece| {
@@ -139,7 +141,7 @@ pub(super) fn recover(file: &impl StorageBackend, journal: &impl StorageBackend)
     if some {
         each(journal, |piece| {
             acts(&piece[HEADER..]).try_for_each(|each| {
-                // It was longer then, where a later piece cut it off.
+                // The file was longer then, if a later piece truncates it.
                 if let Act::Write(offset, data) = each
                     && file.len()? < offset + data.len() as u64
                 {

@@ -1,4 +1,4 @@
-//! The only way by which an entry comes into the tables: after what the audit's rules ask of it at its place.
+//! The only way for an entry to enter the tables: after the audit's rules for its place have been checked.
 
 use tidegate_audit::rules::alone::Checked;
 
@@ -9,18 +9,20 @@ use super::{
 };
 
 impl Tables<'_> {
-    /// Appends an entry that meets the audit's rules: those of one entry by itself, as `Checked` says, and here those of its place. Its index.
+    /// Appends an entry after checking the audit's rules, and returns its index.
+    ///
+    /// `Checked` proves the rules for an entry by itself; the rules for its place are checked here.
     ///
     /// # Errors
-    /// [`StoreError::Rule`]; nothing is appended then.
+    /// Returns [`StoreError::Rule`] if a rule is broken; nothing is appended then.
     pub(in super::super) fn append(&mut self, says: Says<'_>, entry: Entry, _: Checked) -> Result<u64, StoreError> {
         self.next(says, Appended::Entry(entry))
     }
 
-    /// As [`Tables::append`], of a statement that is canonical JSON.
+    /// Appends a statement in canonical JSON like [`Tables::append`].
     ///
     /// # Errors
-    /// As [`Tables::append`].
+    /// As for [`Tables::append`].
     pub(in super::super) fn append_statement(&mut self, says: Says<'_>, payload: String, _: Checked) -> Result<u64, StoreError> {
         self.next(says, Appended::Statement(payload))
     }

@@ -1,4 +1,6 @@
-//! What a step may write to, opened once for all steps of a transaction; and the entries that they append, which are signed and hashed together.
+//! Tables for the steps of a transaction, opened once for all of them.
+//!
+//! The entries that the steps append are signed and hashed together.
 
 use rayon::prelude::*;
 use redb::{ReadableTable as _, Table, WriteTransaction};
@@ -18,12 +20,12 @@ use super::{
 mod append;
 pub(super) mod standing;
 
-/// So many entries are signed by one processor sooner than others are woken.
+/// Minimum number of entries for which signing in parallel pays.
 const FEW: usize = 4;
 
-/// Every table, for one transaction.
+/// Every table, for a transaction.
 pub(super) struct Tables<'tx> {
-    /// Jobs, and the log's entries but for those of [`Tables::settle`].
+    /// Jobs, and the log's entries except the ones still to be written by [`Tables::settle`].
     pub(super) rows: Rows<Written<'tx, &'static str>, Written<'tx, &'static str>, Written<'tx, u64>>,
     hashes: Written<'tx, u64>,
     pub(super) links: Table<'tx, (&'static str, u64), &'static [u8]>,
@@ -44,10 +46,10 @@ pub(super) struct Tables<'tx> {
     size: u64,
 }
 
-/// An entry that has its index.
+/// Entry with an assigned index.
 enum Appended {
     Entry(Entry),
-    /// The payload of a statement that is not signed yet.
+    /// Payload of an unsigned statement.
     Statement(String),
 }
 
@@ -77,24 +79,24 @@ impl<'tx> Tables<'tx> {
         })
     }
 
-    /// Whose ledger it is.
+    /// Returns the identity of the ledger's owner.
     pub(super) fn identity(&self) -> &'tx Identity {
         self.identity
     }
 
-    /// Entries, those that were appended in this transaction among them.
+    /// Returns the number of entries, including entries appended in this transaction.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Takes in an entry: for [`append`] alone, which checks it.
+    /// Appends an entry: only for [`append`], which has checked the entry.
     fn push(&mut self, appended: Appended) -> u64 {
         self.appended.push(appended);
         self.size += 1;
         self.size - 1
     }
 
-    /// Writes the entries that were appended: signed on every processor, put into the tree in their order.
+    /// Writes the appended entries: signs them on every processor and puts them into the tree in their order.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         let identity = self.identity;
         let appended = std::mem::take(&mut self.appended);

@@ -1,5 +1,6 @@
-//! What the audit asks of an entry after those before it, where a step of the ledger could otherwise be overtaken by another: looked at in the transaction that
-//! appends it. The rest of those rules follow from how the ledger makes entries; `docs/receipts.md` says how for each.
+//! Audit rules about earlier entries, checked in the appending transaction where another step could otherwise interfere.
+//!
+//! The other rules of this kind follow from how the ledger makes entries; `docs/receipts.md` says how for each.
 
 use std::time::SystemTime;
 
@@ -16,16 +17,16 @@ use super::{
 };
 use tidegate_audit::Broken;
 
-/// What is to be appended.
+/// Statement to be appended.
 #[derive(Clone, Copy)]
 pub(in super::super) enum Says<'a> {
     /// The beginning of a job.
     Intent(&'a JobFacts),
-    /// Its end.
+    /// End of a job.
     Outcome,
-    /// What is of no job.
+    /// Statement of no job.
     Other(&'a Predicate),
-    /// What was published before.
+    /// Entry published before.
     Published,
 }
 
@@ -34,7 +35,7 @@ fn time(text: &str) -> Result<SystemTime, StoreError> {
     time.map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")).into())
 }
 
-/// Whether what is said holds at the place where it would be appended.
+/// Checks whether a statement may come at the end of the log.
 pub(super) fn check(tables: &Tables<'_>, says: Says<'_>) -> Result<(), StoreError> {
     match says {
         Says::Outcome | Says::Published => Ok(()),
@@ -80,7 +81,7 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
             }
             Ok(())
         }
-        // No kind is passed over: what a new one asks of the entries before it is to be thought of here.
+        // Every kind is listed: what a new kind requires of earlier entries must be considered here.
         Predicate::Intent(_)
         | Predicate::Outcome { .. }
         | Predicate::Refusal { .. }
@@ -98,7 +99,8 @@ fn broken(why: Broken) -> Result<(), StoreError> {
     Err(why.into())
 }
 
-/// Whether a grant that the log names, and does not revoke, covers one of these. How often it was used is looked at where jobs are charged.
+/// Checks whether a grant named in the log, and not revoked, covers any of the asks. Its rate limit is checked where jobs are
+/// charged.
 fn allows(tables: &Tables<'_>, asks: &[Ask], ids: &[String]) -> Result<(), StoreError> {
     let granted = ids.first().map(|id| tables.grants.get(id.as_str())).transpose()?.flatten();
     let Some(granted) = granted else {

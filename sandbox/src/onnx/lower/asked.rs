@@ -1,11 +1,13 @@
-//! What was asked for, and what it needs: nodes that nobody asked for are not looked at, and no runtime sees them.
+//! Restriction of a graph to the requested output: other nodes are ignored, and no runtime sees them.
 
 use std::collections::HashSet;
 
 use super::make;
 use crate::onnx::proto::GraphProto;
 
-/// The tensor that stands for an output. ZipMap puts names to the columns of a tensor and makes a list of maps, which is no tensor: what it names is.
+/// Returns the tensor behind an output.
+///
+/// ZipMap attaches names to the columns of a tensor and makes a list of maps, which is no tensor; its input is used instead.
 pub(in crate::onnx) fn ask<'a>(graph: &'a GraphProto, output: &'a str) -> &'a str {
     let from = graph.node.iter().find(|node| node.output.iter().any(|name| name == output));
     match from {
@@ -14,11 +16,11 @@ pub(in crate::onnx) fn ask<'a>(graph: &'a GraphProto, output: &'a str) -> &'a st
     }
 }
 
-/// Leaves those nodes and tensors alone that `asked` needs.
+/// Removes all nodes and tensors not needed for `asked`.
 pub(in crate::onnx) fn prune(graph: &mut GraphProto, asked: &str) {
     let mut needed: HashSet<String> = HashSet::from([asked.to_owned()]);
     let mut kept = vec![false; graph.node.len()];
-    // A node comes after what it takes; what stands elsewhere is missed there, and refused.
+    // A node comes after its inputs; any other order is found missing later, and refused.
     for (node, kept) in graph.node.iter().zip(&mut kept).rev() {
         if node.output.iter().any(|name| !name.is_empty() && needed.contains(name)) {
             *kept = true;

@@ -1,5 +1,7 @@
-//! OneHotEncoder and Binarizer as comparisons: a runtime's own OneHotEncoder looks in a table, for as long as the model's author made it; both end the run of
-//! all rows on what they do not like in one.
+//! Rewriting of OneHotEncoder and Binarizer as comparisons.
+//!
+//! A runtime's own OneHotEncoder searches a table, which takes as long as the model's author wants, and both operators abort the
+//! run of all rows if a single row has a value that they do not accept.
 
 use std::collections::HashSet;
 
@@ -12,7 +14,7 @@ use crate::onnx::{
     prove,
 };
 
-/// Writes each of them anew. What is in no category becomes zeros, whatever `zeros` says; what is not a number is above no threshold.
+/// Rewrites each of them. A value in no category becomes zeros, whatever `zeros` says; NaN is above no threshold.
 pub(super) fn lower(graph: &mut GraphProto, fresh: &mut Fresh) -> Result<(), Refusal> {
     let mut nodes = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node) {
@@ -27,7 +29,7 @@ pub(super) fn lower(graph: &mut GraphProto, fresh: &mut Fresh) -> Result<(), Ref
     Ok(())
 }
 
-/// The one input and the one output, where no attribute is there but these.
+/// Returns the input and the output, if there is a single of each and no attribute except these.
 fn ends(node: &NodeProto, known: &[&str]) -> Result<(String, String), String> {
     if let Some(other) = node.attribute.iter().filter_map(|a| a.name.as_deref()).find(|name| !known.contains(name)) {
         return Err(format!(

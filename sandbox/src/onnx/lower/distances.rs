@@ -1,7 +1,8 @@
-//! The one loop that is understood: distances to the points that a model holds, as scikit-learn's exporter writes nearest neighbours.
+//! Rewriting of the only supported loop: distances to the points stored in a model, as scikit-learn's exporter writes nearest
+//! neighbours.
 //!
-//! `Scan` over the points, with all rows beside each, whose body subtracts, squares (or takes the absolute) and sums: what comes out has a line for each point.
-//! Written as one difference of rows and points.
+//! The loop is a `Scan` over the points, with all rows beside each point, whose body subtracts, squares (or takes absolute
+//! values) and sums; the output has a line for each point. It is rewritten as a single difference of rows and points.
 
 use prost::Message as _;
 
@@ -11,10 +12,10 @@ use crate::onnx::{
     prove::known_ints,
 };
 
-/// Bytes of a body that is looked at: each part takes much more memory once it is read.
+/// Maximum bytes of a loop body for decoding: each part takes much more memory once decoded.
 const BODY: usize = 4096;
 
-/// Writes each such loop anew; others stay, and are refused as loops.
+/// Rewrites each such loop; others stay, and are refused as loops.
 pub(super) fn lower(graph: &mut GraphProto, fresh: &mut Fresh) {
     let mut nodes = Vec::with_capacity(graph.node.len());
     let scans = std::mem::take(&mut graph.node);
@@ -31,7 +32,7 @@ pub(super) fn lower(graph: &mut GraphProto, fresh: &mut Fresh) {
         let [beside, apart, each, sums] = [(); 4].map(|()| fresh.name());
         let middle = fresh.ints(&mut graph.initializer, &[1]);
         let last = fresh.ints(&mut graph.initializer, &[2]);
-        // [rows, 1, features] less [points, features].
+        // [rows, 1, features] minus [points, features].
         nodes.push(make::node(node, "Unsqueeze", vec![x.clone(), middle], beside.clone(), vec![]));
         nodes.push(make::node(node, "Sub", vec![beside, points.clone()], apart.clone(), vec![]));
         nodes.push(if square {
@@ -45,7 +46,7 @@ pub(super) fn lower(graph: &mut GraphProto, fresh: &mut Fresh) {
     graph.node = nodes;
 }
 
-/// Whether a loop sums squares; nothing where it does anything but sum squares or absolutes of differences.
+/// Returns whether a loop sums squares rather than absolute values of differences; `None` for any other loop.
 fn squares(scan: &NodeProto) -> Option<bool> {
     let one = |name: &str| make::attribute(scan, name);
     if make::op(scan) != ("Scan", false) || scan.attribute.len() != 2 || one("num_scan_inputs")?.i != Some(1) {
@@ -62,7 +63,7 @@ fn squares(scan: &NodeProto) -> Option<bool> {
     let from = |name: &str| body.node.iter().find(|node| node.output.iter().eq([name]));
     let is = |node: &NodeProto, op: &str| make::op(node) == (op, false);
     let mut looked = 0;
-    // Back over what passes a value on.
+    // Goes back through nodes that merely pass a value on.
     let mut back = |mut name: String| {
         while let Some(node) = from(&name).filter(|node| is(node, "Identity") && looked < 16) {
             looked += 1;

@@ -1,11 +1,11 @@
-//! Nodes and tensors of our own, under names that no model uses.
+//! Construction of new nodes and tensors, under names unused in the model.
 
 use crate::onnx::{
     proto::{AttributeProto, GraphProto, NodeProto, TensorProto},
     prove::tensor::Elem,
 };
 
-/// Names that are not in a graph.
+/// Generator of names unused in a graph.
 pub(super) struct Fresh {
     prefix: String,
     next: usize,
@@ -26,7 +26,7 @@ impl Fresh {
         format!("{}{}", self.prefix, self.next)
     }
 
-    /// A list of whole numbers that comes with the model; its name.
+    /// Adds a list of integers to the model's tensors and returns its name.
     pub(super) fn ints(&mut self, graph: &mut Vec<TensorProto>, values: &[i64]) -> String {
         let name = self.name();
         graph.push(ints(&name, vec![values.len() as i64], values));
@@ -34,22 +34,22 @@ impl Fresh {
     }
 }
 
-/// A node of a standard operator that does what `of` is there for.
+/// Builds a node of a standard operator to replace `of`.
 pub(super) fn node(of: &NodeProto, op: &str, input: Vec<String>, output: String, attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto { input, output: vec![output], name: of.name.clone(), op_type: Some(op.into()), attribute, ..NodeProto::default() }
 }
 
-/// An attribute of one whole number.
+/// Builds an attribute with an integer.
 pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: Some(name.into()), kind: Some(2), i: Some(value), ..AttributeProto::default() }
 }
 
-/// An attribute of whole numbers.
+/// Builds an attribute with a list of integers.
 pub(super) fn list(name: &str, ints: Vec<i64>) -> AttributeProto {
     AttributeProto { name: Some(name.into()), kind: Some(7), ints, ..AttributeProto::default() }
 }
 
-/// A tensor of whole numbers of eight bytes.
+/// Builds a tensor of integers of eight bytes.
 pub(super) fn ints(name: &str, dims: Vec<i64>, values: &[i64]) -> TensorProto {
     let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     TensorProto {
@@ -61,7 +61,7 @@ pub(super) fn ints(name: &str, dims: Vec<i64>, values: &[i64]) -> TensorProto {
     }
 }
 
-/// A tensor of floats.
+/// Builds a tensor of floats of four bytes.
 pub(super) fn floats(name: &str, dims: Vec<i64>, values: &[f32]) -> TensorProto {
     let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     TensorProto {
@@ -73,17 +73,17 @@ pub(super) fn floats(name: &str, dims: Vec<i64>, values: &[f32]) -> TensorProto 
     }
 }
 
-/// An operator's name and whether it is of the domain of trees and linear models.
+/// Returns an operator's name and whether its domain is `ai.onnx.ml`.
 pub(super) fn op(node: &NodeProto) -> (&str, bool) {
     (node.op_type.as_deref().unwrap_or_default(), node.domain.as_deref() == Some("ai.onnx.ml"))
 }
 
-/// An attribute by its name.
+/// Returns an attribute by name.
 pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|a| a.name.as_deref() == Some(name))
 }
 
-/// Takes an attribute out.
+/// Removes and returns an attribute.
 pub(super) fn take(node: &mut NodeProto, name: &str) -> Option<AttributeProto> {
     let at = node.attribute.iter().position(|a| a.name.as_deref() == Some(name))?;
     Some(node.attribute.remove(at))

@@ -1,7 +1,8 @@
-//! A model brought to fewer forms before it is followed: what was not asked for goes, older operators are written as newer ones, texts become numbers.
+//! Lowering of a model to fewer forms before its rows are followed: unneeded parts are removed, older operators become newer
+//! ones, and texts become numbers.
 //!
-//! What a runtime is handed is what was followed, so nothing that is done here has to be trusted. It has to give what the model as it came gives, which
-//! `sandbox/tests/exported.rs` holds against the runtime itself.
+//! The runtime gets exactly the graph that was followed, so nothing done here has to be trusted. The result has to compute the
+//! same as the model as sent, which `sandbox/tests/exported.rs` checks against the runtime itself.
 
 mod asked;
 mod compared;
@@ -19,10 +20,10 @@ use tidegate_protocol::Refusal;
 
 use super::proto::{GraphProto, ModelProto};
 
-/// Rewrites what is left of a graph after [`prune`]; returns the texts that it knows, where it takes any.
+/// Rewrites a graph after [`prune`]; returns the texts named in the graph, if there are any.
 ///
 /// # Errors
-/// A [`Refusal`] naming the operator.
+/// Returns a [`Refusal`] naming the operator.
 pub(super) fn lower(
     model: &mut ModelProto,
     graph: &mut GraphProto,

@@ -1,8 +1,8 @@
-//! Texts as numbers: each text that a model names has a place among those that it names, and a text of a row is that place, or none.
+//! Representation of texts as numbers: a row's text becomes its index among the texts named in the model, or `UNKNOWN`.
 //!
-//! The graph that is followed and run knows numbers alone. Texts may be compared with those that the model names (`OneHotEncoder`, `LabelEncoder`, `Equal`), and
-//! moved; what makes texts of numbers or numbers of texts, or looks into them, is refused. Rows' texts are looked up where columns are read
-//! (`source.rs`), whatever a kernel would take for them.
+//! The graph that is followed and run knows only numbers. Texts may be compared with those that the model names (`OneHotEncoder`,
+//! `LabelEncoder`, `Equal`), and moved; anything that converts between texts and numbers, or looks into texts, is refused. Texts
+//! of rows are looked up where columns are read (`source.rs`), whatever a kernel would take for them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,14 +18,14 @@ use crate::onnx::{
     prove,
 };
 
-/// The number of a text that a model does not name: in a table, the entry after all others.
+/// Number of a text not named in the model; in a table, the entry after all others.
 const UNKNOWN: i64 = -1;
-/// A tensor's type of texts, in the IR.
+/// Type number of texts for a tensor, in the IR.
 const TEXT: i32 = 8;
-/// Most entries of all tables that are made.
+/// Maximum number of entries in all generated tables.
 const ENTRIES: usize = 1 << 22;
 
-/// The texts that a model names, each with its number.
+/// Texts named in a model, each with its number.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::onnx) struct Words {
     numbers: HashMap<Box<[u8]>, i64>,
@@ -33,13 +33,13 @@ pub(in crate::onnx) struct Words {
 }
 
 impl Words {
-    /// The number of a text: [`UNKNOWN`] where the model does not name it.
+    /// Returns the number of a text, or [`UNKNOWN`] if it is not named in the model.
     pub(in crate::onnx) fn number(&self, text: &[u8]) -> i64 {
-        // Longer ones are not read.
+        // Longer texts are not hashed.
         if text.len() > self.longest { UNKNOWN } else { self.numbers.get(text).copied().unwrap_or(UNKNOWN) }
     }
 
-    /// Bytes of the longest text.
+    /// Returns the bytes of the longest text.
     pub(in crate::onnx) fn longest(&self) -> usize {
         self.longest
     }
@@ -55,11 +55,13 @@ impl Words {
     }
 }
 
-/// Operators that move or pick what their first input holds.
+/// Operators that move or pick values of their first input.
 const MOVE: &[&str] =
     &["Identity", "Reshape", "Gather", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Expand", "Tile", "Split"];
 
-/// Writes numbers for texts; returns the texts, where there are any. `inputs` are the names of the graph's inputs that take texts.
+/// Replaces texts by numbers; returns the texts, if there are any.
+///
+/// `inputs` are the names of the graph's inputs that take texts.
 pub(super) fn lower(
     graph: &mut GraphProto,
     inputs: &[String],
@@ -105,20 +107,20 @@ pub(super) fn lower(
 struct Pass {
     /// Tensors of texts.
     texts: HashSet<String>,
-    /// Those of them that come with the model.
+    /// Tensors of texts stored in the model.
     constant: HashSet<String>,
     words: Words,
 }
 
 impl Pass {
-    /// A tensor of the model.
+    /// Converts a tensor of the model.
     fn tensor(&mut self, tensor: &mut TensorProto) {
         let numbers = self.words.add_all(&std::mem::take(&mut tensor.string_data));
         let name = tensor.name.clone().unwrap_or_default();
         *tensor = make::ints(&name, std::mem::take(&mut tensor.dims), &numbers);
     }
 
-    /// A node: whether texts may go through it, and its attributes as numbers.
+    /// Checks whether texts may pass through a node, and converts its attributes to numbers.
     fn node(&mut self, node: &mut NodeProto) -> Result<(), String> {
         let (op, ml) = make::op(node);
         let op = op.to_owned();
@@ -194,7 +196,7 @@ impl Pass {
         false
     }
 
-    /// An attribute of texts as one of numbers; whether it was there.
+    /// Converts an attribute of texts to numbers; returns whether the node has the attribute.
     fn numbers(&mut self, node: &mut NodeProto, texts: &str, numbers: &str) -> bool {
         let Some(given) = make::take(node, texts).filter(|given| !given.strings.is_empty()) else { return false };
         make::take(node, numbers);
@@ -202,9 +204,9 @@ impl Pass {
         true
     }
 
-    /// LabelEncoder: its values as numbers, where they are texts; its keys too. Whether it gives texts.
+    /// Converts the keys and values of a LabelEncoder to numbers if they are texts; returns whether its output is texts.
     fn encoder(&mut self, node: &mut NodeProto, texts: bool) -> Result<bool, String> {
-        // The first version: texts to their places, or back.
+        // The first version maps texts to their indices, or back.
         if let Some(classes) = make::take(node, "classes_strings") {
             let places: Vec<i64> = (0..classes.strings.len() as i64).collect();
             let strings = |name: &str| AttributeProto { name: Some(name.into()), kind: Some(8), ..classes.clone() };
@@ -259,7 +261,8 @@ impl Pass {
         Ok(gives)
     }
 
-    /// A table for all texts that the model names, and its entry after them for all others, from which a LabelEncoder's values are picked.
+    /// Builds the table from which a LabelEncoder's values are picked: an entry for each text named in the model, and a last
+    /// entry for all others.
     fn table(&self, node: &NodeProto, fresh: &mut Fresh) -> Result<(NodeProto, TensorProto), String> {
         let ints = |name: &str| make::attribute(node, name).map(|a| a.ints.as_slice()).unwrap_or_default();
         let keys = ints("keys_int64s");
@@ -268,7 +271,7 @@ impl Pass {
                 return Err("its keys are not as many as its values".to_owned());
             }
             let places = keys.iter().map(|key| usize::try_from(*key).ok().filter(|key| *key < self.words.numbers.len()));
-            // Of one key twice the first counts.
+            // Of duplicate keys the first counts.
             places.rev().collect::<Option<Vec<_>>>().ok_or_else(|| "names a text that is none".to_owned())
         };
         let entries = self.words.numbers.len() + 1;

@@ -1,7 +1,9 @@
-//! Operators of older versions written as those that are understood: LightGBM's, CatBoost's and many of scikit-learn's exporters still write versions 8 to 12.
+//! Rewriting of older operator versions as supported ones: LightGBM's, CatBoost's and many of scikit-learn's exporters still
+//! write versions 8 to 12.
 //!
-//! From version 7 on operators mean the same in version 15, but for the types that they take, with these exceptions: what was an attribute is an input, `Softmax` and
-//! its like looked along all axes from one on, `OneHot` counted no place from the end, `Dropout` had a ratio for an attribute.
+//! From version 7 on, operators mean the same as in version 15, except for the types that they take and for these differences:
+//! some attributes have become inputs, `Softmax` and its like worked along all axes from one on, `OneHot` did not count indices
+//! from the end, and `Dropout` had its ratio as an attribute.
 
 use tidegate_protocol::Refusal;
 
@@ -12,14 +14,14 @@ use crate::onnx::{
     prove,
 };
 
-/// Version of the standard operators that older ones become.
+/// Version to which older standard operators are upgraded.
 const STANDARD: i64 = 15;
-/// Version of the others that older ones become.
+/// Version to which older `ai.onnx.ml` operators are upgraded.
 const ML: i64 = 3;
-/// Version of the IR that older ones become: [`STANDARD`]'s own.
+/// Version to which an older IR is upgraded, matching [`STANDARD`].
 const IR: i64 = 8;
 
-/// Attributes that became inputs, in the inputs' order from the second on: the operator, the version from which on they are, the attributes.
+/// Attributes turned into inputs, from the second input on: operator, first version with inputs, attributes.
 const INPUTS: &[(&str, i64, &[&str])] = &[
     ("Squeeze", 13, &["axes"]),
     ("Unsqueeze", 13, &["axes"]),
@@ -31,7 +33,7 @@ const INPUTS: &[(&str, i64, &[&str])] = &[
     ("Slice", 10, &["starts", "ends", "axes"]),
 ];
 
-/// Writes a model of older versions anew.
+/// Upgrades a model of older versions.
 pub(super) fn upgrade(model: &mut ModelProto, graph: &mut GraphProto, fresh: &mut Fresh) -> Result<(), Refusal> {
     let known = prove::versions(model).map_err(|why| refuse(format!("the model: {why}")))?;
     let standard = graph.node.iter().any(|node| matches!(node.domain.as_deref().unwrap_or_default(), "" | "ai.onnx"));
@@ -88,7 +90,7 @@ fn newer(
     Ok(())
 }
 
-/// An attribute as a tensor of the model; its name.
+/// Adds an attribute to the model as a tensor and returns its name.
 fn input(attribute: &AttributeProto, tensors: &mut Vec<TensorProto>, fresh: &mut Fresh) -> String {
     let name = fresh.name();
     tensors.push(match attribute.kind {
@@ -99,7 +101,7 @@ fn input(attribute: &AttributeProto, tensors: &mut Vec<TensorProto>, fresh: &mut
     name
 }
 
-/// Along all axes from one on: of a matrix, along its last.
+/// Rewrites an operator along all axes from `axis` on to work along the last axis of a matrix.
 fn flattened(mut node: NodeProto, nodes: &mut Vec<NodeProto>, fresh: &mut Fresh) {
     let axis = make::take(&mut node, "axis").and_then(|axis| axis.i).unwrap_or(1);
     let (Some(x), Some(y)) = (node.input.first().cloned(), node.output.first().cloned()) else { return nodes.push(node) };

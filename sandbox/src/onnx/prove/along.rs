@@ -1,4 +1,4 @@
-//! Operators that look along axes: rows stay apart where theirs is not among them.
+//! Operators along axes: rows stay apart unless their axis is among these.
 
 use super::{
     call::{Call, Done, axes, axis},
@@ -6,7 +6,7 @@ use super::{
     window::by_first,
 };
 
-/// The flow of what looks along `looked` and keeps all axes.
+/// Returns the flow through an operator along the axes given by `looked`; all axes are kept.
 fn along(call: &Call<'_>, x: &Tensor, looked: impl Fn(usize) -> bool) -> Flow {
     match x.axis() {
         Some(rows) if looked(rows) => call.mixes(),
@@ -14,7 +14,7 @@ fn along(call: &Call<'_>, x: &Tensor, looked: impl Fn(usize) -> bool) -> Flow {
     }
 }
 
-/// Softmax, LogSoftmax, Hardmax: along one axis, the last if none is named.
+/// Follows Softmax, LogSoftmax and Hardmax along an axis, by default the last.
 pub(super) fn softmax(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -22,12 +22,12 @@ pub(super) fn softmax(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows == along_axis)), 16)
 }
 
-/// LpNormalization.
+/// Follows LpNormalization.
 pub(super) fn lp_normalization(call: &Call<'_>) -> Result<Done, String> {
     softmax(call)
 }
 
-/// CumSum: along an axis that is known.
+/// Follows CumSum along a known axis.
 pub(super) fn cumsum(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -37,7 +37,9 @@ pub(super) fn cumsum(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows == along_axis)), 1)
 }
 
-/// LayerNormalization and RMSNormalization: over all axes from one on, the last if none is named. The first also gives what it found there.
+/// Follows LayerNormalization and RMSNormalization over all axes from `axis` on, by default the last.
+///
+/// The former also outputs its statistics.
 pub(super) fn layer_norm(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(3)?;
     let x = call.data(0)?;
@@ -56,7 +58,7 @@ pub(super) fn layer_norm(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// MeanVarianceNormalization: over axes 0, 2 and 3 if none are named, and so over rows.
+/// Follows MeanVarianceNormalization, by default over axes 0, 2 and 3, and so over rows.
 pub(super) fn mean_variance(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -64,7 +66,7 @@ pub(super) fn mean_variance(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| over.contains(&rows))), 8)
 }
 
-/// BatchNormalization with statistics that came with the model; those of a batch are of several rows.
+/// Follows BatchNormalization with statistics stored in the model; statistics of a batch would depend on several rows.
 pub(super) fn batch_norm(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     if call.int_or("training_mode", 0)? != 0 {
@@ -73,7 +75,7 @@ pub(super) fn batch_norm(call: &Call<'_>) -> Result<Done, String> {
     per_channel(call, 1..5)
 }
 
-/// InstanceNormalization: each channel of each image.
+/// Follows InstanceNormalization, for each channel of each image.
 pub(super) fn instance_norm(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let mut done = per_channel(call, 1..3)?;
@@ -83,7 +85,7 @@ pub(super) fn instance_norm(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// GroupNormalization: each group of channels of each image.
+/// Follows GroupNormalization, for each group of channels of each image.
 pub(super) fn group_norm(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -99,7 +101,7 @@ pub(super) fn group_norm(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), by_first(call, x)), 8)
 }
 
-/// Constants of a number a channel (axis 1) over all other axes.
+/// Follows an operator with constants of a number per channel (axis 1), over all other axes.
 fn per_channel(call: &Call<'_>, constants: std::ops::Range<usize>) -> Result<Done, String> {
     let x = call.data(0)?;
     if x.rank() < 2 {
@@ -114,7 +116,7 @@ fn per_channel(call: &Call<'_>, constants: std::ops::Range<usize>) -> Result<Don
     Done::one(Tensor::new(x.elem, x.dims.clone(), x.flow), 2)
 }
 
-/// LRN: over neighbouring channels.
+/// Follows LRN, over neighbouring channels.
 pub(super) fn lrn(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -125,11 +127,11 @@ pub(super) fn lrn(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows == 1)), 2 * size as u64)
 }
 
-/// ReduceSum and its like.
+/// Follows ReduceSum and its like.
 pub(super) fn reduce(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let keep = call.int_or("keepdims", 1)? != 0;
-    // The number of values of a shape: exporters flatten with it.
+    // The number of values in a shape: exporters flatten with it.
     if call.node.op_type.as_deref() == Some("ReduceProd")
         && call.int_or("noop_with_empty_axes", 0)? == 0
         && let Some(ints) = call.maybe(0).and_then(|x| x.ints.as_ref())
@@ -148,7 +150,7 @@ pub(super) fn reduce(call: &Call<'_>) -> Result<Done, String> {
     reduced(call, x, &over, keep, x.elem)
 }
 
-/// ArgMax and ArgMin.
+/// Follows ArgMax and ArgMin.
 pub(super) fn arg(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -174,7 +176,7 @@ fn reduced(call: &Call<'_>, x: &Tensor, over: &[usize], keep: bool, to: Elem) ->
     Ok(Done { outputs: vec![Tensor::new(to, dims, flow)], work, ..Done::default() })
 }
 
-/// TopK: a number that is known, along one axis.
+/// Follows TopK for a known number of values, along an axis.
 pub(super) fn top(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
     let x = call.data(0)?;

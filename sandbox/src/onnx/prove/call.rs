@@ -1,4 +1,4 @@
-//! One node as its rule sees it: inputs by what is known of them, attributes by name.
+//! Node as seen by its rule: facts about the inputs, and attributes by name.
 
 use std::cell::Cell;
 
@@ -8,30 +8,30 @@ use super::{
 };
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
 
-/// A node with what is known of its inputs.
+/// Node with the facts known about its inputs.
 pub(super) struct Call<'a> {
-    /// Its number in the graph.
+    /// Number of the node in the graph.
     pub(super) at: usize,
     pub(super) node: &'a NodeProto,
-    /// Its inputs; none where an optional one is left away.
+    /// Inputs; `None` for an omitted optional input.
     pub(super) inputs: Vec<Option<&'a Tensor>>,
-    /// The first node that mixed what the rule has looked at as data.
+    /// First node to have mixed any data read by the rule.
     pub(super) mixed: Cell<Option<usize>>,
 }
 
-/// What a rule finds.
+/// Result of a rule.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) outputs: Vec<Tensor>,
-    /// Operations.
+    /// Number of operations.
     pub(super) work: Work,
-    /// Bytes that a kernel needs beside its outputs.
+    /// Bytes needed by a kernel beside its outputs.
     pub(super) scratch: Work,
-    /// An input whose values must be brought between two bounds first, or a value of some row would end the run of all.
+    /// Input to be clipped between two bounds first, as otherwise a value of some row would end the run of all.
     pub(super) clip: Option<Clip>,
 }
 
-/// Input `input` is to be clipped to `lo`..=`hi`.
+/// Clipping of input `input` to `lo`..=`hi`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clip {
     pub(crate) input: usize,
@@ -42,13 +42,13 @@ pub(crate) struct Clip {
 pub(super) type Rule = fn(&Call<'_>) -> Result<Done, String>;
 
 impl Done {
-    /// One output, `each` operations a value.
+    /// Returns a result with a single output, at `each` operations per value.
     pub(super) fn one(output: Tensor, each: u64) -> Result<Self, String> {
         let work = Work::of(count(&output.dims)?, each);
         Ok(Self { outputs: vec![output], work, ..Self::default() })
     }
 
-    /// Its output is known but for the number of a row.
+    /// Marks the output as known except for the number of a row.
     pub(super) fn with_spots(mut self, spots: Option<Vec<Spot>>) -> Self {
         if let (Some(output), Some(spots)) = (self.outputs.first_mut(), spots) {
             output.spots = Some(spots);
@@ -56,25 +56,25 @@ impl Done {
         self
     }
 
-    /// One output that is known before any row is read.
+    /// Returns a result with a single output known before any row is read.
     pub(super) fn known(output: Tensor) -> Self {
         Self { outputs: vec![output], ..Self::default() }
     }
 }
 
 impl<'a> Call<'a> {
-    /// An input by what is known of it, whatever it is used for.
+    /// Returns the facts about an input, whatever its use.
     pub(super) fn maybe(&self, i: usize) -> Option<&'a Tensor> {
         self.inputs.get(i).copied().flatten()
     }
 
-    /// An input that is read as data.
+    /// Returns an input to be read as data.
     pub(super) fn data(&self, i: usize) -> Result<&'a Tensor, String> {
         let tensor = self.maybe(i).ok_or_else(|| format!("input {i} is missing"))?;
         let counted = tensor.ints.as_ref().is_some_and(|ints| ints.iter().any(|int| int.known().is_none()));
         let from = match tensor.flow {
             Flow::Mixed(at) => Some(at),
-            // A number of rows as a value.
+            // The value is a number of rows.
             _ if counted => Some(self.at),
             _ => None,
         };
@@ -84,7 +84,9 @@ impl<'a> Call<'a> {
         Ok(tensor)
     }
 
-    /// An input that may be left away, read as data; it must depend on no row, or everything does.
+    /// Returns an optional input to be read as data.
+    ///
+    /// If the input depends on any row, everything is mixed.
     pub(super) fn public(&self, i: usize) -> Result<Option<&'a Tensor>, String> {
         if self.maybe(i).is_none() {
             return Ok(None);
@@ -96,12 +98,12 @@ impl<'a> Call<'a> {
         Ok(Some(tensor))
     }
 
-    /// As [`Call::public`], where it must be there.
+    /// Acts as [`Call::public`] for a required input.
     pub(super) fn constant(&self, i: usize) -> Result<&'a Tensor, String> {
         self.public(i)?.ok_or_else(|| format!("input {i} is missing"))
     }
 
-    /// An input that says something about shapes: it must be known before any row is read.
+    /// Returns an input for determining shapes, which must be known before any row is read.
     pub(super) fn known(&self, i: usize) -> Result<Option<&'a [Int]>, String> {
         let Some(tensor) = self.maybe(i) else { return Ok(None) };
         match &tensor.ints {
@@ -110,14 +112,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// As [`Call::known`], where numbers of rows are of no use.
+    /// Acts as [`Call::known`], but refuses numbers of rows.
     pub(super) fn numbers(&self, i: usize) -> Result<Option<Vec<i64>>, String> {
         let Some(ints) = self.known(i)? else { return Ok(None) };
         let plain = ints.iter().map(|int| int.known()).collect::<Option<Vec<_>>>();
         plain.map(Some).ok_or_else(|| format!("input {i} holds a number of rows, a fixed one is needed"))
     }
 
-    /// Axes or sizes: an attribute in older versions of the operator, an input in newer ones.
+    /// Returns axes or sizes: an attribute in older versions of the operator, an input in newer ones.
     pub(super) fn list(&self, name: &str, input: usize) -> Result<Option<Vec<i64>>, String> {
         match self.ints(name)? {
             Some(list) => Ok(Some(list)),
@@ -125,7 +127,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// How many outputs are asked for. More than `most` are refused.
+    /// Returns the number of outputs requested, and refuses more than `most`.
     pub(super) fn outputs(&self, most: usize) -> Result<usize, String> {
         let asked = self.node.output.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
         if asked > most || asked == 0 {
@@ -134,7 +136,7 @@ impl<'a> Call<'a> {
         Ok(asked)
     }
 
-    /// Of several rows, or of their number.
+    /// Returns the flow of values depending on several rows, or on their number.
     pub(super) fn mixes(&self) -> Flow {
         Flow::Mixed(self.at)
     }
@@ -181,7 +183,7 @@ impl<'a> Call<'a> {
         Ok(self.attribute(name, 8)?.map(|a| a.strings.as_slice()))
     }
 
-    /// A type by its number in an attribute.
+    /// Returns a type given by its number in an attribute.
     pub(super) fn elem(&self, name: &str) -> Result<Option<Elem>, String> {
         let Some(number) = self.int(name)? else { return Ok(None) };
         i32::try_from(number)
@@ -191,7 +193,7 @@ impl<'a> Call<'a> {
             .ok_or_else(|| format!("attribute {name}: type {number} is not taken"))
     }
 
-    /// Shape and flow of tensors that are brought to one shape (multidirectional broadcasting, ONNX Broadcasting.md).
+    /// Returns shape and flow of tensors broadcast to a common shape (multidirectional broadcasting, ONNX Broadcasting.md).
     pub(super) fn broadcast(&self, tensors: &[&Tensor]) -> Result<(Vec<Dim>, Flow), String> {
         let rank = tensors.iter().map(|t| t.rank()).max().unwrap_or(0);
         let mut dims = vec![Dim::ONE; rank];
@@ -218,13 +220,13 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An axis that may be counted from the end.
+/// Resolves an axis, possibly counted from the end.
 pub(super) fn axis(axis: i64, rank: usize) -> Result<usize, String> {
     let from_start = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(from_start).ok().filter(|a| *a < rank).ok_or_else(|| format!("axis {axis} is not one of {rank}"))
 }
 
-/// Axes that may be counted from the end; none twice.
+/// Resolves axes, possibly counted from the end; none may occur twice.
 pub(super) fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>, String> {
     let mut axes = list.iter().map(|a| axis(*a, rank)).collect::<Result<Vec<_>, _>>()?;
     axes.sort_unstable();

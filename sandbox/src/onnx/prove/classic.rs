@@ -1,4 +1,4 @@
-//! Linear models and what comes before them, of domain `ai.onnx.ml`: a row of features at a time.
+//! Linear models and their preprocessing, of domain `ai.onnx.ml`: a row of features at a time.
 
 use super::{
     call::{Call, Done},
@@ -6,7 +6,7 @@ use super::{
     tensor::{Dim, Elem, Flow, Tensor, Work, show},
 };
 
-/// The features of a row, and how many: rows come first.
+/// Returns the features, how many a row has, and their flow; rows come first.
 pub(super) fn features<'a>(call: &Call<'a>) -> Result<(&'a Tensor, u64, Flow), String> {
     let x = call.data(0)?;
     if x.rank() != 2 {
@@ -15,7 +15,7 @@ pub(super) fn features<'a>(call: &Call<'a>) -> Result<(&'a Tensor, u64, Flow), S
     Ok((x, x.fixed(1)?, super::window::by_first(call, x)))
 }
 
-/// How many classes there are; names of text are not taken.
+/// Returns the number of classes; names of text are refused.
 pub(super) fn classes(call: &Call<'_>, ints: &str, texts: &str) -> Result<u64, String> {
     if call.texts(texts)?.is_some_and(|names| !names.is_empty()) {
         return Err("names its classes by text").map_err(|e| format!("{e}: number them"));
@@ -24,7 +24,7 @@ pub(super) fn classes(call: &Call<'_>, ints: &str, texts: &str) -> Result<u64, S
     Ok(classes.len() as u64)
 }
 
-/// What becomes of scores at the end.
+/// Checks the final transformation of scores.
 pub(super) fn post_transform(call: &Call<'_>) -> Result<(), String> {
     match call.text("post_transform")?.unwrap_or("NONE") {
         "NONE" | "SOFTMAX" | "LOGISTIC" | "SOFTMAX_ZERO" | "PROBIT" => Ok(()),
@@ -32,14 +32,14 @@ pub(super) fn post_transform(call: &Call<'_>) -> Result<(), String> {
     }
 }
 
-/// Labels and scores of a classifier.
+/// Returns labels and scores of a classifier.
 pub(super) fn labelled(x: &Tensor, classes: u64, flow: Flow, work: Work) -> Done {
     let label = Tensor::new(Elem::I64, vec![x.dims[0]], flow);
     let scores = Tensor::new(Elem::F32, vec![x.dims[0], Dim::fixed(classes)], flow);
     Done { outputs: vec![label, scores], work, ..Done::default() }
 }
 
-/// LinearClassifier.
+/// Follows LinearClassifier.
 pub(super) fn linear_classifier(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
     post_transform(call)?;
@@ -49,11 +49,11 @@ pub(super) fn linear_classifier(call: &Call<'_>) -> Result<Done, String> {
     if scores != classes && !(scores == 1 && classes == 2) {
         return Err(format!("has weights of {scores} classes, names {classes}"));
     }
-    // One score of two classes is written down as two.
+    // A single score of two classes is output as two.
     Ok(labelled(x, classes, flow, Work::of(x.dims[0], 2 * width.saturating_mul(classes))))
 }
 
-/// LinearRegressor.
+/// Follows LinearRegressor.
 pub(super) fn linear_regressor(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     post_transform(call)?;
@@ -66,7 +66,7 @@ pub(super) fn linear_regressor(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done { work: Work::of(x.dims[0], 2 * width.saturating_mul(targets)), ..Done::known(output) })
 }
 
-/// How many rows of weights there are, with an intercept each.
+/// Returns the number of rows of weights, with an intercept each.
 fn weights(call: &Call<'_>, width: u64) -> Result<u64, String> {
     let held = call.floats("coefficients")?.unwrap_or_default().len() as u64;
     if held == 0 || !held.is_multiple_of(width) {
@@ -79,7 +79,7 @@ fn weights(call: &Call<'_>, width: u64) -> Result<u64, String> {
     Ok(scores)
 }
 
-/// Scaler and Imputer: a number for all features, or one each.
+/// Follows Scaler and Imputer, with a number for all features or for each.
 pub(super) fn by_feature(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (x, width, flow) = features(call)?;
@@ -98,7 +98,7 @@ pub(super) fn by_feature(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(to, x.dims.clone(), flow), 2)
 }
 
-/// Normalizer: each row by itself.
+/// Follows Normalizer, for each row by itself.
 pub(super) fn normalizer(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (x, _, flow) = features(call)?;
@@ -108,11 +108,11 @@ pub(super) fn normalizer(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(Elem::F32, x.dims.clone(), flow), 2)
 }
 
-/// LabelEncoder: a number for a number, by a table; texts are not taken.
+/// Follows LabelEncoder, from number to number by a table; texts are refused.
 pub(super) fn label_encoder(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
-    // A runtime that holds NaN for no key's equal looks for it through all of them, and for other numbers through none.
+    // A runtime for which NaN equals no key searches all NaN keys for it, and none for other numbers.
     if call.floats("keys_floats")?.is_some_and(|keys| keys.iter().filter(|key| key.is_nan()).count() > 1) {
         return Err("attribute keys_floats has NaN twice".into());
     }
@@ -130,7 +130,7 @@ pub(super) fn label_encoder(call: &Call<'_>) -> Result<Done, String> {
     if keys != Some(values) {
         return Err("its keys are not as many as its values, or of another type than its input".into());
     }
-    // A hash table, with 64 bytes a key or thereabouts: at a place of it, and from there at the key's, after one another.
+    // A hash table with about 64 bytes a key: a lookup at a place of the table and another at the key's.
     let each = 128 + 2 * memory::wait(64 * values as u64);
     Done::one(Tensor::new(to, x.dims.clone(), x.flow), each)
 }

@@ -1,4 +1,4 @@
-//! Values that come with the model.
+//! Values stored in the model.
 
 use super::{
     call::{Call, Done},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::onnx::proto::TensorProto;
 
-/// What is known of a tensor of the model: its type and shape, and its values where they are few whole numbers.
+/// Returns the facts about a tensor of the model: type, shape, and the values if they are few integers.
 pub(super) fn tensor(from: &TensorProto) -> Result<Tensor, String> {
     let number = from.data_type.unwrap_or_default();
     let elem = Elem::of(number).ok_or_else(|| format!("type {number} is not taken"))?;
@@ -36,7 +36,7 @@ pub(super) fn tensor(from: &TensorProto) -> Result<Tensor, String> {
     Ok(tensor)
 }
 
-/// How many values it holds, in the one field that its type is kept in.
+/// Returns the number of values held, all in the field for the tensor's type.
 fn held(from: &TensorProto, elem: Elem) -> Result<u64, String> {
     let fields = [
         from.float_data.len(),
@@ -77,13 +77,13 @@ fn ints(from: &TensorProto, elem: Elem) -> Option<Vec<Int>> {
     Some(values.into_iter().map(Int::of).collect())
 }
 
-/// Whole numbers of a tensor, however many.
+/// Returns the integers of a tensor, however many.
 pub(in crate::onnx) fn whole(from: &TensorProto) -> Option<Vec<i64>> {
     let elem = Elem::of(from.data_type.unwrap_or_default())?;
     ints(from, elem)?.into_iter().map(Int::known).collect()
 }
 
-/// Floats of four bytes of a tensor.
+/// Returns the four-byte floats of a tensor.
 pub(in crate::onnx) fn floats(from: &TensorProto) -> Option<Vec<f32>> {
     let raw = from.raw_data.as_deref().unwrap_or_default();
     match Elem::of(from.data_type.unwrap_or_default())? {
@@ -93,7 +93,7 @@ pub(in crate::onnx) fn floats(from: &TensorProto) -> Option<Vec<f32>> {
     }
 }
 
-/// Constant.
+/// Follows Constant.
 pub(super) fn constant(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     if call.node.attribute.len() != 1 {
@@ -116,7 +116,7 @@ pub(super) fn constant(call: &Call<'_>) -> Result<Done, String> {
     }))
 }
 
-/// ConstantOfShape: one value, in a shape that is known.
+/// Follows ConstantOfShape: a single value, in a known shape.
 pub(super) fn of_shape(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let wanted = call.known(0)?.ok_or("its shape is missing")?;
@@ -128,7 +128,7 @@ pub(super) fn of_shape(call: &Call<'_>) -> Result<Done, String> {
     let dims =
         wanted.iter().map(|int| int.dim().filter(|d| d.times > 0)).collect::<Option<Vec<_>>>().ok_or("its shape is none")?;
     let mut made = uniform(call, one.as_ref().map_or(Elem::F32, |t| t.elem), dims);
-    // A short list of whole numbers is followed on: it is often a shape.
+    // A short list of integers is followed further, as it is often a shape.
     let int = value.zip(one).and_then(|(value, one)| ints(value, one.elem)?.first().copied());
     if let (Some(int), [dim]) = (int, made.dims.as_slice())
         && let Some(length) = dim.known().filter(|n| *n <= KNOWN as u64)
@@ -138,7 +138,7 @@ pub(super) fn of_shape(call: &Call<'_>) -> Result<Done, String> {
     Done::one(made, 1)
 }
 
-/// Range: whole numbers from one to another that are known.
+/// Follows Range: integers between known limits.
 pub(super) fn range(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let one = |i: usize| -> Result<(Int, Elem), String> {

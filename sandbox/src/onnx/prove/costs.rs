@@ -1,16 +1,20 @@
-//! What each operator takes at worst, as data: measured over ordinary, huge, tiny, denormal, infinite and missing values, and in shapes that suit it least, by
-//! `bench/onnx_cost.py` (ONNX Runtime 1.32 on one thread), in operations at two a nanosecond, doubled and rounded up to a power of two.
+//! Worst-case costs of operators, as data.
 //!
-//! A rule counts what grows with a product or a window; this is for each value that is read of rows or made of them, whichever is more. The larger of both
-//! counts. An operator whose time depends on values without bound has no place here: `Mod` of floats takes 10 or 1400 ns a value, and is refused.
+//! They were measured over ordinary, huge, tiny, denormal, infinite and missing values, and in the least favourable shapes, by
+//! `bench/onnx_cost.py` (ONNX Runtime 1.32 on one thread), in operations at two per nanosecond, doubled and rounded up to a power
+//! of two.
+//!
+//! A rule counts the work that grows with a product or a window. A cost here is per value read from rows or made of them,
+//! whichever are more. The larger of both counts. An operator whose time depends on values without bound has no place here: `Mod`
+//! of floats takes 10 or 1400 ns a value, and is refused.
 
-/// Operations a value.
+/// Operations per value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     name: &'static str,
-    /// Of values of up to 4 bytes.
+    /// Cost for values of up to 4 bytes.
     single: u64,
-    /// Of values of 8 bytes.
+    /// Cost for values of 8 bytes.
     double: u64,
 }
 
@@ -18,13 +22,13 @@ const fn cost(name: &'static str, single: u64, double: u64) -> Cost {
     Cost { name, single, double }
 }
 
-/// What an operator takes a value, of 8 bytes or of fewer.
+/// Returns an operator's cost per value, of 8 bytes or of fewer.
 pub(super) fn of(name: &str, double: bool) -> Option<u64> {
     let cost = COSTS.iter().find(|cost| cost.name == name)?;
     Some(if double { cost.double } else { cost.single })
 }
 
-/// The table.
+/// Table of costs.
 const COSTS: &[Cost] = &[
     cost("Abs", 1, 2),                       // 0.19 and 0.31 ns
     cost("Ceil", 2, 4),                      // 0.44 and 0.79 ns
@@ -160,7 +164,7 @@ const COSTS: &[Cost] = &[
     cost("Scaler", 16, 16),                  // 2.61 and 2.87 ns
     cost("Imputer", 8, 8),                   // 1.46 and 1.46 ns
     cost("Normalizer", 32, 32),              // 5.02 and 5.67 ns
-    // Known before a row is read, or nearly.
+    // Known before a row is read, or nearly so.
     cost("Shape", 1, 1),
     cost("Size", 1, 1),
     cost("Constant", 1, 1),

@@ -1,4 +1,4 @@
-//! Operators that compute each value from the values at its own place: rows stay apart.
+//! Elementwise operators, whose values depend only on values at the same place: rows stay apart.
 
 use super::{
     call::{Call, Done},
@@ -7,24 +7,24 @@ use super::{
     tensor::{Elem, Int, Tensor},
 };
 
-/// Operations that a transcendental function is counted as.
+/// Operations counted for a transcendental function.
 const CURVE: u64 = 8;
 
-/// One input, one output of its type.
+/// Follows an operator with an input and an output of the same type.
 pub(super) fn each(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
     Done::one(Tensor { ints: None, spots: None, ..x.clone() }, 1)
 }
 
-/// As [`each`], of functions that take longer.
+/// Acts as [`each`], for slower functions.
 pub(super) fn curve(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
     Done::one(Tensor { ints: None, spots: None, ..x.clone() }, CURVE)
 }
 
-/// What is known stays known.
+/// Follows Identity; known values stay known.
 pub(super) fn identity(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     match call.maybe(0) {
@@ -33,7 +33,7 @@ pub(super) fn identity(call: &Call<'_>) -> Result<Done, String> {
     }
 }
 
-/// One input, a truth value for each value.
+/// Follows an operator with a truth value for each value of its input.
 pub(super) fn question(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -56,7 +56,7 @@ pub(super) fn cast(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done::one(Tensor::new(to, x.dims.clone(), x.flow), 1)?.with_spots(spots::of(x).filter(|_| same || x.elem == to)))
 }
 
-/// Clip: its bounds are scalars, for all rows the same.
+/// Follows Clip, whose bounds are scalars, the same for all rows.
 pub(super) fn clip(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -68,7 +68,7 @@ pub(super) fn clip(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor { ints: None, spots: None, ..x.clone() }, 1)
 }
 
-/// Dropout does nothing where nothing is trained; where something is, it draws lots.
+/// Follows Dropout, which does nothing except for random draws in training.
 pub(super) fn dropout(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
     call.public(1)?;
@@ -93,7 +93,7 @@ pub(super) fn mul(call: &Call<'_>) -> Result<Done, String> {
     placed(call, two(call, Some(known::mul))?, Spot::mul)
 }
 
-/// What is known but for the number of a row stays so.
+/// Keeps values known except for the number of a row.
 fn placed(call: &Call<'_>, done: Done, op: fn(Spot, Spot) -> Option<Spot>) -> Result<Done, String> {
     let spots = done.outputs.first().filter(|made| made.ints.is_none() && made.elem == Elem::I64).and_then(|made| {
         let both = [call.maybe(0)?, call.maybe(1)?];
@@ -114,7 +114,10 @@ fn two(call: &Call<'_>, on_known: Option<Of2<Int>>) -> Result<Done, String> {
     Done::one(Tensor::new(a.elem, dims, flow), 1)
 }
 
-/// Div and Mod. A processor stops a program that divides whole numbers by nothing, or the least of them by −1: the value of one row would end the run of all.
+/// Follows Div and Mod.
+///
+/// A processor stops a program that divides an integer by zero, or the smallest integer by −1: the value of one row would end the
+/// run of all.
 pub(super) fn divide(call: &Call<'_>) -> Result<Done, String> {
     if call.node.op_type.as_deref() == Some("Div")
         && let Some(done) = known::binary(call, known::div)
@@ -126,14 +129,15 @@ pub(super) fn divide(call: &Call<'_>) -> Result<Done, String> {
     if b.elem.is_integer() && !b.ints.as_ref().is_some_and(sound) {
         return Err("divides whole numbers by what is not known to be sound".into());
     }
-    // How long a remainder of floats takes follows from how far their exponents are apart: one row's value would show in everybody's time.
+    // The time for a remainder of floats depends on how far apart the exponents are: one row's value would show in everybody's
+    // time.
     if !b.elem.is_integer() && call.node.op_type.as_deref() == Some("Mod") {
         return Err("takes whole numbers alone, since a remainder of floats takes as long as a value makes it; write a - b * Floor(a / b)".into());
     }
     two(call, None)
 }
 
-/// Pow: each value to a power.
+/// Follows Pow.
 pub(super) fn power(call: &Call<'_>) -> Result<Done, String> {
     let mut done = two(call, None)?;
     let output = done.outputs.remove(0);
@@ -141,7 +145,7 @@ pub(super) fn power(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// PRelu: its slope is brought to the shape of its input, never the other way.
+/// Follows PRelu, whose slope is broadcast to the shape of the input, never the other way round.
 pub(super) fn slope(call: &Call<'_>) -> Result<Done, String> {
     let done = two(call, None)?;
     if done.outputs.first().is_some_and(|o| Some(&o.dims) != call.maybe(0).map(|x| &x.dims)) {
@@ -170,7 +174,7 @@ pub(super) fn greater_or_equal(call: &Call<'_>) -> Result<Done, String> {
     truth(call, Some(known::greater_or_equal))
 }
 
-/// And, Or, Xor.
+/// Follows And, Or and Xor.
 pub(super) fn logic(call: &Call<'_>) -> Result<Done, String> {
     truth(call, None)
 }
@@ -185,7 +189,7 @@ fn truth(call: &Call<'_>, on_known: Option<Of2<bool>>) -> Result<Done, String> {
     Done::one(Tensor::new(Elem::Bool, dims, flow), 1)
 }
 
-/// Max, Min, Mean, Sum: any number of inputs.
+/// Follows Max, Min, Mean and Sum, with any number of inputs.
 pub(super) fn several(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let inputs = (0..call.inputs.len()).map(|i| call.data(i)).collect::<Result<Vec<_>, _>>()?;
@@ -194,7 +198,7 @@ pub(super) fn several(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(first.elem, dims, flow), inputs.len() as u64)
 }
 
-/// Where.
+/// Follows Where.
 pub(super) fn choose(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     if let Some(done) = known::choose(call) {

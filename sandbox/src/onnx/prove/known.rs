@@ -1,18 +1,18 @@
-//! Integers that are known before any row is read: how exporters compute shapes from shapes.
+//! Integers known before any row is read, as exporters compute shapes from shapes.
 
 use super::{
     call::{Call, Done},
     tensor::{Elem, Int, Tensor},
 };
 
-/// `op` on two inputs that are known; nothing where they are not, or where what comes out could not be written down.
+/// Applies `op` to two known inputs; returns nothing if they are not known, or the result cannot be represented.
 pub(super) fn binary(call: &Call<'_>, op: fn(Int, Int) -> Option<Int>) -> Option<Done> {
     let (a, b) = (call.maybe(0)?, call.maybe(1)?);
     let ints = spread(&[a, b], |row| op(row[0], row[1]).filter(|int| fits(*int, a.elem)))?;
     Some(known(a.elem, &[a, b], ints))
 }
 
-/// Whether a runtime that computes with `elem` comes to the same number, however many rows there are: none is so large that it would wrap around.
+/// Returns whether a runtime computing with `elem` gets the same number for any number of rows, without wrapping around.
 pub(super) fn fits(int: Int, elem: Elem) -> bool {
     match int.known() {
         Some(known) => elem != Elem::I32 || i32::try_from(known).is_ok(),
@@ -20,14 +20,14 @@ pub(super) fn fits(int: Int, elem: Elem) -> bool {
     }
 }
 
-/// As [`binary`], for a comparison.
+/// Acts as [`binary`], for a comparison.
 pub(super) fn compare(call: &Call<'_>, op: fn(Int, Int) -> Option<bool>) -> Option<Done> {
     let (a, b) = (call.maybe(0)?, call.maybe(1)?);
     let ints = spread(&[a, b], |row| op(row[0], row[1]).map(|yes| Int::of(yes.into())))?;
     Some(known(Elem::Bool, &[a, b], ints))
 }
 
-/// Where.
+/// Applies Where to known inputs.
 pub(super) fn choose(call: &Call<'_>) -> Option<Done> {
     let inputs = [call.maybe(0)?, call.maybe(1)?, call.maybe(2)?];
     let ints = spread(&inputs, |row| Some(if row[0].known()? != 0 { row[1] } else { row[2] }))?;
@@ -38,7 +38,7 @@ fn known(elem: Elem, inputs: &[&Tensor], ints: Vec<Int>) -> Done {
     Done::known(Tensor::known(elem, inputs.iter().all(|t| t.rank() == 0), ints))
 }
 
-/// `op` on each row of values, a single one standing for all.
+/// Applies `op` to the values at each index, with a single value used for all.
 fn spread(inputs: &[&Tensor], op: impl Fn(&[Int]) -> Option<Int>) -> Option<Vec<Int>> {
     let lists = inputs.iter().map(|t| t.ints.as_deref()).collect::<Option<Vec<_>>>()?;
     let length = lists.iter().map(|list| list.len()).find(|n| *n != 1).unwrap_or(1);
@@ -68,7 +68,7 @@ pub(super) fn mul(a: Int, b: Int) -> Option<Int> {
     Some(Int { times: a.times.checked_mul(b.times)?, power })
 }
 
-/// Division without remainder: what rounds with a number of rows in it is not written down.
+/// Divides without remainder: rounded quotients of numbers of rows cannot be represented.
 pub(super) fn div(a: Int, b: Int) -> Option<Int> {
     if let (Some(a), Some(b)) = (a.known(), b.known()) {
         return a.checked_div(b).map(Int::of);
@@ -78,7 +78,7 @@ pub(super) fn div(a: Int, b: Int) -> Option<Int> {
     (times * b.times == a.times).then_some(Int { times, power })
 }
 
-/// The sign of a − b, where it is the same for every number of rows from one on.
+/// Returns the sign of a − b, if the same for every positive number of rows.
 fn order(a: Int, b: Int) -> Option<std::cmp::Ordering> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     if a == b {
@@ -86,7 +86,7 @@ fn order(a: Int, b: Int) -> Option<std::cmp::Ordering> {
     }
     match (a.known(), b.known()) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
-        // A positive number of rows against what is not positive.
+        // A positive multiple of the number of rows against a number below its factor.
         (None, Some(b)) if a.times > 0 && b < a.times => Some(Greater),
         (Some(a), None) if b.times > 0 && a < b.times => Some(Less),
         _ => None,

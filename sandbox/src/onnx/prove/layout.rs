@@ -1,4 +1,4 @@
-//! Operators that move values and change none: where rows go is followed, and what cannot be followed is mixed.
+//! Operators for moving values without changing any: rows are followed to their new place, or are mixed if this is impossible.
 
 use super::{
     call::{Call, Done, axes, axis},
@@ -6,7 +6,7 @@ use super::{
     tensor::{Dim, Elem, Flow, Int, KNOWN, Tensor, count, show},
 };
 
-/// Reshape: to a shape that is known, in numbers or numbers of rows.
+/// Follows Reshape to a known shape, in numbers or numbers of rows.
 pub(super) fn reshape(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let wanted = call.known(1)?.ok_or("its shape is missing")?;
@@ -32,7 +32,7 @@ pub(super) fn reshape(call: &Call<'_>) -> Result<Done, String> {
     moved(call, dims)
 }
 
-/// Flatten: to a matrix.
+/// Follows Flatten to a matrix.
 pub(super) fn flatten(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;
@@ -41,12 +41,14 @@ pub(super) fn flatten(call: &Call<'_>) -> Result<Done, String> {
     moved(call, vec![count(&x.dims[..at])?, count(&x.dims[at..])?])
 }
 
-/// Squeeze: axes that are named. Were all axes of length one meant, a single row would lose its axis.
+/// Follows Squeeze of named axes.
+///
+/// If all axes of length one were meant, a single row would lose its axis.
 pub(super) fn squeeze(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;
     let Some(listed) = call.list("axes", 1)? else {
-        // The one number of a list.
+        // The only number of a list.
         return match &x.ints {
             Some(ints) if ints.len() == 1 => Ok(Done::known(Tensor::known(x.elem, true, ints.clone()))),
             _ => Err("names no axes".into()),
@@ -59,7 +61,7 @@ pub(super) fn squeeze(call: &Call<'_>) -> Result<Done, String> {
     moved(call, x.dims.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, d)| *d).collect())
 }
 
-/// Unsqueeze.
+/// Follows Unsqueeze.
 pub(super) fn unsqueeze(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;
@@ -71,7 +73,7 @@ pub(super) fn unsqueeze(call: &Call<'_>) -> Result<Done, String> {
     moved(call, dims)
 }
 
-/// The same values in the same order, in another shape.
+/// Follows the same values in the same order into another shape.
 fn moved(call: &Call<'_>, dims: Vec<Dim>) -> Result<Done, String> {
     let x = call.maybe(0).ok_or("input 0 is missing")?;
     if count(&dims)? != count(&x.dims)? {
@@ -83,7 +85,8 @@ fn moved(call: &Call<'_>, dims: Vec<Dim>) -> Result<Done, String> {
     let x = call.data(0)?;
     let flow = match x.axis() {
         None => x.flow,
-        // Row-major: what lies before the rows' axis must be as much as before. Then each row's own part is as much, too.
+        // Row-major: the product of dimensions before the rows' axis must stay the same; then each row's own part keeps its size,
+        // too.
         Some(rows) => {
             let before = count(&x.dims[..rows])?;
             let to = dims.iter().position(|d| d.power > 0).filter(|to| count(&dims[..*to]) == Ok(before));
@@ -94,7 +97,7 @@ fn moved(call: &Call<'_>, dims: Vec<Dim>) -> Result<Done, String> {
     Ok(Done::one(Tensor::new(x.elem, dims, flow), 1)?.with_spots(spots))
 }
 
-/// Transpose.
+/// Follows Transpose.
 pub(super) fn transpose(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -111,7 +114,7 @@ pub(super) fn transpose(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, flow), 1)
 }
 
-/// Concat: along another axis than the rows'.
+/// Follows Concat along an axis other than the rows'.
 pub(super) fn concat(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let given = call.int("axis")?.ok_or("attribute axis is missing")?;
@@ -137,7 +140,7 @@ pub(super) fn concat(call: &Call<'_>) -> Result<Done, String> {
         dims[at].times = dims[at].times.checked_add(x.dims[at].times).ok_or("a tensor is too large")?;
         flow = match (flow, x.axis()) {
             (flow, None) => flow,
-            // Other rows' values follow all of the first.
+            // Another input's rows would follow all rows of the first.
             (_, Some(rows)) if rows == at => call.mixes(),
             (Flow::Public, Some(rows)) => Flow::Rows(rows),
             (Flow::Rows(before), Some(rows)) if before == rows => flow,
@@ -148,7 +151,7 @@ pub(super) fn concat(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done::one(Tensor::new(first.elem, dims, flow), 1)?.with_spots(spots))
 }
 
-/// Split: along another axis than the rows'.
+/// Follows Split along an axis other than the rows'.
 pub(super) fn split(call: &Call<'_>) -> Result<Done, String> {
     let pieces = call.outputs(256)?;
     let x = call.data(0)?;
@@ -175,7 +178,7 @@ pub(super) fn split(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done { outputs: sizes.iter().map(piece).collect(), ..Done::one(x.clone(), 1)? })
 }
 
-/// Expand: to a shape that is known. What is the same for all rows may be put beside each of them.
+/// Follows Expand to a known shape. Values shared by all rows may be put beside each of them.
 pub(super) fn expand(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -187,7 +190,7 @@ pub(super) fn expand(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done::one(Tensor::new(x.elem, dims, flow), 1)?.with_spots(spots))
 }
 
-/// The same value everywhere: as much for each row as for any other.
+/// Returns a tensor with the same value everywhere, and the same number of values for each row.
 pub(super) fn uniform(call: &Call<'_>, elem: Elem, dims: Vec<Dim>) -> Tensor {
     let powers: Vec<usize> = (0..dims.len()).filter(|at| dims[*at].power > 0).collect();
     let flow = match powers.as_slice() {
@@ -198,7 +201,7 @@ pub(super) fn uniform(call: &Call<'_>, elem: Elem, dims: Vec<Dim>) -> Tensor {
     Tensor::new(elem, dims, flow)
 }
 
-/// Tile: as often as is known, the rows' own axis once.
+/// Follows Tile with known repeats, and a single repeat of the rows' axis.
 pub(super) fn tile(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -221,7 +224,7 @@ pub(super) fn tile(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, flow), 1)
 }
 
-/// Pad: other axes than the rows'.
+/// Follows Pad of axes other than the rows'.
 pub(super) fn pad(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -243,7 +246,7 @@ pub(super) fn pad(call: &Call<'_>) -> Result<Done, String> {
         let (before, after) = (pads[i] as u64, pads[i + over.len()] as u64);
         if before + after > 0 {
             let length = x.fixed(*at)?;
-            // A mirror shows no more than there is.
+            // A mirror image is no larger than the original.
             if mode == "reflect" && before.max(after) >= length {
                 return Err("mirrors more than there is".into());
             }
@@ -253,7 +256,7 @@ pub(super) fn pad(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, x.flow), 1)
 }
 
-/// DepthToSpace and SpaceToDepth: within each image.
+/// Follows DepthToSpace and SpaceToDepth, within each image.
 pub(super) fn depth(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -273,7 +276,7 @@ pub(super) fn depth(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, super::window::by_first(call, x)), 1)
 }
 
-/// Trilu: a triangle of the last two axes, none of them the rows'.
+/// Follows Trilu, a triangle of the last two axes, neither the rows'.
 pub(super) fn triangle(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     call.public(1)?;

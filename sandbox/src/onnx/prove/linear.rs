@@ -1,18 +1,18 @@
-//! Products: rows stay apart where they meet constants, or one another within a row.
+//! Products: rows stay apart if multiplied by constants, or within a row.
 
 use super::{
     call::{Call, Done},
     tensor::{Dim, Elem, Flow, Tensor, Work, count, show},
 };
 
-/// MatMul: numpy's product of the last two dimensions, over those before them.
+/// Follows MatMul: numpy's product of the last two dimensions, over the dimensions before them.
 pub(super) fn matmul(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (a, b) = (call.data(0)?, call.data(1)?);
     product(call, a, b, a.elem)
 }
 
-/// MatMulInteger: with zero points, which are for all rows the same.
+/// Follows MatMulInteger, with zero points shared by all rows.
 pub(super) fn matmul_integer(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (a, b) = (call.data(0)?, call.data(1)?);
@@ -21,7 +21,7 @@ pub(super) fn matmul_integer(call: &Call<'_>) -> Result<Done, String> {
     product(call, a, b, Elem::I32)
 }
 
-/// QLinearMatMul.
+/// Follows QLinearMatMul.
 pub(super) fn qlinear_matmul(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (a, b) = (call.data(0)?, call.data(3)?);
@@ -32,7 +32,7 @@ pub(super) fn qlinear_matmul(call: &Call<'_>) -> Result<Done, String> {
     product(call, a, b, to)
 }
 
-/// A scale or zero point: constant, one number, or one a column.
+/// Checks a scale or zero point: constant, with a single number or a number per column.
 pub(super) fn zero_point(call: &Call<'_>, i: usize, scalar: bool) -> Result<(), String> {
     if let Some(given) = call.public(i)?
         && (given.rank() > 1 || (scalar && count(&given.dims)? != Dim::ONE))
@@ -74,13 +74,13 @@ fn product(call: &Call<'_>, a: &Tensor, b: &Tensor, to: Elem) -> Result<Done, St
     };
     let (before, before_flow) = call.broadcast(&[&over(&left), &over(&right)])?;
     let rank = before.len() + 2;
-    // Where an axis of rows comes out, counted from the left; nothing where it is summed over.
+    // Position of the rows' axis in the output, counted from the left; nothing if it is summed over.
     let place = |t: &Tensor, kept: usize| t.axis().map(|axis| rank - t.rank() + axis).filter(|axis| *axis != kept);
     let flow = match (left.axis(), right.axis()) {
         (None, None) => Flow::Public,
         (Some(_), None) => place(&left, rank - 1).map_or(call.mixes(), Flow::Rows),
         (None, Some(_)) => place(&right, rank - 2).map_or(call.mixes(), Flow::Rows),
-        // Each row's own matrices.
+        // Each row has its own matrices.
         (Some(l), Some(r)) if l < left.rank() - 2 && r < right.rank() - 2 => before_flow,
         _ => call.mixes(),
     };
@@ -88,7 +88,7 @@ fn product(call: &Call<'_>, a: &Tensor, b: &Tensor, to: Elem) -> Result<Done, St
     dims.extend([m, n]);
     let work = Work::of(count(&dims)?.times(k)?, 2);
     let (mut dims, mut flow) = (dims, flow);
-    // A vector's own dimension goes again.
+    // The dimension added to a vector is removed again.
     for (vector, back) in [(b.rank() == 1, 1), (a.rank() == 1, 2)] {
         if vector {
             let at = dims.len() - if back == 2 && b.rank() == 1 { 1 } else { back };
@@ -103,7 +103,7 @@ fn product(call: &Call<'_>, a: &Tensor, b: &Tensor, to: Elem) -> Result<Done, St
     Ok(Done { outputs: vec![Tensor::new(to, dims, flow)], work, ..Done::default() })
 }
 
-/// Gemm: A·B + C, either turned over.
+/// Follows Gemm: A·B + C, with A or B optionally transposed.
 pub(super) fn gemm(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let turned = |t: &Tensor, name: &str| -> Result<Tensor, String> {

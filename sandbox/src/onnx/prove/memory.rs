@@ -1,20 +1,24 @@
-//! What a row's own place in a table takes to find where no cache holds the table: a row that names one place over and over does not wait, a row that names
-//! many does, and both must be counted alike.
+//! Cost of finding a row's places in a table too large for the caches.
+//!
+//! A row that names the same place over and over does not wait, a row that names many does, and both must count alike.
 
 use super::tensor::{Dim, Tensor, Work, count};
 
-/// Tables of more bytes than this are taken to lie beyond a processor's caches.
+/// Maximum bytes of a table assumed to lie in a processor's caches.
 const CACHED: u64 = 4 << 20;
 
-/// Operations that a place takes in a table beyond the caches, at two a nanosecond: 50 to 86 ns were measured of tables with millions of entries.
+/// Operations per place in a table beyond the caches, at two per nanosecond: 50 to 86 ns were measured for tables with millions
+/// of entries.
 const WAIT: u64 = 256;
 
-/// Operations that each place takes in a table of so many bytes, beside what a value takes.
+/// Returns the operations per place in a table of `bytes` bytes, beside the cost of the value.
 pub(super) fn wait(bytes: u64) -> u64 {
     if bytes > CACHED { WAIT } else { 0 }
 }
 
-/// What finding `places` in `table` takes. Of a table with parts of rows a row's own part counts: the others are other rows'.
+/// Returns the work to find `places` in `table`.
+///
+/// In a table with rows' parts only a row's own part counts, as the others belong to other rows.
 pub(super) fn find(places: &Tensor, table: &Tensor) -> Result<Work, String> {
     let Dim { times, .. } = count(&table.dims)?;
     Ok(Work::of(count(&places.dims)?, wait(times.saturating_mul(table.elem.bytes()))))

@@ -1,8 +1,9 @@
-//! What a model's graph does with rows, found without running it: shapes, work, and whether each row of what comes out depends on that row alone.
+//! Analysis of a model's graph without running it: shapes, work, and whether each output row depends on the same input row alone.
 //!
-//! An abstract interpretation over the graph in its own order. Each tensor is known by type, shape (in numbers and numbers of rows) and [`Flow`]: constant,
-//! row by row along one axis, or mixed. Each operator of the [list](operators) has a rule; whatever a rule cannot follow is mixed, and what it does not know is
-//! refused. The runtime's own results are the test: `sandbox/tests/models.rs`.
+//! This is an abstract interpretation over the graph in its own order. The facts about a tensor are its type, shape (in numbers
+//! and numbers of rows) and [`Flow`]: constant, row by row along one axis, or mixed. Each operator of the [list](operators) has a
+//! rule; whatever a rule cannot follow is mixed, and what it does not know is refused. The runtime's own results are the test:
+//! `sandbox/tests/models.rs`.
 
 use std::{
     cell::Cell,
@@ -39,30 +40,30 @@ pub(super) use operators::OPERATORS;
 use call::{Call, Clip, Done};
 use tensor::{Dim, Elem, Flow, Tensor, Work, count};
 
-/// What is known of a graph.
+/// Facts about a graph.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// By name, the tensors that are not the model's own.
+    /// Facts about all tensors, by name.
     pub(super) tensors: HashMap<String, Tensor>,
-    /// Operations.
+    /// Number of operations.
     pub(super) work: Work,
-    /// Bytes of all tensors that are computed, and of what kernels need beside them.
+    /// Bytes of all computed tensors, and of the scratch memory of kernels.
     pub(super) bytes: Work,
-    /// Nodes and their inputs to be clipped first.
+    /// Nodes with inputs to be clipped first.
     pub(super) clips: Vec<(usize, Clip)>,
-    /// Names of what comes with the model, and of what is computed from that alone.
+    /// Names of tensors stored in the model, or computed from these alone.
     constants: HashSet<String>,
 }
 
-/// A node cannot be understood.
+/// Error for a node beyond the analysis.
 #[derive(Debug)]
 pub(super) struct NotUnderstood {
-    /// Its operator and name.
+    /// Operator and name of the node.
     pub(super) node: String,
     pub(super) why: String,
 }
 
-/// How a person finds a node again: its operator, and its name or that of what it makes.
+/// Describes a node for a person: its operator, and its name or the name of its output.
 pub(super) fn name(node: &NodeProto) -> String {
     use tidegate_protocol::Shorten as _;
     let op = node.op_type.as_deref().unwrap_or_default().shorten();
@@ -76,7 +77,7 @@ pub(super) fn name(node: &NodeProto) -> String {
 /// Follows `inputs` through the graph.
 ///
 /// # Errors
-/// The first node that is not understood.
+/// Returns the first node that is not understood.
 pub(super) fn follow(model: &ModelProto, graph: &GraphProto, inputs: Vec<(String, Tensor)>) -> Result<Found, NotUnderstood> {
     let versions = versions(model).map_err(|why| NotUnderstood { node: "the model".into(), why })?;
     let mut found = Found {
@@ -103,7 +104,7 @@ pub(super) fn follow(model: &ModelProto, graph: &GraphProto, inputs: Vec<(String
     Ok(found)
 }
 
-/// Which version of the operators of a domain is meant.
+/// Versions of the operators, by domain.
 #[derive(Debug)]
 pub(super) struct Versions {
     pub(super) standard: Option<i64>,
@@ -117,7 +118,7 @@ pub(super) fn versions(model: &ModelProto) -> Result<Versions, String> {
         let (known, range) = match domain {
             "" | "ai.onnx" => (&mut versions.standard, operators::VERSIONS),
             "ai.onnx.ml" => (&mut versions.ml, operators::ML_VERSIONS),
-            // Named, and of no use: its operators are refused where they stand.
+            // Such a domain is of no use: its operators are refused where they occur.
             _ => continue,
         };
         if !range.contains(&version) {
@@ -135,7 +136,7 @@ pub(super) fn versions(model: &ModelProto) -> Result<Versions, String> {
     Ok(versions)
 }
 
-/// Most inputs of a node.
+/// Maximum number of inputs of a node.
 const INPUTS: usize = 1024;
 
 impl Found {
@@ -149,7 +150,8 @@ impl Found {
         }
     }
 
-    /// What a node takes by the number of its values alone: those that it reads, other than constants, or those that it makes, whichever are more.
+    /// Returns a node's work by its number of values alone: values read, other than constants, or values made, whichever are
+    /// more.
     fn least_work(&self, node: &NodeProto, call: &Call<'_>, done: &Done) -> Result<Work, String> {
         let read = node.input.iter().zip(&call.inputs).filter(|(name, _)| !self.constants.contains(*name));
         let read: Vec<&Tensor> = read.filter_map(|(_, input)| *input).collect();
@@ -211,7 +213,7 @@ impl Found {
             self.constants.extend(node.output.iter().cloned());
         }
         self.clips.extend(done_clip.map(|clip| (at, clip)));
-        // A rule may know more outputs than are asked for.
+        // A rule may know more outputs than are requested.
         for (name, output) in node.output.iter().zip(outputs) {
             if output.rank() > 8 {
                 return Err("what it makes has more than 8 dimensions".into());
@@ -230,13 +232,13 @@ impl Found {
     }
 }
 
-/// An input of the graph whose first dimension is that of rows.
+/// Describes an input of the graph whose first dimension is the number of rows.
 pub(super) fn rows_input(elem: Elem, width: &[u64]) -> Tensor {
     let dims = std::iter::once(Dim::ROWS).chain(width.iter().map(|n| Dim::fixed(*n))).collect();
     Tensor::new(elem, dims, Flow::Rows(0))
 }
 
-/// An input of a graph that takes one row at a time, as it is written.
+/// Describes an input of a graph written for a single row at a time.
 pub(super) fn row_input(elem: Elem, width: &[u64]) -> Tensor {
     let dims = std::iter::once(Dim::ONE).chain(width.iter().map(|n| Dim::fixed(*n))).collect();
     Tensor::new(elem, dims, Flow::Public)

@@ -1,36 +1,37 @@
-//! The operators that a model may be made of, as data: name, first version that is understood, attributes, the rule that follows shapes and rows, and why rows
-//! stay apart.
+//! Operators allowed in a model, as data: name, first supported version, attributes, rule for shapes and rows, and why rows stay
+//! apart.
 //!
-//! What is not here is refused: control flow, lots, sequences, optionals and texts, everything whose shape depends on values (`NonZero`, `Unique`, `Compress`),
-//! and operators that end a run on some value. Versions: `ai.onnx` from 13 on; older ones were written anew ([`upgrade`](super::super::lower)).
+//! Anything else is refused: control flow, random numbers, sequences, optionals and texts, everything whose shape depends on
+//! values (`NonZero`, `Unique`, `Compress`), and operators that end a run on some value. Versions: `ai.onnx` from 13 on; older
+//! ones were rewritten ([`upgrade`](super::super::lower)).
 
 use super::{
     along, call::Rule, classic, constant, elementwise, layout, linear, pick, quantised, recurrent, support, trees, window,
 };
 
-/// An operator.
+/// Operator of the list.
 pub(in crate::onnx) struct Operator {
-    /// `ai.onnx.ml`, or nothing for the standard domain.
+    /// `ai.onnx.ml`, or empty for the standard domain.
     pub(crate) domain: &'static str,
     pub(crate) name: &'static str,
-    /// The first version of its domain in which the rule holds.
+    /// First version of its domain in which the rule holds.
     pub(super) since: i64,
-    /// Attributes that the rule knows, by spaces.
+    /// Attributes known to the rule, separated by spaces.
     pub(super) attributes: &'static str,
     pub(super) rule: Rule,
-    /// Why rows stay apart, or when.
+    /// Reason or condition for rows to stay apart.
     #[allow(dead_code)] // Said to who reads this list.
     pub(super) why: &'static str,
 }
 
-/// The operator of this name.
+/// Finds an operator by domain and name.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|o| o.domain == domain && o.name == name)
 }
 
-/// Versions of the standard domain that are understood.
+/// Supported versions of the standard domain.
 pub(super) const VERSIONS: std::ops::RangeInclusive<i64> = 7..=24;
-/// Versions of `ai.onnx.ml`.
+/// Supported versions of `ai.onnx.ml`.
 pub(super) const ML_VERSIONS: std::ops::RangeInclusive<i64> = 1..=5;
 
 const fn op(
@@ -46,7 +47,7 @@ const fn op(
 
 const ML: &str = "ai.onnx.ml";
 
-/// The list.
+/// List of allowed operators.
 pub(in crate::onnx) const OPERATORS: &[Operator] = &[
     // Each value by itself.
     op("", "Abs", 13, "", elementwise::each, "each value by itself"),

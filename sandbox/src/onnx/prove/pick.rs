@@ -1,4 +1,4 @@
-//! Operators that pick values by where they are: a row's own parts, or a row of a table that the model holds.
+//! Operators for picking values by position: a row's own parts, or a row of a table stored in the model.
 
 use super::{
     call::{Call, Clip, Done, axis},
@@ -8,7 +8,7 @@ use super::{
     tensor::{Dim, Elem, Flow, Int, Tensor, show},
 };
 
-/// Slice: whole rows, parts of each.
+/// Follows Slice: whole rows, or parts of each.
 pub(super) fn slice(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let given = call.maybe(0).ok_or("input 0 is missing")?;
@@ -41,10 +41,10 @@ pub(super) fn slice(call: &Call<'_>) -> Result<Done, String> {
                 }
                 dims[*at] = Dim::fixed(picked);
             }
-            // All rows: to an end that no number of rows reaches, or to their number.
+            // All rows: to an end beyond any number of rows, or to their number.
             (None, (Some(0), end, 1))
                 if end.is_some_and(|end| end >= i64::from(i32::MAX)) || ends[i].dim() == Some(x.dims[*at]) => {}
-            // One row of all: the first, or the last.
+            // A single row of all: the first, or the last.
             (None, (Some(0), Some(1), 1)) if x.dims[*at] == Dim::ROWS => (dims[*at], flow) = (Dim::ONE, call.mixes()),
             (None, (Some(-1), Some(end), 1)) if x.dims[*at] == Dim::ROWS && end >= i64::from(i32::MAX) => {
                 (dims[*at], flow) = (Dim::ONE, call.mixes());
@@ -58,7 +58,7 @@ pub(super) fn slice(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, flow), 1)
 }
 
-/// The places that a slice takes of a list (numpy's rules, as ONNX has them).
+/// Returns the indices taken by a slice of a list (numpy's rules, as in ONNX).
 fn places(length: i64, start: i64, end: i64, step: i64) -> Result<Box<dyn Iterator<Item = usize>>, String> {
     let from_start = |n: i64| if n < 0 { n.saturating_add(length) } else { n };
     Ok(match step {
@@ -75,7 +75,7 @@ fn places(length: i64, start: i64, end: i64, step: i64) -> Result<Box<dyn Iterat
     })
 }
 
-/// Gather: along an axis, at places that are known, or that a row says of a table that is for all rows the same.
+/// Follows Gather along an axis, at known indices, or at indices from a row in a table shared by all rows.
 pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (table, at) = (call.maybe(0).ok_or("input 0 is missing")?, call.maybe(1).ok_or("input 1 is missing")?);
@@ -101,14 +101,14 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
     let flow = match (table.axis(), at.axis()) {
         (None, None) => Flow::Public,
         (None, Some(rows)) => Flow::Rows(over + rows),
-        // One row for all.
+        // A single row for all.
         (Some(rows), None) if rows == over => call.mixes(),
         (Some(rows), None) => Flow::Rows(if rows > over { rows + at.rank() - 1 } else { rows }),
         (Some(_), Some(_)) => call.mixes(),
     };
     let length = match table.dims[over].known() {
         Some(length) => i64::try_from(length).map_err(|_| "a table is too large")?,
-        // At a known place of all rows; where there are fewer, no run succeeds.
+        // At a known index of all rows; if there are fewer, no run succeeds.
         None if at.ints.is_some() => i64::MAX,
         None => return Err("picks rows by what rows say".into()),
     };
@@ -125,7 +125,7 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// The axis of rows of `at`, where each row's places are of its own part of `table`, which has rows along `over`.
+/// Returns the axis of rows of `at` if each row's indices lie in its own part of `table`, which has rows along `over`.
 fn own_rows(table: &Tensor, over: usize, at: &Tensor) -> Option<usize> {
     let Dim { times, power: 1 } = table.dims[over] else { return None };
     let (length, rows) = (i64::try_from(times).ok()?, spots::axis(at)?);
@@ -133,7 +133,7 @@ fn own_rows(table: &Tensor, over: usize, at: &Tensor) -> Option<usize> {
     (table.axis() == Some(over) && spots::of(at)?.iter().all(own)).then_some(rows)
 }
 
-/// GatherND: at places that are known, each row's of its own.
+/// Follows GatherND at known indices, each row's within its own part.
 pub(super) fn gather_nd(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     if call.int_or("batch_dims", 0)? != 0 {
@@ -160,7 +160,7 @@ pub(super) fn gather_nd(call: &Call<'_>) -> Result<Done, String> {
     dims.extend(&table.dims[each..]);
     let flow = match (table.flow, spots::axis(at)) {
         (Flow::Public, None) => Flow::Public,
-        // Those of a row are of the row of that number: another's would have been refused.
+        // Each row's values come from the row of that number: another's would have been refused.
         (Flow::Rows(axis), Some(rows)) if axis < each && table.dims[axis] == Dim::ROWS => Flow::Rows(rows),
         (Flow::Rows(axis), None) if axis >= each => Flow::Rows(deep + axis - each),
         _ => call.mixes(),
@@ -168,7 +168,7 @@ pub(super) fn gather_nd(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(table.elem, dims, flow), 1)
 }
 
-/// GatherElements: of each row's own values.
+/// Follows GatherElements within each row's own values.
 pub(super) fn gather_elements(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let (x, at) = (call.data(0)?, call.data(1)?);
@@ -189,7 +189,7 @@ pub(super) fn gather_elements(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// OneHot: a place becomes a list with one number in it; a place that is not there, one with none.
+/// Follows OneHot: an index becomes a list with a number at its place, or with none if out of range.
 pub(super) fn one_hot(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let at = call.data(0)?;
@@ -207,20 +207,20 @@ pub(super) fn one_hot(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(values.elem, dims, flow), 1)
 }
 
-/// ArrayFeatureExtractor: columns of each row, or of a table the entries that rows say.
+/// Follows ArrayFeatureExtractor: columns of each row, or entries of a table chosen by rows.
 pub(super) fn columns(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
     let last = x.rank().checked_sub(1).ok_or("takes no scalars")?;
     let length = x.fixed(last)?;
-    // A single list comes out as a matrix of one row.
+    // A single list becomes a matrix of one row.
     let mut dims = if x.rank() == 1 { vec![Dim::ONE] } else { x.dims[..last].to_vec() };
     let Some(known) = call.maybe(1).filter(|at| at.ints.is_some()) else {
         let at = call.data(1)?;
         dims.push(super::tensor::count(&at.dims)?);
         let flow = match (x.flow, at.flow) {
             (Flow::Public, Flow::Public) => Flow::Public,
-            // Places of one row after those of another: so are the entries.
+            // Indices of one row come after those of another, and so do the entries.
             (Flow::Public, Flow::Rows(rows)) if super::tensor::count(&at.dims[..rows])? == Dim::ONE => Flow::Rows(dims.len() - 1),
             _ => call.mixes(),
         };
@@ -240,7 +240,7 @@ pub(super) fn columns(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, dims, x.flow), 1)
 }
 
-/// Shape: its numbers are known, in numbers of rows.
+/// Follows Shape: its numbers are known, in numbers of rows.
 pub(super) fn shape(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;
@@ -250,7 +250,7 @@ pub(super) fn shape(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done::known(Tensor::known(Elem::I64, false, ints.ok_or("a tensor is too large")?)))
 }
 
-/// Size: as [`shape`].
+/// Follows Size, as [`shape`].
 pub(super) fn size(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;

@@ -1,11 +1,11 @@
-//! Numbers of few bits: scales and zero points come with the model, or they are computed from all rows.
+//! Quantised numbers: scales and zero points are stored in the model, or computed from all rows.
 
 use super::{
     call::{Call, Done, axis},
     tensor::{Dim, Elem, Tensor, count, show},
 };
 
-/// QuantizeLinear.
+/// Follows QuantizeLinear.
 pub(super) fn quantize(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let to = match (call.public(2)?, call.elem("output_dtype")?) {
@@ -15,14 +15,14 @@ pub(super) fn quantize(call: &Call<'_>) -> Result<Done, String> {
     scaled(call, to)
 }
 
-/// DequantizeLinear.
+/// Follows DequantizeLinear.
 pub(super) fn dequantize(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let to = call.constant(1)?.elem;
     scaled(call, to)
 }
 
-/// A scale and a zero point, one for all values or one for each index of an axis.
+/// Follows scaling by a scale and a zero point, shared by all values or given for each index of an axis.
 fn scaled(call: &Call<'_>, to: Elem) -> Result<Done, String> {
     let x = call.data(0)?;
     if call.int_or("block_size", 0)? != 0 {
@@ -42,7 +42,7 @@ fn scaled(call: &Call<'_>, to: Elem) -> Result<Done, String> {
     Done::one(Tensor::new(to, x.dims.clone(), x.flow), 2)
 }
 
-/// DynamicQuantizeLinear: one scale for all values that a run has.
+/// Follows DynamicQuantizeLinear, with the same scale for all values of a run.
 pub(super) fn dynamic(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(3)?;
     let x = call.data(0)?;

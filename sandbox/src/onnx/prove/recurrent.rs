@@ -1,4 +1,4 @@
-//! LSTM and GRU: time comes first, rows second. Steps of time of one row follow one another; rows do not meet.
+//! LSTM and GRU: time comes first, rows second. A row's time steps follow one another; rows do not meet.
 
 use super::{
     call::{Call, Done},

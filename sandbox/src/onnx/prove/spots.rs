@@ -1,20 +1,20 @@
-//! Whole numbers that are known but for the number of a row: how exporters pick each row's own part of a tensor by its place.
+//! Integers known except for the number of a row, by which exporters pick each row's own part of a tensor.
 //!
-//! `Range` counts the rows of a run, and arithmetic makes places of that: row 3's mask is at `3 · length` of all masks, or at `[3, …]`. Such places are followed exactly, so that
-//! what is picked by them is known to be the row's own.
+//! `Range` counts the rows of a run, and arithmetic turns this into indices: row 3's mask is at `3 · length` of all masks, or at
+//! `[3, …]`. Such indices are followed exactly, so that values picked by them are known to be the row's own.
 
 use super::tensor::{Dim, Int, Tensor, count};
 
-/// `row` times the number of its row in the run, and `plus`.
+/// `row` times the number of the row in its run, plus `plus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(crate) row: i64,
     pub(crate) plus: i64,
 }
 
-/// Most numbers that are followed of one tensor, for a row.
+/// Maximum count of numbers followed per row of a tensor.
 const SPOTS: u64 = super::tensor::KNOWN as u64;
-/// What may be multiplied with the number of a row, or added: nothing wraps around for any number of rows.
+/// Maximum factor of a row's number, and maximum summand: nothing wraps around for any number of rows.
 const LARGEST: i64 = 1 << 24;
 
 impl Spot {
@@ -41,7 +41,9 @@ impl Spot {
     }
 }
 
-/// The one axis along which rows are counted: nothing where there is none. An error where there are several, or each row has several places.
+/// Returns the only axis along which rows are counted, or `None` if there is none.
+///
+/// An error means several axes, or several places per row.
 fn rows(dims: &[Dim]) -> Result<Option<usize>, ()> {
     let mut axes = (0..dims.len()).filter(|at| dims[*at].power > 0);
     match (axes.next(), axes.next()) {
@@ -51,18 +53,18 @@ fn rows(dims: &[Dim]) -> Result<Option<usize>, ()> {
     }
 }
 
-/// The axis of rows of a tensor whose numbers are known; nothing where it has none.
+/// Returns the axis of rows of a tensor with known numbers, or `None` without such an axis.
 pub(super) fn axis(of: &Tensor) -> Option<usize> {
     rows(&of.dims).ok().flatten()
 }
 
-/// How many numbers a row has.
+/// Returns how many numbers a row has.
 fn many(dims: &[Dim]) -> Option<u64> {
     rows(dims).ok()?;
     count(dims).ok().map(|all| all.times).filter(|all| *all <= SPOTS)
 }
 
-/// What is known of a tensor: its numbers in their order, the axis of rows left out.
+/// Returns the known numbers of a tensor in their order, without the axis of rows.
 pub(super) fn of(tensor: &Tensor) -> Option<Vec<Spot>> {
     if let Some(spots) = &tensor.spots {
         return Some(spots.clone());
@@ -71,13 +73,14 @@ pub(super) fn of(tensor: &Tensor) -> Option<Vec<Spot>> {
     ints?.into_iter().map(|plus| Spot { row: 0, plus }.fits()).collect()
 }
 
-/// In another shape, the same numbers in the same order: as much must lie before the axis of rows.
+/// Returns the same numbers, in the same order, for another shape: the product of dimensions before the axis of rows must be the
+/// same.
 pub(super) fn moved(from: &Tensor, to: &[Dim]) -> Option<Vec<Spot>> {
     let before = |dims: &[Dim]| rows(dims).ok().map(|axis| axis.map(|axis| count(&dims[..axis])));
     (before(&from.dims)? == before(to)?).then(|| of(from))?
 }
 
-/// `op` over tensors that are brought to `dims`.
+/// Applies `op` to tensors broadcast to `dims`.
 pub(super) fn spread(from: &[&Tensor], dims: &[Dim], op: impl Fn(&[Spot]) -> Option<Spot>) -> Option<Vec<Spot>> {
     let all = from.iter().map(|tensor| of(tensor)).collect::<Option<Vec<_>>>()?;
     (0..many(dims)?)
@@ -89,11 +92,11 @@ pub(super) fn spread(from: &[&Tensor], dims: &[Dim], op: impl Fn(&[Spot]) -> Opt
         .collect()
 }
 
-/// Where the value is, of one of `dims`, that is number `number` in the larger shape `of`.
+/// Returns the index, within a tensor of shape `dims`, of the value used at index `number` of the larger shape `of`.
 fn place(dims: &[Dim], of: &[Dim], number: u64) -> usize {
     let (mut rest, mut at, mut step) = (number, 0, 1);
     for (back, dim) in of.iter().rev().enumerate() {
-        // The axis of rows is left out: as if it were of length one.
+        // The axis of rows is left out, as if its length were one.
         let length = if dim.power > 0 { 1 } else { dim.times.max(1) };
         let index = rest % length;
         rest /= length;
@@ -105,7 +108,7 @@ fn place(dims: &[Dim], of: &[Dim], number: u64) -> usize {
     at as usize
 }
 
-/// One after the other along an axis that is not the rows'.
+/// Concatenates along an axis other than the rows'.
 pub(super) fn concat(all: &[&Tensor], along: usize, dims: &[Dim]) -> Option<Vec<Spot>> {
     many(dims)?;
     if rows(dims).ok()? == Some(along) {

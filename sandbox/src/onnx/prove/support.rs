@@ -1,4 +1,6 @@
-//! Support vectors: a row against vectors that the model holds. What their attributes say is there must be: a runtime that trusts them reads beyond.
+//! Support vector machines: a row against vectors stored in the model.
+//!
+//! The lengths of attributes must match, as a runtime that trusts them reads out of bounds.
 
 use super::{
     call::{Call, Done},
@@ -6,12 +8,13 @@ use super::{
     tensor::{Dim, Elem, Tensor, Work, count},
 };
 
-/// What a kernel function takes of a product or distance, as operations: a power of any exponent takes 25 ns, an exponential 4 (`bench/onnx_cost.py`).
+/// Operations per product or distance for a kernel function: a power with any exponent takes 25 ns, an exponential 4
+/// (`bench/onnx_cost.py`).
 const KERNEL: u64 = 128;
-/// Rounds in which probabilities of pairs become those of classes, at most; fewer where they agree early.
+/// Maximum number of rounds to turn probabilities of pairs into probabilities of classes; early agreement needs fewer.
 const ROUNDS: u64 = 100;
 
-/// The kernel, and whether it has its three numbers.
+/// Checks the kernel and its three numbers.
 fn kernel(call: &Call<'_>) -> Result<(), String> {
     if !matches!(call.text("kernel_type")?.unwrap_or("LINEAR"), "LINEAR" | "POLY" | "RBF" | "SIGMOID") {
         return Err("attribute kernel_type is not known".into());
@@ -26,7 +29,7 @@ fn length(call: &Call<'_>, name: &str) -> Result<u64, String> {
     Ok(call.floats(name)?.map_or(0, <[f32]>::len) as u64)
 }
 
-/// SVMClassifier.
+/// Follows SVMClassifier.
 pub(super) fn classifier(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
     post_transform(call)?;
@@ -62,7 +65,7 @@ pub(super) fn classifier(call: &Call<'_>) -> Result<Done, String> {
     Ok(done)
 }
 
-/// SVMRegressor.
+/// Follows SVMRegressor.
 pub(super) fn regressor(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     post_transform(call)?;

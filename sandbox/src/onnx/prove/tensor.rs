@@ -1,8 +1,8 @@
-//! What is known of a tensor before any row is read: type, shape, and whose rows its parts depend on.
+//! Facts about a tensor before any row is read: type, shape, and the rows on which its parts depend.
 
 use super::spots::Spot;
 
-/// Type of a value (TensorProto.DataType of the IR). Texts, complex numbers and the types of less than a byte are not among them.
+/// Type of a value (TensorProto.DataType of the IR), excluding texts, complex numbers and types of less than a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Elem {
     F32,
@@ -21,7 +21,7 @@ pub(crate) enum Elem {
 }
 
 impl Elem {
-    /// By its number in the IR.
+    /// Returns the type with this number in the IR.
     pub(crate) fn of(number: i32) -> Option<Self> {
         Some(match number {
             1 => Self::F32,
@@ -41,17 +41,17 @@ impl Elem {
         })
     }
 
-    /// Its number in the IR.
+    /// Returns its number in the IR.
     pub(crate) fn number(self) -> i32 {
         (1..=16).find(|n| Self::of(*n) == Some(self)).unwrap_or_default()
     }
 
-    /// Whether columns of rows are made such.
+    /// Returns whether columns of rows are converted to this type.
     pub(crate) fn is_column(self) -> bool {
         matches!(self, Self::F32 | Self::F64 | Self::I64 | Self::I32 | Self::U8 | Self::Bool)
     }
 
-    /// Bytes of a value.
+    /// Returns the bytes of a value.
     pub(crate) fn bytes(self) -> u64 {
         match self {
             Self::U8 | Self::I8 | Self::Bool => 1,
@@ -61,20 +61,20 @@ impl Elem {
         }
     }
 
-    /// Whether it is of some integer type.
+    /// Returns whether the type is an integer type.
     pub(crate) fn is_integer(self) -> bool {
         !matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64 | Self::Bool)
     }
 }
 
-/// A dimension: `times` · rows^`power`, where `rows` is how many rows a run has.
+/// Dimension of `times` · rows^`power`, where `rows` is the number of rows in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dim {
     pub(crate) times: u64,
     pub(crate) power: u8,
 }
 
-/// Highest power of the number of rows: attention over rows needs two, a product of such three.
+/// Exclusive limit on powers of the number of rows: attention over rows needs two, a product of such three.
 pub(crate) const POWERS: usize = 4;
 
 impl Dim {
@@ -94,14 +94,14 @@ impl Dim {
         }
     }
 
-    /// How often `other` is in it.
+    /// Divides by `other`, if this leaves no remainder.
     pub(crate) fn over(self, other: Self) -> Option<Self> {
         let power = self.power.checked_sub(other.power)?;
         let times = self.times.checked_div(other.times)?;
         (times * other.times == self.times).then_some(Self { times, power })
     }
 
-    /// The number, where it does not depend on rows.
+    /// Returns the number, if independent of rows.
     pub(crate) fn known(self) -> Option<u64> {
         (self.power == 0).then_some(self.times)
     }
@@ -118,29 +118,33 @@ impl std::fmt::Display for Dim {
     }
 }
 
-/// How many values `dims` have.
+/// Returns the number of values of a tensor with dimensions `dims`.
 pub(crate) fn count(dims: &[Dim]) -> Result<Dim, String> {
     dims.iter().try_fold(Dim::ONE, |product, dim| product.times(*dim))
 }
 
-/// `[rows, 3, 224]`
+/// Formats dimensions, as in `[rows, 3, 224]`.
 pub(crate) fn show(dims: &[Dim]) -> String {
     format!("[{}]", dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// What a tensor's values depend on, beside the model itself.
+/// Dependence of a tensor's values on rows, beside the model itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Nothing: no dimension depends on the number of rows either.
+    /// On nothing: no dimension depends on the number of rows either.
     Public,
-    /// Along this axis, of `k`·rows, the values from `i`·`k` on, `k` of them, depend on row `i` alone, and in the same way for every `i` and every
-    /// number of rows. No other dimension depends on the number of rows.
+    /// Along this axis, of length `k`·rows, the `k` values from `i`·`k` on depend on row `i` alone, and in the same way for every
+    /// `i` and every number of rows.
+    ///
+    /// No other dimension depends on the number of rows.
     Rows(usize),
-    /// Maybe on other rows than their own, on a row's place or on how many there are. The node of this number began it.
+    /// Possibly on other rows than their own, on a row's place, or on the number of rows.
+    ///
+    /// The node of this number began the mixing.
     Mixed(usize),
 }
 
-/// A small integer that is known: `times` · rows^`power`.
+/// Small known integer, `times` · rows^`power`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Int {
     pub(crate) times: i64,
@@ -152,7 +156,7 @@ impl Int {
         Self { times, power: 0 }
     }
 
-    /// The number, where it does not depend on rows.
+    /// Returns the number, if independent of rows.
     pub(crate) fn known(self) -> Option<i64> {
         (self.power == 0 || self.times == 0).then_some(self.times)
     }
@@ -162,18 +166,18 @@ impl Int {
     }
 }
 
-/// Most integers that are followed of one tensor: shapes, axes, the divisors of a column each.
+/// Maximum number of integers followed per tensor: shapes, axes, or a divisor for each column.
 pub(crate) const KNOWN: usize = 4096;
 
-/// A tensor.
+/// Facts about a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tensor {
     pub(crate) elem: Elem,
     pub(crate) dims: Vec<Dim>,
     pub(crate) flow: Flow,
-    /// Its values, where they are known: of integers or truth values, of one dimension at most.
+    /// Values if known: integers or truth values, of at most one dimension.
     pub(crate) ints: Option<Vec<Int>>,
-    /// Its values, where they are known but for the number of a row: of whole numbers, of any dimensions.
+    /// Values if known except for the number of a row: integers, of any dimensions.
     pub(crate) spots: Option<Vec<Spot>>,
 }
 
@@ -182,7 +186,7 @@ impl Tensor {
         Self { elem, dims, flow, ints: None, spots: None }
     }
 
-    /// Of known integers: a scalar, or a list.
+    /// Returns a tensor of known integers: a scalar, or a list.
     pub(crate) fn known(elem: Elem, scalar: bool, ints: Vec<Int>) -> Self {
         let dims = if scalar { vec![] } else { vec![Dim::fixed(ints.len() as u64)] };
         Self { elem, dims, flow: Flow::Public, ints: Some(ints), spots: None }
@@ -192,12 +196,12 @@ impl Tensor {
         self.dims.len()
     }
 
-    /// The axis of rows.
+    /// Returns the axis of rows.
     pub(crate) fn axis(&self) -> Option<usize> {
         if let Flow::Rows(axis) = self.flow { Some(axis) } else { None }
     }
 
-    /// A dimension that does not depend on rows.
+    /// Returns a dimension, which must not depend on rows.
     pub(crate) fn fixed(&self, axis: usize) -> Result<u64, String> {
         let dim = self.dims.get(axis).ok_or_else(|| format!("has {} dimensions, more are needed", self.rank()))?;
         dim.known()
@@ -205,12 +209,12 @@ impl Tensor {
     }
 }
 
-/// Work or bytes as a polynomial of the number of rows: its coefficients, saturating.
+/// Work or bytes as a polynomial in the number of rows, with saturating coefficients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work([u128; POWERS]);
 
 impl Work {
-    /// `times` for each of `dim`.
+    /// Returns `times` for each of `dim`.
     pub(crate) fn of(dim: Dim, times: u64) -> Self {
         let mut work = Self::default();
         work.0[usize::from(dim.power)] = u128::from(dim.times).saturating_mul(times.into());
@@ -223,14 +227,14 @@ impl Work {
         }
     }
 
-    /// The larger of both, of each power of the number of rows.
+    /// Returns the larger coefficient of both for each power of the number of rows.
     pub(crate) fn most(self, other: Self) -> Self {
         let mut most = self;
         most.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine = theirs.max(*mine));
         most
     }
 
-    /// For so many rows.
+    /// Evaluates the polynomial for this number of rows.
     pub(crate) fn at(&self, rows: u64) -> u128 {
         self.0.iter().rev().fold(0u128, |sum, c| sum.saturating_mul(rows.into()).saturating_add(*c))
     }

@@ -1,4 +1,6 @@
-//! Tree ensembles: a row of features goes down each tree. What a tree names must be there: a runtime that trusts a feature's number reads the next row's.
+//! Tree ensembles: a row of features descends each tree.
+//!
+//! References within a tree must be valid: a runtime that trusts a feature's number reads the next row's.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,14 +11,14 @@ use super::{
     tensor::{Dim, Elem, Tensor, Work},
 };
 
-/// What a step down a tree takes, as operations, where caches hold the trees.
+/// Operations for a step down a tree, if caches hold the trees.
 const STEP: u64 = 64;
-/// Bytes that a node takes, or a weight of a leaf.
+/// Bytes of a node, or of a leaf's weight.
 const NODE: u64 = 64;
-/// What adding one of a leaf's weights to its score takes, or writing a score down, as operations: 5 to 9 ns were measured.
+/// Operations to add a leaf's weight to its score, or to write a score: 5 to 9 ns were measured.
 const WEIGHT: u64 = 32;
 
-/// TreeEnsembleClassifier.
+/// Follows TreeEnsembleClassifier.
 pub(super) fn classifier(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
     post_transform(call)?;
@@ -27,11 +29,11 @@ pub(super) fn classifier(call: &Call<'_>) -> Result<Done, String> {
     if classes < 2 {
         return Err("names one class, two are the least".into());
     }
-    // One score of two classes is written down as two.
+    // A single score of two classes is output as two.
     Ok(labelled(x, classes, flow, Work::of(x.dims[0], steps)))
 }
 
-/// TreeEnsembleRegressor.
+/// Follows TreeEnsembleRegressor.
 pub(super) fn regressor(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     post_transform(call)?;
@@ -61,7 +63,7 @@ fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<i64>, String> {
     call.ints(name)?.ok_or_else(|| format!("attribute {name} is missing"))
 }
 
-/// Checks that its nodes are trees over `width` features; how many operations a row takes at most.
+/// Checks whether the nodes form trees over `width` features; returns the maximum number of operations per row.
 fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
     let (trees, nodes) = (numbers(call, "nodes_treeids")?, numbers(call, "nodes_nodeids")?);
     let (yes, no) = (numbers(call, "nodes_truenodeids")?, numbers(call, "nodes_falsenodeids")?);
@@ -81,7 +83,7 @@ fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
             return Err("a node of a tree is there twice".into());
         }
     }
-    // Depth of each node, once its parent was seen: a node with two parents, or none that leads to it, makes no tree.
+    // Each node's parent. A node with two parents, or unreachable from the root, makes no tree.
     let mut parents = vec![None; count];
     for i in 0..count {
         match modes[i].as_slice() {
@@ -99,7 +101,7 @@ fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
             }
         }
     }
-    // A tree's nodes stand together, its root first: then each other node has one parent, or there is a circle.
+    // A tree's nodes are contiguous, with the root first: then every other node has one parent, or there is a cycle.
     let roots = (0..count).filter(|i| parents[*i].is_none());
     let firsts = (0..count).filter(|i| *i == 0 || trees[*i] != trees[*i - 1]);
     let mut known = HashSet::new();
@@ -132,8 +134,9 @@ fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
     Ok(deepest.values().map(|d| step * u64::from(*d)).sum())
 }
 
-/// Checks the weights of its leaves: they are of nodes that are there, for one of `most` scores, each once. Returns how many operations a row takes at most once it
-/// is at its leaves: those of each tree's heaviest.
+/// Checks the leaves' weights and returns the maximum number of operations per row at the leaves.
+///
+/// Weights must belong to existing nodes and to one of `most` scores, each once. The maximum counts each tree's heaviest leaf.
 fn leaves(call: &Call<'_>, of: &str, most: u64) -> Result<u64, String> {
     let name = |what: &str| format!("{of}_{what}");
     let (trees, nodes) = (numbers(call, &name("treeids"))?, numbers(call, &name("nodeids"))?);

@@ -1,4 +1,4 @@
-//! Convolutions and pools: each image by itself, where the first axis is the rows'.
+//! Convolutions and pools: each image by itself, if the first axis is the rows'.
 
 use super::{
     call::{Call, Done},
@@ -6,18 +6,18 @@ use super::{
     tensor::{Dim, Elem, Flow, Tensor, Work, count, show},
 };
 
-/// How a window goes over the axes of space.
+/// Movement of a window over the spatial axes.
 struct Window {
     kernel: Vec<u64>,
     strides: Vec<u64>,
     dilations: Vec<u64>,
-    /// Before all axes, then after all.
+    /// Padding before all axes, then after all.
     pads: Vec<u64>,
     same: bool,
     ceil: bool,
 }
 
-/// Largest stride, dilation, pad or kernel.
+/// Maximum stride, dilation, pad or kernel size.
 const LARGEST: i64 = 1 << 20;
 
 impl Window {
@@ -50,7 +50,7 @@ impl Window {
         })
     }
 
-    /// How many places it has along an axis of `length`.
+    /// Returns the number of positions along an axis of `length`.
     fn places(&self, axis: usize, length: u64) -> Result<u64, String> {
         let stride = self.strides[axis];
         if self.same {
@@ -68,7 +68,7 @@ impl Window {
         Ok(if (places - 1) * stride >= length + self.pads[axis] { places - 1 } else { places })
     }
 
-    /// Sizes along the axes of space of what comes out of `x`.
+    /// Returns the sizes of the output for `x` along the spatial axes.
     fn over(&self, x: &Tensor) -> Result<Vec<Dim>, String> {
         if x.rank() != self.kernel.len() + 2 {
             return Err(format!("a window of {} axes does not fit {}", self.kernel.len(), show(&x.dims)));
@@ -81,7 +81,7 @@ impl Window {
     }
 }
 
-/// The rows' axis stays where each index of the first is worked on by itself; any other is mixed.
+/// Returns the flow through an operator on each index of the first axis by itself; rows along any other axis are mixed.
 pub(super) fn by_first(call: &Call<'_>, x: &Tensor) -> Flow {
     match x.flow {
         Flow::Rows(0) => Flow::Rows(0),
@@ -90,7 +90,7 @@ pub(super) fn by_first(call: &Call<'_>, x: &Tensor) -> Flow {
     }
 }
 
-/// Conv.
+/// Follows Conv.
 pub(super) fn conv(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
@@ -98,7 +98,7 @@ pub(super) fn conv(call: &Call<'_>) -> Result<Done, String> {
     convolve(call, x, 1, x.elem)
 }
 
-/// ConvInteger.
+/// Follows ConvInteger.
 pub(super) fn conv_integer(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     zero_point(call, 2, true)?;
@@ -106,7 +106,7 @@ pub(super) fn conv_integer(call: &Call<'_>) -> Result<Done, String> {
     convolve(call, call.data(0)?, 1, Elem::I32)
 }
 
-/// QLinearConv.
+/// Follows QLinearConv.
 pub(super) fn qlinear_conv(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     for (i, scalar) in [(1, true), (2, true), (4, false), (5, false), (6, true), (7, true), (8, false)] {
@@ -135,14 +135,14 @@ fn convolve(call: &Call<'_>, x: &Tensor, weights: usize, to: Elem) -> Result<Don
     dims.extend(window.over(x)?);
     let taps = window.size()?.times(Dim::fixed(channels))?;
     let work = Work::of(count(&dims)?.times(taps)?, 2);
-    // Kernels that first lay out what each window sees do so one image at a time.
+    // Kernels that first unfold the windows do so for one image at a time.
     let scratch = Work::of(count(&dims[2..])?.times(taps)?.times(Dim::fixed(group))?, to.bytes().max(4));
     Ok(Done { outputs: vec![Tensor::new(to, dims, by_first(call, x))], work, scratch, clip: None })
 }
 
-/// MaxPool and AveragePool.
+/// Follows MaxPool and AveragePool.
 pub(super) fn pool(call: &Call<'_>) -> Result<Done, String> {
-    // The second of MaxPool says where in all rows a value was.
+    // MaxPool's second output gives positions among the values of all rows.
     call.outputs(1)?;
     let x = call.data(0)?;
     let kernel = call.ints("kernel_shape")?.ok_or("attribute kernel_shape is missing")?;
@@ -156,7 +156,7 @@ pub(super) fn pool(call: &Call<'_>) -> Result<Done, String> {
     Ok(Done { outputs: vec![Tensor::new(x.elem, dims, by_first(call, x))], work, ..Done::default() })
 }
 
-/// GlobalAveragePool and GlobalMaxPool.
+/// Follows GlobalAveragePool and GlobalMaxPool.
 pub(super) fn global_pool(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;

@@ -23,13 +23,13 @@ use crate::{
     units::{PLAIN_TEXT, plain_width, reads, width},
 };
 
-/// Most patterns of one query: each has automata in a worker's memory, on every thread.
+/// Maximum number of patterns in a query: each has automata in a worker's memory, on every thread.
 const PATTERNS: usize = 32;
 
 /// Longest text of each column, in bytes.
 pub(super) type Texts = BTreeMap<String, u64>;
 
-/// What is known of all expressions of a query.
+/// State of weighing all expressions of a query.
 pub(super) struct Weighing<'a> {
     policy: &'a Policy,
     once: Cell<u64>,
@@ -37,26 +37,26 @@ pub(super) struct Weighing<'a> {
     heavy: RefCell<Option<Heavy>>,
 }
 
-/// Where rows are made, and what a unit's take.
+/// Stage at which rows are made, with the operations for a unit's rows.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// Of each row of the dataset, so many, for so many operations.
+    /// For each row of the dataset, so many rows, for so many operations.
     Leaf { row: u64, makes: u64 },
-    /// Of all rows of a unit, so many.
+    /// For all rows of a unit, so many rows.
     PerUnit { rows: Box<Node>, each: u64, select: u64, makes: u64 },
-    /// Of pairs of its rows, so many each.
+    /// For each pair of a unit's rows, so many rows.
     Join { of: Box<[Node; 2]>, held: [u64; 2], pair: u64, most: u64, select: u64, makes: u64 },
-    /// Of what is selected, groups.
+    /// For the selected rows, groups.
     Groups { of: Box<Node>, row: u64, group: u64, most: u64 },
 }
 
 impl Node {
-    /// Most operations for a unit of so many rows: never fewer for more.
+    /// Returns the maximum operations for a unit with so many rows: never fewer for more rows.
     pub(super) fn unit(&self, rows: u64) -> u128 {
         self.made(rows).0
     }
 
-    /// Operations, and rows that are made, of a unit's rows.
+    /// Returns the operations for a unit's rows, and the number of rows made from these.
     fn made(&self, rows: u64) -> (u128, u64) {
         let times = |a: u64, b: u64| u128::from(a).saturating_mul(u128::from(b));
         match self {
@@ -68,7 +68,7 @@ impl Node {
             Self::Join { of, held, pair, most, select, makes } => {
                 let [(first, a), (second, b)] = [of[0].made(rows), of[1].made(rows)];
                 let pairs = a.saturating_mul(b).min(*most);
-                // Those of an outer join that are in no pair are rows too.
+                // Rows of an outer join without a pair are rows too.
                 let joined = pairs.saturating_add(a).saturating_add(b);
                 let work = [first, second, times(a, held[0]), times(b, held[1]), times(pairs, *pair), times(joined, *select)];
                 (work.into_iter().fold(0, u128::saturating_add), joined.saturating_mul(*makes))
@@ -86,22 +86,22 @@ impl<'a> Weighing<'a> {
         Self { policy, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default() }
     }
 
-    /// Operations that a query takes once, whatever the rows.
+    /// Returns a query's operations done once, whatever the rows.
     pub(super) fn once(&self) -> u64 {
         self.once.get()
     }
 
-    /// Counts operations that are done once.
+    /// Adds operations done once.
     pub(super) fn add_once(&self, work: u64) {
         self.once.set(self.once.get().saturating_add(work));
     }
 
-    /// The costliest part of all expressions.
+    /// Returns the costliest part of all expressions.
     pub(super) fn heavy(&self) -> Option<Heavy> {
         self.heavy.borrow().clone()
     }
 
-    /// A query's rows, and the groups that are made of them.
+    /// Weighs a query's rows, and the groups made from them.
     pub(super) fn query(&self, input: &Input, counted: Counted) -> Result<Node, Refusal> {
         let leaves = input.leaves();
         let (node, texts) = self.input(input)?;
@@ -114,7 +114,7 @@ impl<'a> Weighing<'a> {
         self.read(node, &leaves)
     }
 
-    /// A program's rows, and the most bytes that it gets of a row of the dataset.
+    /// Weighs a program's rows, and returns the maximum bytes given to the program for a row of the dataset.
     pub(super) fn program(&self, select: &Select, split: Split) -> Result<(Node, u64), Refusal> {
         let (row, texts) = self.select(select, &self.columns())?;
         let makes = select.branches.len() as u64;
@@ -125,24 +125,24 @@ impl<'a> Weighing<'a> {
             bytes += plain_width(&kind).unwrap_or(PLAIN_TEXT + text);
         }
         let bytes = makes.saturating_mul(bytes);
-        // Made plain, and handed on; those of a block are kept, once in each that the unit is in.
+        // Rows are made plain and handed on; with blocks they are also kept, once in each block of the unit.
         let copies = 2 + split.blocks().map_or(0, |blocks| u64::from(blocks.resample));
         let copied = makes.saturating_mul(select.names.len() as u64 * COLUMN).saturating_add(bytes / 4);
         let row = row.saturating_add(copies.saturating_mul(copied));
         Ok((self.read(Node::Leaf { row, makes }, &[select])?, bytes))
     }
 
-    /// The longest texts of the dataset's columns.
+    /// Returns the longest texts of the dataset's columns.
     fn columns(&self) -> Texts {
         Reach::all(self.policy).texts(self.policy)
     }
 
-    /// With reading what `selects` read.
+    /// Adds the reading of the columns of `selects`.
     fn read(&self, node: Node, selects: &[&Select]) -> Result<Node, Refusal> {
         let (texts, read) = (self.columns(), reads(selects));
         let Some(first) = selects.first() else { return Ok(node) };
         let fields = first.schema.fields().iter().filter(|field| read.contains(field.name()));
-        // The unit's name is read as it is, encoded and compared.
+        // The unit's name is read as is, encoded and compared.
         let bytes = |name: &str| {
             if name == first.unit { Some(2 * limits::UNIT_NAME_BYTES as u64) } else { texts.get(name).copied() }
         };
@@ -150,7 +150,7 @@ impl<'a> Weighing<'a> {
         Ok(with_reading(node, row + ROW))
     }
 
-    /// What an input's rows take, and the longest texts of its columns.
+    /// Weighs an input's rows, and returns the longest texts of its columns.
     fn input(&self, input: &Input) -> Result<(Node, Texts), Refusal> {
         let select = &input.select;
         let makes = select.branches.len() as u64;
@@ -161,9 +161,9 @@ impl<'a> Weighing<'a> {
             }
             Source::PerUnit(stage) => {
                 let (rows, texts) = self.input(&stage.input)?;
-                // Least and greatest texts are texts; other results have none.
+                // Minimum and maximum of texts are texts; other results have none.
                 let each = texts.values().map(|bytes| 40 + bytes).sum::<u64>() + 40 * stage.input.select.names.len() as u64;
-                // What first rows are ordered by is encoded, and compared; each may be one that waits.
+                // The sort key of first rows is encoded and compared; each row may be buffered.
                 let each = if stage.takes_rows() { 4 * each } else { each };
                 let (mut each, mut a_unit) = (each, 500);
                 for (name, distinct) in stage.holds() {
@@ -176,7 +176,7 @@ impl<'a> Weighing<'a> {
             }
             Source::First(first) => {
                 let (rows, texts) = self.input(&first.input)?;
-                // Its order is encoded, and compared with as many as a heap of those that are taken has above one another; it may be a row that waits.
+                // The sort key is encoded and compared once per level of a heap of the taken rows; the row may be buffered.
                 let copied = texts.values().sum::<u64>() + COLUMN * first.input.select.names.len() as u64;
                 let (last, most) = (first.taken().last, u64::from(first.taken().most()));
                 let compared = if last == 1 { 4 } else { 8 + 2 * u64::from(last.ilog2()) };
@@ -191,7 +191,7 @@ impl<'a> Weighing<'a> {
             }
             Source::Join(join) => {
                 let ((first, a), (second, b)) = (self.input(&join.first)?, self.input(&join.second)?);
-                // A row is copied as it waits, and for each pair that it is in; its keys are encoded.
+                // A row is copied when buffered, and for each of its pairs; its keys are encoded.
                 let copied =
                     |texts: &Texts, input: &Input| texts.values().sum::<u64>() / 4 + (COLUMN * input.select.names.len() as u64);
                 let held = [60 + 4 * copied(&a, &join.first), 60 + 4 * copied(&b, &join.second)];
@@ -212,7 +212,7 @@ impl<'a> Weighing<'a> {
         })
     }
 
-    /// Operations for a row of a select's source, and the longest texts of what it makes.
+    /// Returns the operations for a row of a select's source, and the longest texts of its output.
     fn select(&self, select: &Select, texts: &Texts) -> Result<(u64, Texts), Refusal> {
         let (mut row, mut made) = (0u64, Texts::new());
         for branch in &select.branches {
@@ -220,12 +220,12 @@ impl<'a> Weighing<'a> {
             let columns = Over::new(&select.schema, texts, branch.columns.iter());
             if let Some(expr) = &branch.filter {
                 row = row.saturating_add(self.weigh(&filter, expr)?.0);
-                // What passes is copied.
+                // Rows that pass are copied.
                 row = row.saturating_add(columns.copied());
             }
             for (name, expr) in select.names.iter().zip(&branch.columns) {
                 let (work, bytes) = self.weigh(&columns, expr)?;
-                // Rows of several branches are put together.
+                // Rows of several branches are combined.
                 row = row.saturating_add(work).saturating_add(if select.branches.len() > 1 { COLUMN + bytes / 2 } else { 0 });
                 let longest = made.entry(name.clone()).or_default();
                 *longest = bytes.max(*longest);
@@ -248,7 +248,7 @@ impl<'a> Weighing<'a> {
     }
 }
 
-/// Reading is done once for all leaves: the first has it.
+/// Adds reading, which is done once for all leaves, to the first leaf.
 fn with_reading(node: Node, read: u64) -> Node {
     match node {
         Node::Leaf { row, makes } => Node::Leaf { row: row.saturating_add(read), makes },

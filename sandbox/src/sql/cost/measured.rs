@@ -1,4 +1,4 @@
-//! How long expressions take here, over values of every kind, beside what they are counted as.
+//! Measured times of expressions over values of every kind, beside their counted operations.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,27 +22,27 @@ use crate::{
     units::Physical,
 };
 
-/// One expression over values of one kind.
+/// Measurement of an expression over values of a kind.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The expression.
     pub expression: &'static str,
-    /// What the values were.
+    /// Kind of the values.
     pub values: &'static str,
-    /// Nanoseconds a row, the least of some runs.
+    /// Nanoseconds per row, the minimum of some runs.
     pub nanoseconds: f64,
-    /// Operations that it is counted as.
+    /// Operations counted for the expression.
     pub counted: u64,
 }
 
 impl Measured {
-    /// Millions of operations a second.
+    /// Returns the millions of operations per second.
     pub fn mops(&self) -> f64 {
         self.counted as f64 / self.nanoseconds.max(0.01) * 1e3
     }
 }
 
-/// Over numbers `x`, `y` and `n`.
+/// Expressions over numbers `x`, `y` and `n`.
 const NUMBERS: &[&str] = &[
     "abs(x)",
     "acos(x)",
@@ -112,7 +112,7 @@ const NUMBERS: &[&str] = &[
     "n IN (x, 9007199254740993, y)",
 ];
 
-/// Over texts `s` and `t`.
+/// Expressions over texts `s` and `t`.
 const TEXTS: &[&str] = &[
     "ascii(s)",
     "btrim(s)",
@@ -181,7 +181,7 @@ const TEXTS: &[&str] = &[
     "CAST(s AS INTERVAL) IS NULL",
 ];
 
-/// Over times `at`, `zoned` and `day`, and decimals `price`.
+/// Expressions over times `at`, `zoned` and `day`, and decimals `price`.
 const TIMES: &[&str] = &[
     "CAST(price AS DECIMAL(76, 10)) > 1",
     "date_part('year', at)",
@@ -225,10 +225,12 @@ const TIMES: &[&str] = &[
     "CAST(price AS DOUBLE)",
 ];
 
-/// Measures every expression over every kind of value, the fastest of so many `runs`, over so many rows of numbers and `rows / 128` of long texts.
+/// Measures every expression over every kind of value, with the fastest of `runs` runs.
+///
+/// There are `rows` rows of numbers, and `rows / 128` of long texts.
 ///
 /// # Errors
-/// A [`Refusal`] where an expression is not admitted any more.
+/// Returns a [`Refusal`] if an expression is no longer admitted.
 pub fn measure(rows: usize, runs: usize) -> Result<Vec<Measured>, Refusal> {
     let mut all = Vec::new();
     for &expression in NUMBERS {
@@ -286,7 +288,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, Refusal> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), all.into_iter().map(|(_, column)| column).collect()).map_err(refuse)
 }
 
-/// Numbers from 0 to 1, the same every time.
+/// Returns numbers from 0 to 1, the same every time.
 fn spread(i: usize) -> f64 {
     (i as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) as f64 / u64::MAX as f64
 }

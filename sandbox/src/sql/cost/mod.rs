@@ -1,11 +1,13 @@
-//! What a query may take: a worst case in operations, from public numbers alone, as fuel is a program's.
+//! Worst case of a query in operations, from public numbers alone, like a program's fuel.
 //!
-//! Were it the clock that ended a query, one person's rows could turn everybody's result into the default, and say that they are there. So each expression has a
-//! worst case ([`term`]): its operations for one row, from the longest text that can be there at each step. They are summed over what lies between rows and groups
-//! ([`flow`]), and over the rows that public numbers allow ([`reach`]); what does not fit the slot at the rate that the owner states is refused.
+//! If the clock ended a query, one person's rows could turn everybody's result into the fallback value, and show that they are
+//! there. So each expression has a worst case ([`term`]): its operations for one row, from the longest text possible at each
+//! step. These are summed over the steps between rows and groups ([`flow`]), and over the rows that public numbers allow
+//! ([`reach`]); a query that does not fit the time budget at the rate stated by the owner is refused.
 //!
-//! An operation is what a machine does in about a nanosecond. Weights ([`weights`]) are the worst that was measured over ordinary, huge, tiny, denormal,
-//! infinite and missing numbers, and short, long, one-byte and four-byte texts (`measured`); `tidegate doctor` measures how many a machine does.
+//! An operation is what a machine does in about a nanosecond. Weights ([`weights`]) are the worst measured over ordinary, huge,
+//! tiny, denormal, infinite and missing numbers, and short, long, one-byte and four-byte texts (`measured`); `tidegate doctor`
+//! measures how many operations a machine does.
 
 use tidegate_protocol::{Refusal, job::Split, policy::Policy};
 
@@ -27,27 +29,27 @@ pub use measured::{Measured, measure};
 pub(crate) use reach::Reach;
 pub use worst::{Worst, worst};
 
-/// What becomes of the rows that a query selects.
+/// Use of a query's selected rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
-    /// How many of the columns are keys.
+    /// Number of key columns.
     pub(super) keys: usize,
-    /// How many sets of them there are.
+    /// Number of grouping sets.
     pub(super) sets: usize,
-    /// Most groups of one unit, over all sets.
+    /// Maximum number of groups of a unit, over all sets.
     pub(super) groups: u32,
     /// Bytes of a group's numbers.
     pub(super) group_bytes: usize,
-    /// Numbers that a row adds to them.
+    /// Number of values added by a row to a group.
     pub(super) fields: usize,
-    /// Operations of the gate, which noises them.
+    /// Operations of the gate for adding noise to the groups.
     pub(super) release: u64,
 }
 
-/// What is looked at of rows, so that a query's worst case fits the slot.
+/// Returns how much of the rows is read for a query's worst case to fit the time budget.
 ///
 /// # Errors
-/// A [`Refusal`] with the costliest expression where nothing would be left.
+/// Returns a [`Refusal`] with the costliest expression if nothing would be left.
 pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Result<Reach, Refusal> {
     let weighing = Weighing::new(policy);
     let node = weighing.query(input, counted)?;
@@ -63,10 +65,10 @@ pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Resu
     reach::fit(&node, &weighing, policy, policy.query_work(), None)
 }
 
-/// As [`of_query`], of the rows that a program gets: those of each unit, or of each block of some units.
+/// Like [`of_query`], for the rows given to a program: by unit, or by block of some units.
 ///
 /// # Errors
-/// As [`of_query`]; a [`Refusal`] where rows by block do not fit in memory.
+/// As for [`of_query`]; also returns a [`Refusal`] if rows by block do not fit in memory.
 pub(super) fn of_program(select: &Select, split: Split, policy: &Policy) -> Result<Reach, Refusal> {
     let weighing = Weighing::new(policy);
     let (node, bytes) = weighing.program(select, split)?;
@@ -74,7 +76,7 @@ pub(super) fn of_program(select: &Select, split: Split, policy: &Policy) -> Resu
     reach::fit(&node, &weighing, policy, policy.select_work(), kept)
 }
 
-/// Why something is refused, with its costliest expression.
+/// Builds a refusal with the costliest expression.
 fn too_costly(problem: String, heavy: Option<&Heavy>) -> Refusal {
     let Some(heavy) = heavy else {
         return refuse(format!("{problem}; reading and grouping the rows takes that by itself")).fix(

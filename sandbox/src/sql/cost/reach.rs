@@ -1,4 +1,4 @@
-//! How many rows of a unit are looked at: as many as fit the slot if all units had as many.
+//! Maximum number of rows read per unit: as many as fit the time budget if all units had as many.
 
 use std::collections::BTreeMap;
 
@@ -10,59 +10,60 @@ use super::{
 };
 use crate::sql::refuse;
 
-/// More rows than any unit has.
+/// Number of rows beyond any unit's.
 const ALL: u64 = 1 << 40;
 
-/// What is looked at of the dataset's rows: public numbers.
+/// Extent to which the dataset's rows are read, by public numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
-    /// Most rows of one unit; those after them are as if they were not there. `None` for all.
+    /// Maximum number of rows per unit; later rows are treated as absent. `None` for all.
     pub(crate) rows: Option<u64>,
-    /// Of rows by block, how many blocks lie in memory at a time. `None` for all.
+    /// Number of blocks in memory at a time, for rows by block. `None` for all.
     pub(crate) blocks: Option<u32>,
-    /// Most characters of a text, by column.
+    /// Maximum number of characters of a text, by column.
     chars: BTreeMap<String, usize>,
 }
 
 impl Reach {
-    /// All rows, texts as the policy has them.
+    /// Returns the reach of all rows, with texts as in the policy.
     pub(super) fn all(policy: &Policy) -> Self {
         Self { rows: None, blocks: None, chars: policy.columns.iter().map(|(name, rule)| (name.clone(), rule.chars())).collect() }
     }
 
-    /// The longest texts of the policy's columns, in bytes.
+    /// Returns the longest texts of the policy's columns, in bytes.
     pub(super) fn texts(&self, policy: &Policy) -> Texts {
         policy.columns.keys().map(|name| (name.clone(), 4 * self.chars(name) as u64)).collect()
     }
 
-    /// All rows.
+    /// Extends the reach to all rows.
     pub(crate) fn whole(self) -> Self {
         Self { rows: None, ..self }
     }
 
-    /// Most characters of a text of column `name`.
+    /// Returns the maximum number of characters of a text in column `name`.
     pub(crate) fn chars(&self, name: &str) -> usize {
         self.chars.get(name).copied().unwrap_or(limits::TEXT_CHARS)
     }
 }
 
-/// Rows that lie in memory by block.
+/// Rows kept in memory by block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     pub(super) blocks: Blocks,
-    /// Most bytes that a row of the dataset takes there, in all blocks that it is in.
+    /// Maximum bytes of a row of the dataset, in all blocks with the row.
     pub(super) bytes: u64,
 }
 
-/// A unit's rows are at most one part in so many of what lies in memory by block, where not all blocks do.
+/// A unit's rows are at most 1 / `PARTS` of the memory for rows by block, if not all blocks are there at once.
 const PARTS: u128 = 384;
 
 impl Kept {
-    /// How many blocks lie in memory at a time, and how often the files are read, where no unit has more than `most` rows; `None` where there is no room.
+    /// Returns how many blocks lie in memory at a time, and how often the files are read; `None` if they do not fit.
     ///
-    /// Nothing of the rows decides it, or one row could have all of them read once more. All blocks lie there where there is room for all rows that there can be.
-    /// Where there is not, as many as may have half of the room in the mean: a unit is in each block with the same chance, and has at most 1/PARTS of the room,
-    /// so they have more than all of it with a chance below exp(−PARTS/6), which is 2^−92 (Mitzenmacher and Upfal 2017, theorem 4.4, with δ = 1).
+    /// No unit has more than `most` rows. Nothing about the rows decides the result, or one row could have all of them read once
+    /// more. All blocks lie in memory if all possible rows fit. If not, as many blocks as take half of the memory in the mean:
+    /// a unit is in each block with the same chance, and has at most 1/PARTS of the memory, so the blocks take more than all of
+    /// it with a chance below exp(−PARTS/6), which is 2^−92 (Mitzenmacher and Upfal 2017, theorem 4.4, with δ = 1).
     fn at_once(self, most: u64, policy: &Policy) -> Option<(u32, u32)> {
         let room = limits::BLOCKS_BYTES as u128;
         let unit = u128::from(most).saturating_mul(self.bytes.into());
@@ -79,11 +80,11 @@ impl Kept {
     }
 }
 
-/// Most operations for rows of units of whom none has more than `most`.
+/// Returns the maximum operations for the rows of units with at most `most` rows each.
 fn total(node: &Node, most: u64, policy: &Policy) -> u128 {
     let units = u128::from(policy.unit.max_units).saturating_mul(node.unit(most));
     let Some(rows) = policy.sql.rows else { return units };
-    // The most that a row of a unit costs: of units with a few rows exactly, of larger ones to within a sixteenth.
+    // Maximum cost of a row of a unit: exact for units with a few rows, within a sixteenth for larger units.
     let (mut a_row, mut from) = (0, 1u64);
     while from <= most {
         let to = most.min(from + from / 16);
@@ -93,7 +94,7 @@ fn total(node: &Node, most: u64, policy: &Policy) -> u128 {
     units.min(u128::from(rows).saturating_mul(a_row))
 }
 
-/// What is looked at so that all fits in `budget` operations, and what is `kept` by block in memory.
+/// Returns the reach for which all fits in `budget` operations, and the rows `kept` by block fit in memory.
 pub(super) fn fit(
     node: &Node,
     weighing: &Weighing<'_>,

@@ -1,4 +1,4 @@
-//! Worst cases of expressions: operations for one row, and the longest text that may come of it.
+//! Worst cases of expressions: operations for a row, and the longest possible text.
 
 use std::fmt;
 
@@ -15,22 +15,22 @@ use super::{
 };
 use crate::sql::{kinds, refuse, times, written::written};
 
-/// An expression's worst case, of which `'e` are the parts.
+/// Worst case of an expression with parts of lifetime `'e`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Term<'e> {
-    /// Operations for one row: those of its parts, and its own. Of a CASE, of all its branches.
+    /// Operations for a row: of the parts, and the expression's own. For a CASE, of all branches.
     pub(super) work: u64,
-    /// Bytes of the longest text that it may be; 0 for what is none.
+    /// Bytes of the longest possible text; 0 for other types.
     pub(super) bytes: u64,
-    /// Operations that are done once, whatever the rows.
+    /// Operations done once, whatever the rows.
     pub(super) once: u64,
-    /// How many patterns it searches for.
+    /// Number of patterns searched for.
     pub(super) patterns: usize,
-    /// Its part with most operations of its own.
+    /// Part with the most operations of its own.
     pub(super) heavy: Option<(u64, &'e Expr)>,
 }
 
-/// The costliest part of an expression, as it is shown.
+/// Costliest part of an expression, as shown.
 #[derive(Debug, Clone)]
 pub(super) struct Heavy {
     work: u64,
@@ -49,12 +49,12 @@ impl fmt::Display for Heavy {
     }
 }
 
-/// Whether a query's text has an expression: which of several tables a row is of is asked by a column that no text names.
+/// Returns whether the query's text has an expression: not if it reads the column with a row's table, which no text names.
 fn is_written(expr: &Expr) -> bool {
     !expr.column_refs().iter().any(|column| column.name == ROW_TABLE)
 }
 
-/// The costlier of two.
+/// Returns the costlier of two.
 pub(super) fn heavier(a: Option<Heavy>, b: Option<Heavy>) -> Option<Heavy> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if a.work >= b.work { a } else { b }),
@@ -62,17 +62,17 @@ pub(super) fn heavier(a: Option<Heavy>, b: Option<Heavy>) -> Option<Heavy> {
     }
 }
 
-/// What expressions are over.
+/// Source of expressions.
 pub(super) struct Over<'a> {
     schema: &'a DFSchema,
-    /// The longest texts of its columns.
+    /// Longest texts of the source's columns.
     texts: &'a Texts,
-    /// Operations for a row's columns to be copied: what CASE and AND do where some rows alone go on.
+    /// Operations for copying a row's columns, as CASE and AND do if only some rows go on.
     copied: u64,
 }
 
 impl<'a> Over<'a> {
-    /// Expressions that are evaluated on the same rows.
+    /// Creates the source of expressions evaluated on the same rows.
     pub(super) fn new<'e>(schema: &'a DFSchema, texts: &'a Texts, exprs: impl Iterator<Item = &'e Expr>) -> Self {
         let read: std::collections::BTreeSet<&str> =
             exprs.flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
@@ -84,20 +84,20 @@ impl<'a> Over<'a> {
         Self { schema, texts, copied }
     }
 
-    /// Operations for a row's columns to be copied.
+    /// Returns the operations for copying a row's columns.
     pub(super) fn copied(&self) -> u64 {
         self.copied
     }
 
-    /// The type of an expression.
+    /// Returns the type of an expression.
     fn kind(&self, expr: &Expr) -> Result<DataType, Refusal> {
         weights::kind(expr, self.schema)
     }
 
-    /// The worst case of `expr`.
+    /// Computes the worst case of `expr`.
     ///
     /// # Errors
-    /// A [`Refusal`] for what has none.
+    /// Returns a [`Refusal`] for an expression without a worst case.
     pub(super) fn term<'e>(&self, expr: &'e Expr) -> Result<Term<'e>, Refusal> {
         let mut parts: Vec<&'e Expr> = Vec::new();
         let part = &mut parts;
@@ -164,7 +164,7 @@ impl<'a> Over<'a> {
         Ok(all)
     }
 
-    /// Operations of an expression's own, and the longest text it may be.
+    /// Returns an expression's own operations, and its longest possible text.
     fn own(&self, expr: &Expr, parts: &[&Expr], terms: &[Term<'_>]) -> Result<(u64, u64), Refusal> {
         let bytes = |i: usize| terms.get(i).map_or(0, |term| term.bytes);
         let longest = terms.iter().map(|term| term.bytes).max().unwrap_or(0);
@@ -179,7 +179,7 @@ impl<'a> Over<'a> {
                 let each = if plain { 4 } else { 12 + bytes(0) / 4 };
                 (20 + bytes(0) / 2 + each * list.list.len() as u64, 0)
             }
-            // What has a wildcard within is a function.
+            // Patterns with a wildcard inside are functions.
             Expr::Like(_) => (20 + bytes(0) / 2, 0),
             Expr::Case(case) => {
                 let then = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
@@ -189,7 +189,7 @@ impl<'a> Over<'a> {
                 (branches * (12 + self.copied + bytes(0) / 8) + longest, longest)
             }
             Expr::BinaryExpr(BinaryExpr { op, .. }) => match op {
-                // Where few rows go on they are copied.
+                // If few rows go on, they are copied.
                 Operator::And | Operator::Or => (8 + self.copied, 0),
                 _ if of(&weights::is_wide) => (2000, 0),
                 _ if of(&DataType::is_decimal) => (50, 0),

@@ -1,4 +1,4 @@
-//! Weights: operations of functions, casts and columns, each the worst that was measured over all kinds of values, and a little more.
+//! Weights: operations of functions, casts and columns, each the worst measured over all kinds of values, and a little more.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -18,28 +18,30 @@ use crate::sql::{
     said::engine,
 };
 
-/// A row on its way: its unit is found, its order looked at.
+/// Operations for passing on a row: finding its unit and checking its order.
 pub(super) const ROW: u64 = 40;
-/// A number of a row that is read, copied or put together.
+/// Operations for reading, copying or combining a number of a row.
 pub(super) const COLUMN: u64 = 10;
-/// A value that is told from the others of its unit: encoded, and sorted twice among as many as are held. The bytes of a text are hashed beside that.
+/// Operations for telling a value from the others of its unit: encoded, and sorted twice among the held values.
+///
+/// Hashing the bytes of a text comes in addition.
 pub(super) const DISTINCT: u64 = 250;
-/// A value among those that a percentile of its unit is chosen from.
+/// Operations for a value among the values from which its unit's percentile is chosen.
 pub(super) const PERCENTILE: u64 = 40;
-/// What an aggregate does of a unit's values once they are there.
+/// Operations of an aggregate for a unit's held values once all are present.
 pub(super) const HELD: u64 = 100;
 
-/// The type of an expression.
+/// Returns the type of an expression.
 pub(super) fn kind(expr: &Expr, schema: &DFSchema) -> Result<DataType, Refusal> {
     expr.get_type(schema).map_err(|e| engine(&e))
 }
 
-/// Whether values of a type are texts or bytes, of any length.
+/// Returns whether values of a type are texts or bytes, of any length.
 pub(super) fn is_text(kind: &DataType) -> bool {
     kind.is_string() || kind.is_binary()
 }
 
-/// Operations for a value to be read from a file, whose text has so many bytes at most.
+/// Returns the operations for reading a value from a file, with a text of at most so many bytes.
 pub(super) fn read(kind: &DataType, text: Option<u64>) -> u64 {
     match kind {
         kind if is_text(kind) => 30 + text.unwrap_or(4 * limits::TEXT_CHARS as u64) / 2,
@@ -48,7 +50,7 @@ pub(super) fn read(kind: &DataType, text: Option<u64>) -> u64 {
     }
 }
 
-/// Operations of a cast, and bytes of the longest text that it may give.
+/// Returns the operations of a cast, and the bytes of its longest result text.
 pub(super) fn cast(from: &DataType, to: &DataType, bytes: u64) -> Result<(u64, u64), Refusal> {
     if from.is_nested() || to.is_nested() {
         return Err(refuse(format!("a cast from {} to {} is not supported", kinds::kind(from), kinds::kind(to))));
@@ -56,7 +58,7 @@ pub(super) fn cast(from: &DataType, to: &DataType, bytes: u64) -> Result<(u64, u
     Ok(match (is_text(from), is_text(to)) {
         (true, true) => (10 + bytes, bytes),
         (true, false) if to.is_decimal() => (100 + 80 * bytes, 0),
-        // Each of its pairs is read before it is looked at, and all of it is in the error of what is none.
+        // Each pair of the text is read before it is checked, and the whole text is in the error if invalid.
         (true, false) if matches!(to, DataType::Interval(_)) => (900 + 4 * bytes, 0),
         (true, false) if to.is_temporal() => (900 + bytes, 0),
         (true, false) => (100 + 4 * bytes, 0),
@@ -70,17 +72,17 @@ pub(super) fn cast(from: &DataType, to: &DataType, bytes: u64) -> Result<(u64, u
     })
 }
 
-/// Decimals of more digits than a machine's integers have.
+/// Returns whether a type has decimals with more digits than a machine's integers.
 pub(super) fn is_wide(kind: &DataType) -> bool {
     matches!(kind, DataType::Decimal256(..))
 }
 
-/// Operations of a function's own, and bytes of the longest text that it may give.
+/// Returns a function's own operations, and the bytes of its longest result text.
 pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -> Result<(u64, u64), Refusal> {
     let bytes = |i: usize| terms.get(i).map_or(0, |term| term.bytes);
     let all = terms.iter().map(|term| term.bytes).fold(0, u64::saturating_add);
     let (text, count) = (bytes(0), terms.len() as u64);
-    // Of one text in another.
+    // Search for one text in another.
     let search = || 40 + 6 * all + text.saturating_mul(bytes(1)) / 16;
     if let Some(pattern) = matching::pattern(&call.func) {
         return Ok((60u64.saturating_add(pattern.per_byte.saturating_mul(text)), 0));
@@ -95,7 +97,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         ORDER => number(120),
         name if is_cut(name) => number(100),
         ROOT | LENGTH | START => number(12),
-        // Quotients below the least normal number take a processor longest.
+        // Quotients below the least normal number are the slowest.
         REMAINDER => number(40),
         CLAMP => number(20),
         "greatest" | "least" => number(12 * count),
@@ -106,7 +108,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         CLOCK => number(150),
         INSTANT => number(1000),
         CALENDAR => Ok((12, text)),
-        // No more of a text is looked at than a time has.
+        // No more of a text is read than a time has.
         UNZONED => Ok((80 + text / 4, text)),
         SHORT => {
             let most = 4 * limits::TEXT_CHARS as u64;
@@ -134,7 +136,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
     }
 }
 
-/// Bytes of so many characters, where the number is a literal; `bytes` where it is none.
+/// Returns the bytes of so many characters if the number is a literal, otherwise `bytes`.
 fn whole(count: &Expr, bytes: u64) -> u64 {
     let literal = crate::sql::functions::bound(std::slice::from_ref(count), 0);
     literal.filter(|n| *n >= 0.0 && *n < 1e9).map_or(bytes, |n| 4 * n as u64)

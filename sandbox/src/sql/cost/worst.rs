@@ -1,23 +1,23 @@
-//! Worst cases, for who asks.
+//! Worst cases for callers.
 
 use tidegate_protocol::{Refusal, policy::Policy};
 
 use super::{reach::Reach, term::Over};
 use crate::sql::select::Select;
 
-/// The worst case of one selected expression.
+/// Worst case of a selected expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worst {
-    /// Operations for one row.
+    /// Operations for a row.
     pub work: u64,
-    /// Bytes of the longest text that it may be; 0 for what is none.
+    /// Bytes of the longest possible text; 0 for other types.
     pub bytes: u64,
 }
 
-/// The worst case of each column that `select` selects, in all its branches.
+/// Returns the worst case of each column selected by `select`, in all its branches.
 ///
 /// # Errors
-/// A [`Refusal`] for what has no known cost: [`super::super::admit_select`] refuses it too.
+/// Returns a [`Refusal`] for an expression without a known cost, which [`super::super::admit_select`] refuses too.
 pub fn worst(select: &Select, policy: &Policy) -> Result<Vec<Worst>, Refusal> {
     let texts = Reach::all(policy).texts(policy);
     let mut all = vec![Worst { work: 0, bytes: 0 }; select.names.len()];

@@ -1,4 +1,4 @@
-//! CASE: what its operand is compared with, and branches that one type holds.
+//! CASE: comparisons with its operand, and branches held by a single type.
 
 use datafusion::{
     arrow::datatypes::{DataType, TimeUnit},
@@ -10,7 +10,7 @@ use tidegate_protocol::Refusal;
 use super::{boxed, compared, differ, one_number};
 use crate::sql::refuse;
 
-/// CASE: what its operand is compared with, and branches that one type holds.
+/// Builds an exact CASE: comparisons with its operand, and branches held by a single type.
 pub(super) fn branched(case: Case, schema: &DFSchema) -> Result<Expr, Refusal> {
     let when = |(when, then): (Box<Expr>, Box<Expr>)| match &case.expr {
         Some(operand) => Ok((Box::new(compared((**operand).clone(), Operator::Eq, *when, schema)?), then)),
@@ -38,7 +38,7 @@ pub(super) fn branched(case: Case, schema: &DFSchema) -> Result<Expr, Refusal> {
     if fine(&kinds(&made)) {
         return Ok(Expr::Case(made));
     }
-    // A literal's nanoseconds are microseconds too.
+    // Literals in nanoseconds may be whole microseconds.
     let coarser = |e: Box<Expr>| match *e {
         Expr::Literal(ScalarValue::TimestampNanosecond(Some(v), zone), m) if v % 1000 == 0 => {
             Box::new(Expr::Literal(ScalarValue::TimestampMicrosecond(Some(v / 1000), zone), m))

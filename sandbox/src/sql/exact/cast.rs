@@ -1,7 +1,8 @@
-//! Casts: which of them lose a value, and what takes the place of those that raise an error on one.
+//! Casts: detection of lossy casts, and replacement of casts raising an error on some value.
 //!
-//! A cast that the query's text has gives NULL for what its type does not hold, and is compared as what it gives. Those that the planner adds, to make types agree, are taken
-//! off where values are compared, so they are told from the others by the name of their type's field ([`mark`]).
+//! A cast in the query's text gives NULL for values that its type does not hold, and is compared by its result. Casts that the
+//! planner adds to coerce types are taken off where values are compared, so the name of their type's field tells them from the
+//! others ([`mark`]).
 
 use std::sync::Arc;
 
@@ -19,18 +20,18 @@ use tidegate_protocol::Refusal;
 use super::{is_float, number, whole, zone};
 use crate::sql::{kinds, own::calendar, refuse, written::written};
 
-/// The name of the field of a cast's type, where the query's text has the cast.
+/// Field name of a cast's type, if the query's text has the cast.
 const WRITTEN: &str = "as written";
 
-/// Whether the query's text has a cast to this field.
+/// Returns whether the query's text has a cast to this field.
 pub(super) fn is_written(field: &FieldRef) -> bool {
     field.name() == WRITTEN
 }
 
-/// A plan as the text has it, in which every cast is marked as one that was written.
+/// Marks every cast in a plan made from the text as written.
 ///
 /// # Errors
-/// The engine's own.
+/// Returns the engine's own errors.
 pub(in crate::sql) fn mark(plan: LogicalPlan) -> Engine<LogicalPlan> {
     let name = |field: FieldRef| Arc::new(field.as_ref().clone().with_name(WRITTEN));
     let one = |expr: Expr| {
@@ -44,7 +45,7 @@ pub(in crate::sql) fn mark(plan: LogicalPlan) -> Engine<LogicalPlan> {
     Ok(plan.data)
 }
 
-/// `made` of a cast to `field`, with its mark.
+/// Marks `made`, the replacement of a cast to `field`, as the cast was.
 pub(super) fn carried(made: Expr, field: &FieldRef) -> Expr {
     match made {
         Expr::TryCast(TryCast { expr, field: of }) if is_written(field) => {
@@ -54,7 +55,7 @@ pub(super) fn carried(made: Expr, field: &FieldRef) -> Expr {
     }
 }
 
-/// A cast, to microseconds where it is one of a time to nanoseconds.
+/// Builds a cast; casts of times to nanoseconds become casts to microseconds.
 pub(super) fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
     let from = expr.get_type(schema);
     let expr = if *kind == DataType::Float64 { strip(&expr, schema).clone() } else { expr };
@@ -85,23 +86,23 @@ pub(super) fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr 
     checked(expr, kind, schema)
 }
 
-/// A cast that raises an error on no value: NULL of what its type does not hold.
+/// Builds a cast that never fails: values that its type does not hold become NULL.
 pub(in crate::sql) fn checked(expr: Expr, kind: DataType, schema: &DFSchema) -> Expr {
     use DataType::{Date32, Date64, Time32, Time64, Timestamp};
     let to = |expr: Expr, kind: DataType| Expr::TryCast(TryCast::new(Box::new(expr), kind));
     let expr = match (expr.get_type(schema), &kind) {
-        // The engine raises one beyond its calendar and its day, where it looks at them at all.
+        // The engine raises an error beyond its calendar and its day, where it checks these at all.
         (Ok(Timestamp(..)), Date32 | Time32(_) | Time64(_)) => calendar(expr),
         (Ok(Date32 | Date64 | Timestamp(..) | Time32(_) | Time64(_)), kind) if kind.is_string() => calendar(expr),
         (Ok(Time32(_) | Time64(_)), Time32(_) | Time64(_)) => calendar(expr),
-        // It multiplies milliseconds whatever comes of it, and does not do so with times.
+        // The engine multiplies the milliseconds of dates unchecked, but not those of timestamps.
         (Ok(Date64), Timestamp(..)) => to(expr, Timestamp(TimeUnit::Millisecond, None)),
         _ => expr,
     };
     to(expr, kind)
 }
 
-/// Refuses a cast between decimals that moves the point so far that the engine counts the digits wrongly.
+/// Refuses a cast between decimals which moves the point so far that the engine miscounts the digits.
 pub(super) fn check_scale(expr: &Expr, to: &DataType, schema: &DFSchema) -> Result<(), Refusal> {
     let from = expr.get_type(schema).ok();
     let (Some(DataType::Decimal256(digits, before)), DataType::Decimal256(_, after)) = (from, to) else { return Ok(()) };
@@ -113,8 +114,9 @@ pub(super) fn check_scale(expr: &Expr, to: &DataType, schema: &DFSchema) -> Resu
         .fix(format!("Write CAST(CAST({shown} AS DECIMAL(38, {before})) AS {})", kinds::kind(to))))
 }
 
-/// What a cast that no value is lost in, but for its type's ends, was made of. One that was written gives NULL for what its type does not hold, and so is taken off where it holds
-/// all.
+/// Strips a cast in which no value is lost, except at its type's ends.
+///
+/// A written cast gives NULL for values that its type does not hold, and so is stripped only if the type holds all.
 pub(super) fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
     let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return expr };
     let (Ok(from), to) = (inner.get_type(schema), field.data_type()) else { return expr };
@@ -127,7 +129,7 @@ pub(super) fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
         (from, to) if is_written(field) && from.is_numeric() && (is_float(to) || to.is_decimal()) => holds(to, from),
         (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a <= b,
         (DataType::Decimal128(..), DataType::Float32 | DataType::Float64) => true,
-        // A float is one beside decimals too, whatever the planner takes it for.
+        // A float stays a float beside decimals too, whatever the planner takes it for.
         (float, DataType::Decimal128(..) | DataType::Decimal256(..)) if is_float(float) => true,
         (kind, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)) => kind.is_integer(),
         (a, b) => match (whole(a), whole(b)) {
@@ -138,7 +140,7 @@ pub(super) fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
     if wider { strip(inner, schema) } else { expr }
 }
 
-/// Digits before and after the point that numbers of a type may have; `None` of floats.
+/// Returns the maximum digits before and after the point for numbers of a type; `None` for floats.
 fn digits(kind: &DataType) -> Option<(i16, i16)> {
     Some(match kind {
         DataType::Int8 | DataType::UInt8 => (3, 0),
@@ -154,7 +156,7 @@ fn digits(kind: &DataType) -> Option<(i16, i16)> {
     })
 }
 
-/// Whether a type of decimals or floats has every value of another type of numbers.
+/// Returns whether a decimal or float type has every value of another numeric type.
 fn holds(to: &DataType, from: &DataType) -> bool {
     match (to, digits(to), digits(from)) {
         (_, Some((before, after)), Some(of)) => of.0 <= before && of.1 <= after,
@@ -164,7 +166,7 @@ fn holds(to: &DataType, from: &DataType) -> bool {
     }
 }
 
-/// Whether a cast that the planner added, to make types agree, gives NULL for some numbers.
+/// Returns whether a cast added by the planner to coerce types gives NULL for some numbers.
 pub(super) fn is_lossy(expr: &Expr, schema: &DFSchema) -> bool {
     let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return false };
     let from = inner.get_type(schema);
@@ -173,7 +175,7 @@ pub(super) fn is_lossy(expr: &Expr, schema: &DFSchema) -> bool {
         && from.is_ok_and(|from| digits(&from).is_some() && !holds(field.data_type(), &from))
 }
 
-/// Why such a cast is refused.
+/// Explains why such a cast is refused.
 pub(super) fn loses(expr: &Expr, schema: &DFSchema) -> Refusal {
     let (inner, to) = match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (&**expr, kinds::kind(field.data_type())),

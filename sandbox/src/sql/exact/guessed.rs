@@ -1,4 +1,4 @@
-//! Floats that the planner took for decimals, where they stand beside some.
+//! Floats beside decimals, which the planner took for decimals.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -9,7 +9,7 @@ use datafusion::{
 use super::{cast::is_written, is_float, strip};
 use crate::sql::expr::float;
 
-/// Whether an expression is a float that the planner has made a decimal. Most floats do not fit what it takes them for.
+/// Returns whether an expression is a float made a decimal by the planner. Most floats do not fit the decimal type.
 pub(super) fn guessed(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
@@ -20,7 +20,7 @@ pub(super) fn guessed(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// A float in the place of a decimal that the planner made of it; anything else as it is.
+/// Restores a float made a decimal by the planner; other expressions stay.
 pub(super) fn float_again(expr: Expr, schema: &DFSchema) -> Expr {
     match expr {
         ref made if !guessed(made, schema) => expr,
@@ -29,7 +29,9 @@ pub(super) fn float_again(expr: Expr, schema: &DFSchema) -> Expr {
     }
 }
 
-/// Expressions of one column: floats where one of them is, which the planner takes for decimals beside one, as it does arithmetic of decimals.
+/// Makes the expressions of a column floats if any is a float beside decimals.
+///
+/// The planner takes floats beside a decimal for decimals, and arithmetic of decimals likewise.
 pub(in crate::sql) fn one_number<'e>(exprs: impl Iterator<Item = &'e mut Expr>, schema: &DFSchema) {
     let exprs: Vec<&mut Expr> = exprs.collect();
     let is = |of: fn(&DataType) -> bool| exprs.iter().any(|expr| expr.get_type(schema).is_ok_and(|kind| of(&kind)));

@@ -1,24 +1,26 @@
-//! Where a literal lies among the values of a column's type.
+//! Place of a literal among the values of a column's type.
 
 use datafusion::{
     arrow::datatypes::{DataType, IntervalUnit, TimeUnit},
     common::ScalarValue,
 };
 
-/// A literal's place.
+/// Place of a literal.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Placed {
-    /// It is this value.
+    /// The literal is this value.
     At(ScalarValue),
-    /// It lies between this value and the next.
+    /// The literal lies between this value and the next.
     After(ScalarValue),
-    /// It is greater than all.
+    /// The literal is greater than all values.
     Above,
-    /// It is less than all.
+    /// The literal is less than all values.
     Below,
 }
 
-/// The place of `value`, which is not NULL, among values of type `kind`; `None` where it is no number or time, or `kind` does not say.
+/// Places `value`, which is not NULL, among the values of type `kind`.
+///
+/// `None` if `value` is no number or time, or `kind` does not decide.
 pub(super) fn placed(value: &ScalarValue, kind: &DataType) -> Option<Placed> {
     if *kind == value.data_type() {
         return Some(Placed::At(value.clone()));
@@ -44,7 +46,7 @@ pub(super) fn placed(value: &ScalarValue, kind: &DataType) -> Option<Placed> {
         DataType::Float64 => {
             let float: f64 = number.parse().ok()?;
             let whole = number.parse::<i128>().is_ok_and(|whole| float as i128 == whole);
-            // A decimal is the float that is read of its digits.
+            // A decimal is the float that its digits read as.
             let same = whole || number.contains('.') || value.data_type().is_floating();
             same.then_some(Placed::At(ScalarValue::Float64(Some(float))))
         }
@@ -70,7 +72,7 @@ pub(super) fn placed(value: &ScalarValue, kind: &DataType) -> Option<Placed> {
     }
 }
 
-/// The place of a number whose floor is this, among whole numbers of a range.
+/// Places a number with this floor among the whole numbers of a range.
 fn within(floor: i128, exact: bool, (least, most): (i128, i128), value: impl Fn(i128) -> Option<ScalarValue>) -> Option<Placed> {
     Some(match floor {
         floor if floor < least => Placed::Below,
@@ -80,7 +82,7 @@ fn within(floor: i128, exact: bool, (least, most): (i128, i128), value: impl Fn(
     })
 }
 
-/// Nanoseconds of a tick of times of a type.
+/// Returns the nanoseconds of a tick of a type's times.
 pub(in crate::sql) fn ticks(kind: &DataType) -> Option<i128> {
     Some(match kind {
         DataType::Date32 => 86_400_000_000_000,
@@ -106,7 +108,7 @@ fn nanoseconds(value: &ScalarValue) -> Option<i128> {
     Some(i128::from(at) * ticks(&value.data_type())?)
 }
 
-/// Nanoseconds of an interval: of a day there are 24 hours in it, and of a month 30 days, as PostgreSQL compares them.
+/// Returns the nanoseconds of an interval: a day has 24 hours and a month 30 days, as PostgreSQL compares intervals.
 fn span(value: &ScalarValue) -> Option<i128> {
     match value.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano)).ok()? {
         ScalarValue::IntervalMonthDayNano(Some(v)) => {
@@ -116,7 +118,7 @@ fn span(value: &ScalarValue) -> Option<i128> {
     }
 }
 
-/// A number's digits: of a float the fewest that are read as it.
+/// Returns a number's digits, for a float the fewest that read back as the same float.
 fn digits(value: &ScalarValue) -> Option<String> {
     match value {
         ScalarValue::Float64(Some(v)) => Some(v.to_string()).filter(|_| v.is_finite()),
@@ -128,7 +130,9 @@ fn digits(value: &ScalarValue) -> Option<String> {
     }
 }
 
-/// The greatest whole number of 10^-`scale` that is no greater than a number, and whether it is the number. Beyond what 128 bits hold, the end of them.
+/// Returns the greatest whole number of 10^-`scale` not above a number, and whether the two are equal.
+///
+/// Beyond 128 bits, the end of their range.
 fn floor(number: &str, scale: usize) -> (i128, bool) {
     let (negative, size) = number.strip_prefix('-').map_or((false, number), |size| (true, size));
     let (whole, part) = size.split_once('.').unwrap_or((size, ""));

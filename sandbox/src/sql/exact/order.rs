@@ -1,4 +1,4 @@
-//! The order of two values of different types, by what they are: whole numbers, decimals, floats, or times.
+//! Order of two values of different types by value: whole numbers, decimals, floats, or times.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use datafusion::logical_expr::Expr;
 use super::literal::ticks;
 use crate::{RunError, sql::own::own};
 
-/// Less, equal or greater: −1, 0 or 1. NULL where either is.
+/// Order of two values: −1, 0 or 1 for less, equal or greater; NULL if either is NULL.
 pub(in crate::sql) const ORDER: &str = "order of two values";
 
-/// 10^38: parts of one.
+/// Fractional units in 1: 10^38.
 const ONE: f64 = 1e38;
-/// Digits of the parts of one.
+/// Decimal digits of a fraction.
 const DIGITS: u32 = 38;
 
-/// Whether values of a type have an order here.
+/// Returns whether values of a type can be ordered here.
 pub(super) fn ordered(kind: &DataType) -> bool {
     ticks(kind).is_some()
         || kind.is_integer()
@@ -28,7 +28,7 @@ pub(super) fn ordered(kind: &DataType) -> bool {
         || matches!(kind, DataType::Decimal128(_, scale) if *scale >= 0)
 }
 
-/// [`ORDER`] of two values, both times or both numbers.
+/// Builds [`ORDER`] of two values, both times or both numbers.
 pub(super) fn order(a: Expr, b: Expr) -> Expr {
     let compute = |args: &[ArrayRef]| {
         let (a, b) = (values(&args[0])?, values(&args[1])?);
@@ -38,7 +38,7 @@ pub(super) fn order(a: Expr, b: Expr) -> Expr {
     own(ORDER, 2, Some(DataType::Int8), compute).call(vec![a, b])
 }
 
-/// A whole number, of times of nanoseconds, and its part of one in 10^-38.
+/// A whole number, for times in nanoseconds, and a fraction in 10^-38.
 type Value = (i128, u128);
 
 fn values(array: &ArrayRef) -> Result<Vec<Option<Value>>, RunError> {
@@ -62,7 +62,7 @@ fn values(array: &ArrayRef) -> Result<Vec<Option<Value>>, RunError> {
             array.as_primitive::<Decimal128Type>().iter().map(|v| v.map(value)).collect()
         }
         _ => {
-            // The least part is some part.
+            // A nonzero fraction is at least one unit.
             let value = |v: f64| {
                 let whole = v.floor();
                 let part = if v.is_finite() { v - whole } else { 0.0 };

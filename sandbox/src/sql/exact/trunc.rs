@@ -1,4 +1,4 @@
-//! The beginning of the year, month or day that a time is in, in every year: the engine's own goes by nanoseconds, which end in 2262.
+//! Beginning of the year, month or day of a time, in every year: the engine's own function uses nanoseconds, which end in 2262.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use datafusion::logical_expr::Expr;
 use super::{literal::ticks, zone};
 use crate::{RunError, sql::own::own};
 
-/// Days from 0000-03-01 to 1970-01-01, of the calendar that begins its years in March, where leap days end them.
+/// Days from 0000-03-01 to 1970-01-01. Years begin in March here, and leap days end them.
 const EPOCH: i64 = 719_468;
-/// Days of 400 years.
+/// Days in 400 years.
 const ERA: i64 = 146_097;
 
-/// The beginning of `part` of `time`, a timestamp of this type, by the clocks of its zone; `None` where there is no such part.
+/// Builds the beginning of `part` of `time`, a timestamp of this type, by the clocks of its zone; `None` for an unknown part.
 pub(super) fn cut(part: &str, time: Expr, kind: &DataType) -> Option<Expr> {
     let DataType::Timestamp(unit, zone) = kind else { return None };
     let shown = zone.as_ref().and_then(|_| zone::moved(&time, kind, &DataType::Timestamp(*unit, None)));
@@ -41,26 +41,26 @@ pub(super) fn cut(part: &str, time: Expr, kind: &DataType) -> Option<Expr> {
         let made = own(name, 1, None, compute).call(vec![shown.unwrap_or(time)]);
         return if zoned { zone::moved(&made, &DataType::Timestamp(*unit, None), kind) } else { Some(made) };
     }
-    // Where an hour begins, clocks say; which of two that they show alike it is, they do not.
+    // Clocks tell where an hour begins, but not which of two hours shown alike is meant.
     let args: Vec<Expr> = std::iter::once(time).chain(shown).collect();
     Some(own(name, args.len(), None, compute).call(args))
 }
 
-/// Whether a function is one of [`cut`]'s.
+/// Returns whether a function is made by [`cut`].
 pub(in crate::sql) fn is_cut(name: &str) -> bool {
     name.starts_with("the ") && name.ends_with(" of")
 }
 
-/// Times at the beginning of the day that `first` makes of theirs.
+/// Moves times to the beginning of the day returned by `first` for theirs.
 fn each(times: &ArrayRef, first: fn(i64) -> i64) -> Result<ArrayRef, RunError> {
     let a_day = 86_400 * a_second(times);
     let ticks = cast(times, &DataType::Int64)?;
-    // Where there is none, nobody looks at what is there.
+    // The value under a NULL is never read.
     let made = ticks.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| first(v.div_euclid(a_day)).wrapping_mul(a_day));
     Ok(cast(&(Arc::new(made) as ArrayRef), times.data_type())?)
 }
 
-/// Times at the beginning of so many seconds, or of a part of one, by the last argument, which is what clocks show.
+/// Moves times to the beginning of so many seconds, or of a part of a second, by the clock times in the last argument.
 fn within_day(args: &[ArrayRef], seconds: i64, parts: i64) -> Result<ArrayRef, RunError> {
     let [times, .., shown] = args else {
         let [times] = args else { return Err(RunError::Engine("no time to cut".into())) };
@@ -73,19 +73,19 @@ fn within_day(args: &[ArrayRef], seconds: i64, parts: i64) -> Result<ArrayRef, R
     Ok(cast(&(Arc::new(made) as ArrayRef), times.data_type())?)
 }
 
-/// Ticks of a second.
+/// Returns the ticks of a second.
 fn a_second(times: &ArrayRef) -> i64 {
     ticks(times.data_type()).map_or(1, |tick| (1_000_000_000 / tick) as i64)
 }
 
-/// The first day of the months, so many together, that a day since 1970 is in (Hinnant, chrono-Compatible Low-Level Date Algorithms).
+/// Returns the first day of the `months`-long period of a day since 1970 (Hinnant, chrono-Compatible Low-Level Date Algorithms).
 fn first_of(day: i64, months: i64) -> i64 {
     let shifted = day + EPOCH;
     let (era, of_era) = (shifted.div_euclid(ERA), shifted.rem_euclid(ERA));
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let march = (5 * of_year + 2) / 153;
-    // Months since the first of the year 0.
+    // Months since the beginning of year 0.
     let month = (era * 400 + year) * 12 + march + 2;
     let (year, month) = ((month - month.rem_euclid(months)).div_euclid(12), (month - month.rem_euclid(months)).rem_euclid(12));
     let (year, march) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };

@@ -1,4 +1,4 @@
-//! Numbers as whole numbers: rounded, as PostgreSQL and DuckDB have it, where the engine would cut what is after the point.
+//! Conversion of numbers to integers by rounding, as in PostgreSQL and DuckDB, where the engine would truncate.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -15,25 +15,26 @@ use crate::sql::{
     own::nearest,
 };
 
-/// A number that is to be cast to a whole one: of a float the nearest, the even one of two; of a decimal the nearest, the one further from zero of two. `None` where
-/// neither is cast to a whole number.
+/// Rounds a float or decimal to be cast to an integer; `None` for other casts.
+///
+/// A float becomes the nearest integer, the even one of two; a decimal the nearest, the one further from zero of two.
 pub(super) fn rounded(number: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
     if !to.is_integer() {
         return None;
     }
     match from {
         from if from.is_floating() => Some(nearest(float(number.clone()))),
-        // Between decimals the engine rounds.
+        // Casts between decimals round.
         DataType::Decimal256(..) => Some(Expr::TryCast(TryCast::new(Box::new(number.clone()), DataType::Decimal256(76, 0)))),
         from if from.is_decimal() => Some(Expr::TryCast(TryCast::new(Box::new(number.clone()), DataType::Decimal128(38, 0)))),
         _ => None,
     }
 }
 
-/// An expression over released numbers, in which the casts to whole numbers are these.
+/// Rounds in the same way where an expression over released numbers casts to integers.
 ///
 /// # Errors
-/// The engine's own.
+/// Returns the engine's own errors.
 pub(in crate::sql) fn released(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|e| {
         let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = &e else {

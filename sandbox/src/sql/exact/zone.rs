@@ -1,6 +1,7 @@
-//! Times of a zone and times of none: one is what the zone's clocks show at the other.
+//! Conversion between times with a zone (instants) and times without (shown by the zone's clocks at the instant).
 //!
-//! The engine takes a time's zone off by showing what clocks in UTC show, and has no time where a zone's clocks show one twice or never.
+//! The engine takes a time's zone off by showing the clocks of UTC, and has no time where a zone's clocks show a time twice or
+//! never.
 
 use std::sync::Arc;
 
@@ -18,21 +19,21 @@ use crate::{
     sql::own::{own, within_calendar},
 };
 
-/// What the clocks of a time's zone show.
+/// Time shown by the clocks of a time's zone.
 pub(in crate::sql) const CLOCK: &str = "what clocks show";
-/// When the clocks of a zone, that of the first argument's type, show a time.
+/// Instant at which the clocks of a zone, given by the first argument's type, show a time.
 pub(in crate::sql) const INSTANT: &str = "when clocks show";
 
-/// A text without a zone.
+/// Text without a zone.
 pub(in crate::sql) const UNZONED: &str = "text without a zone";
 
 const A_DAY: i64 = 86_400;
-/// Seconds of the years 1 to 9999, and a day before: within them no zone's clocks leave the engine's calendar, where it would panic.
+/// Seconds of the years 1 to 9999 and a day before: no zone's clocks leave the engine's calendar, beyond which it would panic.
 const CALENDAR: std::ops::Range<i64> = -62_135_683_200..253_402_300_800;
-/// Characters of a date.
+/// Number of characters of a date.
 const DATE: usize = 10;
 
-/// A cast between times of which one alone has a zone; `None` for others. The result may have another unit than `to`.
+/// Builds a cast between a time with a zone and a time without; `None` for others. The unit of the result may differ from `to`.
 pub(super) fn moved(time: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
     match (from, to) {
         (DataType::Timestamp(unit, Some(_)), DataType::Timestamp(_, None)) => {
@@ -51,12 +52,12 @@ pub(super) fn moved(time: &Expr, from: &DataType, to: &DataType) -> Option<Expr>
     }
 }
 
-/// Ticks of a second.
+/// Returns the ticks of a second.
 fn a_second(kind: &DataType) -> i64 {
     ticks(kind).map_or(1, |tick| (1_000_000_000 / tick) as i64)
 }
 
-/// [`CLOCK`]: beyond all calendars, and at the end of what a type holds, the time as it is.
+/// Computes [`CLOCK`]; times beyond the calendar, and at the end of a type's range, stay.
 pub(in crate::sql) fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     let DataType::Timestamp(unit, Some(zone)) = times.data_type() else { return Ok(times.clone()) };
     let zone: Tz = zone.parse()?;
@@ -72,10 +73,13 @@ pub(in crate::sql) fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(cast(&(Arc::new(made) as ArrayRef), &DataType::Timestamp(*unit, None))?)
 }
 
-/// [`INSTANT`], NULL beyond the calendar: of a time that clocks show twice the first, and one that they pass over by what they showed before, as PostgreSQL has it.
+/// Computes [`INSTANT`], NULL beyond the calendar.
+///
+/// A time that clocks show twice gives the first instant; a time that they skip is read by the clocks as they were before the
+/// change, as in PostgreSQL.
 pub(in crate::sql) fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
     let DataType::Timestamp(unit, Some(_)) = kind else { return Ok(times.clone()) };
-    // The engine multiplies milliseconds whatever comes of it, and does not do so with times.
+    // The engine multiplies the milliseconds of dates unchecked, but not those of timestamps.
     let times = match times.data_type() {
         DataType::Date64 => &cast(times, &DataType::Timestamp(TimeUnit::Millisecond, None))?,
         _ => times,
@@ -95,7 +99,7 @@ pub(in crate::sql) fn instant(times: &ArrayRef, kind: &DataType) -> Result<Array
     Ok(cast(&(Arc::new(made) as ArrayRef), kind)?)
 }
 
-/// A text that says no zone; NULL in place of one that does: as a time of none it would be another.
+/// Builds a text without a zone; NULL for a text with a zone, which would be another time without its zone.
 pub(super) fn unzoned(text: Expr) -> Expr {
     let compute = |args: &[ArrayRef]| {
         let none = match args[0].data_type() {
@@ -109,7 +113,7 @@ pub(super) fn unzoned(text: Expr) -> Expr {
     own(UNZONED, 1, None, compute).call(vec![text])
 }
 
-/// Which texts have something of a zone where one stands: after the date.
+/// Returns which texts have parts of a zone in its place, after the date.
 fn says<'a>(texts: impl StringArrayType<'a>) -> BooleanArray {
     let zone = |text: &str| {
         let after = text.trim().bytes().take(64).skip(DATE);
@@ -120,7 +124,7 @@ fn says<'a>(texts: impl StringArrayType<'a>) -> BooleanArray {
     texts.iter().map(|text| Some(text.is_some_and(zone))).collect()
 }
 
-/// Whether a text, read as a time, says which zone it is in.
+/// Returns whether a text, read as a time, says its zone.
 pub(in crate::sql) fn has_zone(text: &str) -> bool {
     let read = |zone: &str| {
         let value = ScalarValue::Utf8(Some(text.to_owned()));

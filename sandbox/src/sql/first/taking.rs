@@ -1,7 +1,7 @@
-//! Takes each unit's first rows of batches.
+//! Selection of each privacy unit's first rows from batches.
 //!
-//! Of rows that are alike in the order, those that come first in the files are taken. What a row takes does not depend on which are taken: a heap of as many rows as
-//! are asked for, and a copy of those that wait.
+//! Of rows with equal sort keys, the first in the files are taken. The work per row does not depend on which rows are taken:
+//! a heap of as many rows as asked for, and a copy of the buffered ones.
 
 use std::{cmp::Ordering, collections::BinaryHeap, ops::Range, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     units::{Runs, Unit, UnitRef, shorten},
 };
 
-/// Which of a unit's rows are taken: numbers from 1.
+/// Range of a unit's rows to take, numbered from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sql) struct Taken {
     pub(in crate::sql) first: u32,
@@ -27,16 +27,16 @@ pub(in crate::sql) struct Taken {
 }
 
 impl Taken {
-    /// The first.
+    /// The first row alone.
     pub(in crate::sql) const ONE: Self = Self { first: 1, last: 1 };
 
-    /// Most rows of a unit.
+    /// Returns the maximum number of rows per unit.
     pub(in crate::sql) fn most(self) -> u32 {
         self.last - self.first + 1
     }
 }
 
-/// One thread's choice.
+/// Selection state of a thread.
 pub(in crate::sql) struct Taking {
     encode: RowConverter,
     kinds: Vec<DataType>,
@@ -46,22 +46,22 @@ pub(in crate::sql) struct Taking {
     open: Option<Open>,
 }
 
-/// The first rows so far of the unit that the last batch ended with.
+/// First rows so far of the unit with which the last batch ended.
 struct Open {
     unit: Unit,
-    /// In order: what each is ordered by, and which row of a piece it is.
+    /// Sort key, piece and row within the piece of each row, in order.
     rows: Vec<(Vec<u8>, usize, usize)>,
     pieces: Vec<Vec<ArrayRef>>,
 }
 
-/// A row that is taken: of a batch, or of a piece that waited.
+/// Location of a taken row: in a batch, or in a buffered piece.
 #[derive(Clone, Copy)]
 enum At {
     Batch(usize),
     Piece(usize, usize),
 }
 
-/// Rows of units that are done.
+/// Rows of finished units.
 #[derive(Default)]
 struct Made {
     units: Vec<Unit>,
@@ -70,7 +70,7 @@ struct Made {
 }
 
 impl Made {
-    /// Adds a unit's first rows, of which those are left out that are before the first that is taken.
+    /// Adds a unit's first rows, skipping rows before the first to be taken.
     fn add(&mut self, unit: Unit, rows: impl Iterator<Item = At>, taken: Taken) {
         let before = self.rows.len();
         for (number, row) in (1u64..).zip(rows).skip(taken.first as usize - 1) {
@@ -80,7 +80,7 @@ impl Made {
         self.units.extend(std::iter::repeat_n(unit, self.rows.len() - before));
     }
 
-    /// The columns, of a batch's and of those of pieces.
+    /// Builds the columns from the batch's and the pieces' columns.
     fn done(self, batch: &[ArrayRef], pieces: &[Vec<ArrayRef>], columns: usize, numbered: bool) -> Result<Done, RunError> {
         if self.units.is_empty() {
             return Ok((vec![], vec![]));
@@ -105,10 +105,10 @@ impl Made {
 }
 
 impl Taking {
-    /// Of columns of these types, the last of which rows are ordered by.
+    /// Creates the state for columns of these types, the last of which are the sort keys.
     ///
     /// # Errors
-    /// [`RunError`] where a type has no order.
+    /// Returns [`RunError`] if a type has no order.
     pub(in crate::sql) fn new(
         kinds: Vec<DataType>,
         order: &[SortOptions],
@@ -121,7 +121,7 @@ impl Taking {
         Ok(Self { encode: RowConverter::new(fields)?, columns, kinds, taken, numbered, open: None })
     }
 
-    /// Adds a batch; gives the rows of units that are done with it.
+    /// Adds a batch, and returns the rows of units completed by the batch.
     pub(in crate::sql) fn batch(&mut self, runs: &Runs, columns: &[ArrayRef]) -> Result<Done, RunError> {
         let column = |(column, kind): (&ArrayRef, &DataType)| {
             let column = shorten(column, limits::TEXT_CHARS)?;
@@ -135,7 +135,7 @@ impl Taking {
         }
         let most = self.taken.last as usize;
         let (mut waited, mut made, mut from) = (self.open.take(), Made::default(), 0);
-        // What waited is done, or goes on with the first unit.
+        // The buffered unit is complete, or continues as the first unit of this batch.
         if let Some(open) = waited.as_ref().filter(|open| open.unit.as_ref() != runs.unit(0)) {
             made.add(open.unit.clone(), open.at(), self.taken);
         }
@@ -155,7 +155,7 @@ impl Taking {
         made.done(columns, &pieces, self.columns, self.numbered)
     }
 
-    /// The last unit's rows, where it is below `at`, or there are no more.
+    /// Returns the last unit's rows if the unit is below `at`, or if there are no more rows.
     pub(in crate::sql) fn close(&mut self, at: Option<UnitRef<'_>>) -> Result<Done, RunError> {
         let Some(open) = self.open.take_if(|open| at.is_none_or(|at| open.unit.as_ref() < at)) else {
             return Ok((vec![], vec![]));
@@ -166,7 +166,7 @@ impl Taking {
     }
 }
 
-/// The first of rows, in order.
+/// Returns the first `most` rows, in order.
 fn first_of(runs: &[Range<usize>], keys: &Rows, most: usize) -> Vec<usize> {
     let rows = runs.iter().cloned().flatten();
     if most == 1 {
@@ -186,7 +186,7 @@ fn first_of(runs: &[Range<usize>], keys: &Rows, most: usize) -> Vec<usize> {
     heap.into_sorted_vec().into_iter().map(|(_, row)| row).collect()
 }
 
-/// The first of rows that waited and of others of the same unit, which come after them where they are alike.
+/// Merges buffered rows and others of the same unit, up to `most`; among equal rows, buffered rows come first.
 fn merged(open: Option<&Open>, fresh: &[usize], keys: &Rows, most: usize) -> Vec<At> {
     let mut waited = open.map_or(&[] as &[_], |open| &open.rows).iter().peekable();
     let mut fresh = fresh.iter().peekable();
@@ -209,7 +209,7 @@ fn merged(open: Option<&Open>, fresh: &[usize], keys: &Rows, most: usize) -> Vec
 }
 
 impl Open {
-    /// The rows that are taken so far: those of a batch are copied to a piece of their own.
+    /// Keeps the rows taken so far; rows of a batch are copied to a piece of their own.
     fn of(unit: Unit, old: Option<Self>, rows: &[At], columns: &[ArrayRef], keys: &Rows) -> Result<Self, RunError> {
         let mut fresh = Vec::new();
         let (waited, mut pieces) = old.map_or_else(Default::default, |open| (open.rows, open.pieces));
@@ -219,7 +219,7 @@ impl Open {
                 fresh.push(row as u64);
                 Some((keys.row(row).data().to_vec(), pieces.len(), fresh.len() - 1))
             }
-            // They are in the order that they were in.
+            // The buffered rows keep their order.
             At::Piece(..) => waited.next(),
         });
         let rows = kept.collect();
@@ -234,7 +234,7 @@ impl Open {
         self.rows.iter().map(|(_, piece, row)| At::Piece(*piece, *row))
     }
 
-    /// In one piece, once more rows lie in memory than twice as many as are taken: each row is copied a few times at most.
+    /// Merges the pieces once they hold more than twice `most` rows: each row is copied a few times at most.
     fn compact(mut self, most: usize, columns: usize) -> Result<Self, RunError> {
         let held: usize = self.pieces.iter().map(|piece| piece.first().map_or(0, |column| column.len())).sum();
         if self.pieces.len() < 2 || held <= 2 * most {

@@ -1,18 +1,20 @@
-//! Which groups of a unit count where it is in more than κ: those with the smallest ranks, by a keyed PRF of unit and key, never by value.
+//! Choice of the groups in which a privacy unit of more than κ groups counts.
+//!
+//! The groups with the smallest ranks are chosen, by a keyed PRF of unit and key, never by value.
 
 use arrow::array::{ArrayRef, UInt64Array};
 
 use super::{Fold, Rank, Seen};
 use crate::{RunError, sql::table::Table, units::UnitRef};
 
-/// Fewer groups than this are looked through one by one.
+/// Maximum number of groups for a linear search.
 const FEW: usize = 32;
 
-/// So many lost groups of a unit are remembered; more of them contest again, and lose again.
+/// Maximum number of lost groups remembered per unit; further ones contest again, and lose again.
 const REMEMBERED: usize = 64;
 
 impl Fold<'_> {
-    /// The place of group `number` among the open unit's; `None` where it lost to κ others.
+    /// Returns the position of group `number` among the open unit's groups; `None` if the group lost to κ others.
     #[inline]
     pub(super) fn place(
         &mut self,
@@ -31,7 +33,7 @@ impl Fold<'_> {
         }
     }
 
-    /// The place that a group has among the open unit's.
+    /// Finds a group's position among the open unit's groups.
     #[inline]
     fn find(&self, number: u32) -> Option<usize> {
         if self.open.len() <= FEW {
@@ -40,7 +42,7 @@ impl Fold<'_> {
         self.places_of.get(&number).map(|place| *place as usize)
     }
 
-    /// Remembers where the open unit's groups are, once they are many.
+    /// Indexes the positions of the open unit's groups, once there are many.
     pub(super) fn index(&mut self) {
         self.places_of.clear();
         if self.open.len() > FEW {
@@ -48,7 +50,7 @@ impl Fold<'_> {
         }
     }
 
-    /// A place for a group among the open unit's, where there are fewer than κ.
+    /// Adds a group to the open unit's groups, of which there are fewer than κ.
     #[inline]
     fn hold(&mut self, number: u32, row: usize) -> usize {
         let slot = self.open.len();
@@ -68,8 +70,10 @@ impl Fold<'_> {
         slot
     }
 
-    /// A place for a group where κ have one: that of the group with the largest rank, if its own is smaller. The other goes for good, because
-    /// κ smaller ones are there: so the unit ends with its κ smallest, whatever the order of its rows.
+    /// Contests a position for a group if κ groups have one: replaces the group with the largest rank if its own rank is smaller.
+    ///
+    /// The replaced group is out for good, because κ groups with smaller ranks are there: so the unit ends with its κ smallest,
+    /// whatever the order of its rows.
     #[cold]
     fn contest(
         &mut self,
@@ -117,7 +121,7 @@ impl Fold<'_> {
         }
     }
 
-    /// Ranks the open unit's groups while the batch that they were seen in is here: the unit may go on in the next.
+    /// Ranks the open unit's groups while the batch in which they were seen is present: the unit may continue in the next.
     pub(super) fn rank_open(&mut self, unit: UnitRef<'_>, keys: &[ArrayRef], table: &Table) -> Result<(), RunError> {
         let unranked: Vec<usize> = (0..self.seen.len()).filter(|&slot| self.seen[slot].rank.is_none()).collect();
         let rows = unranked.iter().map(|&slot| self.seen[slot].row as u64).collect::<UInt64Array>();
@@ -128,7 +132,7 @@ impl Fold<'_> {
     }
 }
 
-/// Who counts where a unit is in more than κ groups: a keyed PRF of unit and key, never a value.
+/// Computes the rank deciding where a unit in more than κ groups counts: a keyed PRF of unit and key, never a value.
 fn rank(prf: &[u8; 32], unit: UnitRef<'_>, key: &[u8]) -> Rank {
     unit.with_bytes(|unit| {
         let mut hash = blake3::Hasher::new_keyed(prf);

@@ -1,4 +1,4 @@
-//! From the folds of several threads, or what they wrote down, to the sums of all groups.
+//! Merging of several threads' folds, or of spilled groups, to the sums of all groups.
 
 use arrow::array::{Array as _, ArrayRef};
 use tidegate_gate::{Field, GroupSums, Kinds};
@@ -9,7 +9,7 @@ use crate::{
     sql::{keys, table::Table},
 };
 
-/// About so many bytes of groups are handed on at a time.
+/// Approximate bytes of groups handed on at a time.
 const HANDED_BYTES: usize = 1 << 20;
 
 impl Fold<'_> {
@@ -30,13 +30,13 @@ impl Fold<'_> {
         other.finish();
         let keys = match &mut other.table {
             Some(table) => table.groups.take()?,
-            // No keys: one group each. Or it saw no row, and has no group.
+            // Without keys each fold has one group, or none if it saw no row.
             None => vec![],
         };
         self.add_groups(&keys, &other.sums, &other.moved, other.kinds.as_ref().map(|(_, kinds)| kinds.as_slice()))
     }
 
-    /// Adds groups: their keys, one column each, and their numbers as a fold has them. Where keys have more rows, the last have no numbers.
+    /// Adds groups: a column per key, and their numbers in a fold's layout. If keys have more rows, the last have no numbers.
     pub(super) fn add_groups(
         &mut self,
         keys: &[ArrayRef],
@@ -81,7 +81,7 @@ impl Fold<'_> {
         self.move_on();
     }
 
-    /// Hands on the sums of all groups that `least` units counted in, or one, some at a time.
+    /// Hands on the sums of all groups with at least `least` units, and at least 1, some groups at a time.
     pub(in crate::sql) fn hand_on(mut self, least: i64, sink: &mut Sink<'_>) -> Result<(), RunError> {
         self.finish();
         let count = self.groups();
@@ -100,10 +100,10 @@ impl Fold<'_> {
         if groups.is_empty() { Ok(()) } else { sink(groups) }
     }
 
-    /// Group `i` as the gate wants it.
+    /// Builds group `i` for the gate.
     fn group(&self, i: usize, keys: &[ArrayRef]) -> Result<GroupSums, RunError> {
         let numbers = &self.sums[i * self.stride..][..self.stride];
-        // A declared key is shown as it was declared.
+        // A declared key is shown as declared.
         let key = match self.declared {
             Some(declared) => declared.get(i).cloned().ok_or_else(|| RunError::Engine("a group beyond those declared".into()))?,
             None => keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?,

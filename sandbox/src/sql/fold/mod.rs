@@ -1,4 +1,4 @@
-//! One thread's fold: rows of a unit → at most κ groups, chosen by a keyed PRF → clipped integers → sums.
+//! A thread's fold: rows of a privacy unit → at most κ groups, chosen by a keyed PRF → clipped integers → sums.
 //!
 //! Keys become dense numbers, a batch at a time; everything after that is integers.
 
@@ -21,14 +21,14 @@ use crate::{
 pub(super) use spill::Parts;
 pub use spill::{Spill, Written};
 
-/// A group's numbers lie together: the last unit that was added without a tally, its units, a sum a lane of the tally, then the bins.
+/// Layout of a group's numbers: last unit added without a tally, number of units, a sum per lane of the tally, then the bins.
 const SERIAL: usize = 0;
 const UNITS: usize = 1;
 const LANES: usize = 2;
 
 type Rank = [u8; 32];
 
-/// A row's place where it does not count.
+/// Position of an uncounted row.
 const NOWHERE: u32 = u32::MAX;
 
 pub(super) struct Fold<'a> {
@@ -36,58 +36,58 @@ pub(super) struct Fold<'a> {
     prf: &'a [u8; 32],
     declared: Option<&'a [Vec<Key>]>,
     fields: Vec<Field>,
-    /// Lanes of a tally.
+    /// Number of lanes of a tally.
     width: usize,
-    /// Numbers a group.
+    /// Length of a group's numbers.
     stride: usize,
     kappa: usize,
-    /// Keys → numbers; absent without keys, and before the first batch.
+    /// Numbers of keys; absent without keys, and before the first batch.
     table: Option<Table>,
     sums: Vec<i64>,
-    /// How many units were added without a tally.
+    /// Number of units added without a tally.
     serial: i64,
-    /// A unit of no more rows needs none: it is in at most κ groups and within every clip range.
+    /// Maximum rows of a unit without a tally: such a unit is in at most κ groups and within every clip range.
     short: usize,
-    /// Lanes that count a unit once.
+    /// Whether each lane counts a unit once.
     once: Vec<bool>,
-    /// Where each field of bins begins among a group's numbers.
+    /// Position of each field of bins among a group's numbers.
     bins: Vec<usize>,
     max_rows: usize,
-    /// Lane sums that were moved on before 64 bits could overflow, and how many units may be closed before that is due again.
+    /// Lane sums moved on before 64 bits could overflow, and how many units may be closed before the next move.
     moved: Vec<i128>,
     closes_left: u64,
-    /// The unit that the last batch ended with, its groups' numbers, where each was first seen, and their tallies.
+    /// Unit with which the last batch ended, its groups' numbers, where each was first seen, and their tallies.
     unit: Option<Unit>,
     open: Vec<u32>,
-    /// Where each of them is, once they are many.
+    /// Position of each open group, once there are many.
     places_of: HashMap<u32, u32>,
-    /// Groups of the open unit that lost to κ others: they have for good.
+    /// Groups of the open unit beaten by κ others, for good.
     lost: Vec<u32>,
-    /// The place of each row of the run that is added, among the open groups; [`NOWHERE`] for rows that do not count.
+    /// Position among the open groups of each row in the current run; [`NOWHERE`] for uncounted rows.
     places: Vec<u32>,
     seen: Vec<Seen>,
-    /// The ranks of the open unit's groups and their places, greatest first, once others contest them.
+    /// Ranks and positions of the open unit's groups, greatest first, once others contest them.
     ranked: BinaryHeap<(Rank, u32)>,
-    /// Places that went to another group in the run that is added, and from which of its rows on.
+    /// Positions taken over by another group in the current run, and the first row for which this holds.
     moved_to: HashMap<u32, usize>,
     tallies: Vec<i64>,
-    /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
+    /// Bins of the rows of each open group, by field: at most `max_rows` of them.
     picks: Vec<Vec<u32>>,
-    /// For an exact result, each group's units by kind.
+    /// Units of each group by kind, for an exact result.
     kinds: Option<(Codes, Vec<Kinds>)>,
-    /// Where groups go that take more than so many bytes; `None` where they all stay in memory.
+    /// Spill for groups beyond a number of bytes; `None` if all stay in memory.
     spill: Option<(&'a Parts<'a>, usize)>,
 }
 
-/// A batch on the grid: a vector a lane of the tally, and one a field of bins.
+/// A batch on the grid: a vector per lane of the tally, and a vector per field of bins.
 struct Laid<'a> {
     sums: Vec<&'a [i32]>,
     bins: Vec<&'a [i32]>,
-    /// A unit's first row in a group adds 1 to each lane that counts once.
+    /// Whether a unit's first row in a group adds 1 to each lane counting once.
     once: bool,
 }
 
-/// Where a group of the open unit was first seen in this batch, and its rank among the unit's groups once that is needed.
+/// Row in which a group of the open unit was first seen in this batch, and the group's rank within the unit once needed.
 #[derive(Clone, Copy)]
 struct Seen {
     row: usize,
@@ -138,13 +138,13 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// With so many bytes for groups, and a place for more of them. Those of declared keys stay: public numbers say how many there are.
+    /// Limits the bytes for groups, with `parts` for more of them. Declared groups stay: public numbers say how many there are.
     pub(super) fn within(self, parts: &'a Parts<'a>, bytes: usize) -> Self {
         let all_stay = self.declared.is_some() || self.kinds.is_some();
         Self { spill: (!all_stay).then_some((parts, bytes)), ..self }
     }
 
-    /// Bytes of memory that one group's numbers take.
+    /// Returns the bytes of memory for a group's numbers.
     pub(super) fn group_bytes(plan: &Plan) -> usize {
         24 * plan.lanes() + 8 * LANES
     }
@@ -180,7 +180,7 @@ impl<'a> Fold<'a> {
         let mut encoded = None;
         let mut i = 0;
         while i < runs.rows.len() {
-            // The first unit may have begun before this batch, the last may go on after it.
+            // The first unit may have begun before this batch, and the last may continue after it.
             if i > 0 || self.unit.as_ref().map(Unit::as_ref) != Some(runs.unit(i)) {
                 self.end_unit();
             }
@@ -208,7 +208,7 @@ impl<'a> Fold<'a> {
         self.make_room()
     }
 
-    /// Adds the rows of one unit, group by group, to its tallies.
+    /// Adds a unit's rows, group by group, to its tallies.
     #[expect(clippy::too_many_arguments, reason = "what a batch is made of")]
     fn add_rows(
         &mut self,
@@ -230,7 +230,7 @@ impl<'a> Fold<'a> {
             };
             self.places.push(place.map_or(NOWHERE, |place| place as u32));
         }
-        // Rows that came before another group took their place are not that group's.
+        // Rows before another group took over their position are not that group's.
         if !self.moved_to.is_empty() {
             for (i, place) in self.places.iter_mut().enumerate() {
                 if self.moved_to.get(place).is_some_and(|from| i < *from) {
@@ -239,7 +239,7 @@ impl<'a> Fold<'a> {
             }
             self.moved_to.clear();
         }
-        // Lane by lane: each is read from end to end.
+        // Lane by lane, so that each is read from end to end.
         for (i, lane) in lanes.sums.iter().enumerate() {
             for (place, value) in self.places.iter().zip(&lane[rows.clone()]) {
                 if let Some(sum) = self.tallies.get_mut(*place as usize * self.width + i) {
@@ -261,14 +261,14 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
+    /// Adds the [short](Fold::short) units at the start of `units`, each whole, straight to the sums, and returns how many.
     fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &Laid<'_>) -> usize {
         if !lanes.once || self.kinds.is_some() {
             return 0;
         }
         let units = &units[..units.iter().position(|rows| rows.len() > self.short).unwrap_or(units.len())];
         let numbers = table.map(|table| table.numbers.as_slice());
-        // Loops over a known number of lanes are unrolled; a longer row of them takes the tally.
+        // Loops over a known number of lanes are unrolled; with more lanes, units take the tally.
         macro_rules! with_lanes {
             ($($width:literal)*) => {
                 match lanes.sums.len() {
@@ -280,7 +280,7 @@ impl<'a> Fold<'a> {
         with_lanes!(0 1 2 3 4 5 6 7 8)
     }
 
-    /// Of groups of so many numbers, bins apart. Not inlined: all of a processor's registers are for its loop.
+    /// Adds short units to groups of `NUMBERS` numbers, bins apart. Not inlined: the loop needs all of a processor's registers.
     #[inline(never)]
     fn add_short_of<const NUMBERS: usize>(
         &mut self,
@@ -319,7 +319,8 @@ impl<'a> Fold<'a> {
             }
         }
         self.serial = serial;
-        // A row adds no more than a unit's clip. Where that is so wide that a batch has more rows than closes are left, the next unit moves the sums on.
+        // A row adds no more than a unit's clip. If that is so wide that a batch has more rows than closes left, the next unit
+        // moves the sums on.
         self.closes_left = self.closes_left.saturating_sub(end as u64 - units[0].start as u64);
         units.len()
     }
@@ -328,10 +329,10 @@ impl<'a> Fold<'a> {
         self.sums.len() / self.stride
     }
 
-    /// Closes the open unit: each of its groups gains a unit, and its tally clipped.
+    /// Closes the open unit: each of its groups gains a unit, and its clipped tally.
     #[inline]
     fn end_unit(&mut self) {
-        // Each of its groups is closed once: no sum gains more than one unit's clip.
+        // Each of its groups is closed once, so no sum gains more than one unit's clip.
         if self.closes_left == 0 {
             self.move_on();
         }

@@ -1,6 +1,7 @@
-//! Groups that no longer fit in memory: their sums so far lie on disk, in parts by a keyed hash of the key, and are added up a part at a time.
+//! Groups beyond the memory limit: their sums so far lie on disk, in parts by a keyed hash of the key, added up part by part.
 //!
-//! However many groups a query makes, and whoever's rows make them, a worker's memory stays what it is: were it to run out, everybody's result would say so.
+//! However many groups a query makes, and whoever's rows make them, a worker's memory use stays the same: if memory ran out,
+//! everybody's result would show it.
 
 use std::{
     fs::File,
@@ -28,14 +29,14 @@ use crate::{
     sql::{groups::converter, table::Table},
 };
 
-/// How many parts there are.
+/// Number of parts.
 const PARTS: usize = 64;
-/// A part may take this much of the room when it is added up: keys and sums grow in steps.
+/// Divisor of the memory for a part being added up: keys and sums grow in steps.
 const PART_OF_ROOM: usize = 4;
-/// Less than this is never worth another pass.
+/// Minimum bytes of a piece: less is never worth another pass.
 const LEAST_PIECE: usize = 64 << 10;
 
-/// Where sums go that do not fit.
+/// File for sums beyond the memory limit.
 #[derive(Debug)]
 pub struct Spill {
     file: File,
@@ -44,23 +45,23 @@ pub struct Spill {
 }
 
 impl Spill {
-    /// Groups take about `room` bytes of memory, and the others go to `file`, which should have no name.
+    /// Creates a spill: groups take about `room` bytes of memory, and the others go to `file`, which should have no name.
     pub fn new(file: File, room: usize) -> Self {
         Self { file, end: AtomicU64::new(0), room }
     }
 
-    /// After the first `end` bytes of the file, which are kept.
+    /// Starts after the first `end` bytes of the file, which are kept.
     #[must_use]
     pub fn after(self, end: u64) -> Self {
         Self { end: AtomicU64::new(end), ..self }
     }
 
-    /// How many bytes of the file are written, or about to be.
+    /// Returns how many bytes of the file are written, or about to be.
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// How much of the room each of `folds` has.
+    /// Returns the share of the memory for each of `folds` folds.
     pub(in crate::sql) fn share(&self, folds: usize) -> usize {
         self.room / folds.max(1)
     }
@@ -72,18 +73,18 @@ impl Spill {
     }
 }
 
-/// The parts of one grouping set.
+/// Parts of a grouping set.
 pub(in crate::sql) struct Parts<'a> {
     spill: &'a Spill,
     hash: SipHasher13,
     segments: Mutex<Vec<Segment>>,
 }
 
-/// What a piece of a job wrote down: by grouping set, where in the file.
+/// Segments written by a piece of a job, by grouping set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written(pub(in crate::sql) Vec<Vec<Segment>>);
 
-/// Some groups of one part.
+/// Some groups of a part, as a range of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::sql) struct Segment {
     part: usize,
@@ -92,18 +93,18 @@ pub(in crate::sql) struct Segment {
 }
 
 impl<'a> Parts<'a> {
-    /// None yet. `prf` makes the hash one that no buyer can aim at.
+    /// Creates parts without groups. No buyer can aim at collisions: `prf` keys the hash.
     pub(in crate::sql) fn new(spill: &'a Spill, prf: &[u8; 32]) -> Self {
         let seed = blake3::derive_key("tidegate parts of spilled groups", prf);
         Self { spill, hash: SipHasher13::new_with_key(&std::array::from_fn(|i| seed[i])), segments: Mutex::default() }
     }
 
-    /// Where groups were written.
+    /// Returns the segments written so far.
     pub(in crate::sql) fn written(&self) -> Vec<Segment> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// With groups that were written by others, under the same `prf`.
+    /// Adds groups written by others under the same `prf`.
     pub(in crate::sql) fn with(self, segments: impl IntoIterator<Item = Segment>) -> Self {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner).extend(segments);
         self
@@ -118,7 +119,7 @@ impl<'a> Parts<'a> {
         Ok(encoded.iter().map(|key| self.hash.hash(key.data())).collect())
     }
 
-    /// Writes groups down, each part's together.
+    /// Writes groups to the file, each part's together.
     fn put(&self, keys: &[ArrayRef], sums: ArrayRef) -> Result<(), RunError> {
         let hashes = self.hashes(keys)?;
         let mut order: Vec<u64> = (0..hashes.len() as u64).collect();
@@ -144,7 +145,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Adds up what was written down, piece by piece: `fold` makes an empty fold, `done` takes a full one. No key is in two of them.
+    /// Adds up the written groups, piece by piece: `fold` makes an empty fold, `done` takes a full fold. No key is in two folds.
     pub(in crate::sql) fn add_up<'f>(
         &self,
         fold: impl Fn() -> Fold<'f>,
@@ -184,18 +185,20 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Pieces of a part go by other bits of the hash.
+/// Returns the part for a hash. Pieces of a part use other bits of the hash.
 fn part_of(hash: u64) -> usize {
     hash as usize % PARTS
 }
 
 impl Fold<'_> {
-    /// Bytes of a group as [`Fold::written`] has it.
+    /// Returns the bytes of a group in the form of [`Fold::written`].
     fn written_bytes(&self) -> usize {
         8 + 16 * self.width + 8 * (self.stride - LANES - self.width)
     }
 
-    /// Writes down what takes more than the fold's room: between batches, when an open unit has its place among the groups and nothing in them.
+    /// Spills groups beyond the fold's share of memory.
+    ///
+    /// Called between batches, when an open unit has its place among the groups and nothing in them.
     pub(super) fn make_room(&mut self) -> Result<(), RunError> {
         let Some((_, room)) = self.spill else { return Ok(()) };
         let Some(table) = &self.table else { return Ok(()) };
@@ -203,7 +206,7 @@ impl Fold<'_> {
         if bytes <= room { Ok(()) } else { self.write_down() }
     }
 
-    /// Writes down all groups that somebody counts in.
+    /// Spills all groups in which somebody counts.
     pub(in crate::sql) fn write_down(&mut self) -> Result<(), RunError> {
         let (Some((parts, _)), Some(mut table)) = (self.spill, self.table.take()) else { return Ok(()) };
         self.move_on();
@@ -233,7 +236,7 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Units, sums and bins of some groups.
+    /// Encodes units, sums and bins of some groups.
     fn written(&self, groups: &[u64]) -> Result<ArrayRef, RunError> {
         let bytes = self.written_bytes();
         let mut out = Vec::with_capacity(groups.len() * bytes);
@@ -252,7 +255,7 @@ impl Fold<'_> {
         Ok(std::sync::Arc::new(array))
     }
 
-    /// Adds groups that were written down.
+    /// Adds spilled groups.
     fn add_spilled(&mut self, keys: &[ArrayRef], written: &ArrayRef) -> Result<(), RunError> {
         if *written.data_type() != DataType::FixedSizeBinary(self.written_bytes() as i32) {
             return Err(RunError::Engine("a segment of another shape".into()));

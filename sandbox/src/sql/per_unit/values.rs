@@ -1,7 +1,7 @@
-//! Aggregates that hold a unit's values: how many different ones there are, and percentiles.
+//! Aggregates holding a unit's values: distinct counts and percentiles.
 //!
-//! Of a unit no more values are held than a public number says, and what one of them takes does not depend on which it is: a fixed part of it is sorted, by an order that
-//! no value makes longer than the number of values does.
+//! No more values of a unit are held than a public number, and the work per value does not depend on the value: a fixed-size part
+//! of it is sorted, in an order whose time depends on the number of values alone.
 
 use std::sync::Arc;
 
@@ -13,35 +13,37 @@ use arrow::{
 
 use crate::RunError;
 
-/// Most bytes of one unit's values, over all aggregates of a subquery, on one thread.
+/// Maximum bytes of one unit's values, over all aggregates of a subquery, on one thread.
 const BYTES: usize = 16 << 20;
-/// Bytes of a value by which it is told from others: whether two of longer ones are one is decided by a hash, wrongly once in 2^128.
+/// Bytes by which values are distinguished: longer values are compared by a hash, wrongly once in 2^128.
 const TOLD_BY: usize = 16;
 
-/// Most values of a unit that each of so many aggregates holds. Of different ones twice as many lie in memory now and then, and what grows has room for as many again.
+/// Returns the maximum number of a unit's values held by each of so many aggregates.
+///
+/// Distinct counts temporarily hold twice as many values, and a growing vector reserves as much again.
 pub(super) fn most(aggregates: usize) -> usize {
     (BYTES / (4 * TOLD_BY * aggregates.max(1))).max(1)
 }
 
-/// Values of the unit whose rows come in, and what has come of the units that are done.
+/// Values of the current unit, and results of the completed units.
 pub(super) enum Held {
     Distinct(Distinct),
     Percentile(Percentile),
 }
 
-/// How many different values there are.
+/// Count of distinct values.
 pub(super) struct Distinct {
     encode: RowConverter,
-    /// Whether a value's bytes are few enough to be what it is told by.
+    /// Whether a value's bytes are few enough to serve as its key.
     short: bool,
     most: usize,
     seen: Vec<u128>,
-    /// Whether there were as many different ones as are counted.
+    /// Whether the maximum count of distinct values was reached.
     full: bool,
     done: Vec<i64>,
 }
 
-/// The value that a part of them, from 0 to 1, is not above: between two of them in proportion.
+/// Percentile at a fraction from 0 to 1, interpolated between two values.
 pub(super) struct Percentile {
     at: f64,
     most: usize,
@@ -49,13 +51,13 @@ pub(super) struct Percentile {
     done: Vec<Option<f64>>,
 }
 
-/// What holds the values of one unit.
+/// Holder of a unit's values.
 trait Holds {
     type Value;
     fn hold(&mut self, value: Self::Value);
     fn finish(&mut self);
 
-    /// Holds values of which each is of the unit of such a number; the first is that of the unit whose values are held.
+    /// Adds values with their units' numbers, which begin at the number of the current unit, 0.
     fn hold_all(&mut self, values: impl Iterator<Item = Option<Self::Value>>, units: &[usize]) {
         let mut at = 0;
         for (value, unit) in values.zip(units) {
@@ -69,25 +71,25 @@ trait Holds {
 }
 
 impl Held {
-    /// Of values of a type.
+    /// Creates a count of distinct values of a type.
     ///
     /// # Errors
-    /// [`RunError`] where none is told from another.
+    /// Returns [`RunError`] if values of the type cannot be distinguished.
     pub(super) fn distinct(kind: &DataType, most: usize) -> Result<Self, RunError> {
         let short = *kind == DataType::Boolean || kind.primitive_width().is_some_and(|bytes| bytes <= TOLD_BY);
         let encode = RowConverter::new(vec![SortField::new(kind.clone())])?;
         Ok(Self::Distinct(Distinct { encode, short, most, seen: vec![], full: false, done: vec![] }))
     }
 
-    /// Of floats.
+    /// Creates a percentile of floats.
     pub(super) fn percentile(at: f64, most: usize) -> Self {
         Self::Percentile(Percentile { at, most, values: vec![], done: vec![] })
     }
 
-    /// Adds values, each of the unit of such a number: 0 is the one that the last values were of, where it goes on.
+    /// Adds values with their units' numbers; 0 is the unit of the last values, if continued.
     ///
     /// # Errors
-    /// [`RunError`] where they are of another type.
+    /// Returns [`RunError`] if the values have another type.
     pub(super) fn add(&mut self, values: &ArrayRef, units: &[usize]) -> Result<(), RunError> {
         match self {
             Self::Distinct(distinct) => {
@@ -98,14 +100,14 @@ impl Held {
                 let floats = values
                     .as_primitive_opt::<Float64Type>()
                     .ok_or_else(|| RunError::Engine(format!("a percentile of {}", values.data_type())))?;
-                // Of floats NaN is NULL by now; what held it would have no order.
+                // NaN in floats is NULL by now; a NaN that was held would have no order.
                 percentile.hold_all(floats.iter().map(|v| v.filter(|v| !v.is_nan())), units);
             }
         }
         Ok(())
     }
 
-    /// The results of so many units, the first.
+    /// Returns the results of the first `units` units.
     pub(super) fn done(&mut self, units: usize) -> ArrayRef {
         match self {
             Self::Distinct(distinct) => {
@@ -121,14 +123,14 @@ impl Held {
 }
 
 impl Distinct {
-    /// What values are told by; none of NULL.
+    /// Returns the keys by which values are distinguished; `None` for NULL.
     fn keys(&self, values: &ArrayRef) -> Result<Vec<Option<u128>>, RunError> {
         let nulls = values.logical_nulls();
         let rows = self.encode.convert_columns(std::slice::from_ref(values))?;
         let told_by = |bytes: &[u8]| {
             let mut told_by = [0; TOLD_BY];
             match bytes.get(1..).filter(|bytes| self.short && bytes.len() <= TOLD_BY) {
-                // Before it is whether there is a value.
+                // The byte before says whether there is a value.
                 Some(bytes) => told_by[..bytes.len()].copy_from_slice(bytes),
                 None => told_by.copy_from_slice(&blake3::hash(bytes).as_bytes()[..TOLD_BY]),
             }
@@ -140,7 +142,7 @@ impl Distinct {
         Ok(rows.iter().enumerate().map(key).collect())
     }
 
-    /// Each value once.
+    /// Sorts the values and removes duplicates.
     fn settle(&mut self) {
         self.seen.sort_unstable();
         self.seen.dedup();
@@ -155,7 +157,7 @@ impl Holds for Distinct {
             return;
         }
         self.seen.push(value);
-        // No sooner than there are as many more as are counted: each value is sorted twice at most.
+        // Only once there are twice as many as are counted, so that each value is sorted twice at most.
         if self.seen.len() >= 2 * self.most {
             self.settle();
             self.full = self.seen.len() >= self.most;
@@ -185,7 +187,7 @@ impl Holds for Percentile {
     }
 }
 
-/// NULL of nothing, and between infinities of both signs.
+/// Interpolates a percentile: NULL without values, and between infinities of both signs.
 fn percentile(values: &mut [f64], at: f64) -> Option<f64> {
     let last = values.len().checked_sub(1)?;
     let place = at * last as f64;

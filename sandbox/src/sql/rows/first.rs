@@ -1,4 +1,4 @@
-//! Each unit's first rows: ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) <= 3, and DISTINCT ON (unit).
+//! First rows of each privacy unit: ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) <= 3, and DISTINCT ON (unit).
 
 use std::sync::Arc;
 
@@ -29,13 +29,13 @@ use crate::sql::{
     refuse,
 };
 
-/// A row's number among its unit's, until it is said which is asked for: a column's name.
+/// Name of the column with a row's number within its unit, until a condition says which numbers are wanted.
 pub(in crate::sql) const NUMBER: &str = "row number";
 
-/// What rows are numbered by: expressions in each part, and the order.
+/// Sort keys of rows: expressions in each part, and sort options.
 pub(super) type Order = Vec<(Vec<Expr>, SortOptions)>;
 
-/// Why a row's number is not a value.
+/// Explains why a row's number is not a value.
 pub(in crate::sql) fn numbered_otherwise(unit: &str) -> Refusal {
     refuse("a row's number is not read, it says which rows of a unit are meant").fix(format!(
         "Write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY day DESC) AS rn FROM …) WHERE rn = 1, or rn <= 3"
@@ -43,7 +43,7 @@ pub(in crate::sql) fn numbered_otherwise(unit: &str) -> Refusal {
 }
 
 impl Rows {
-    /// Rows with their numbers among their units'.
+    /// Folds a window numbering the rows of each unit.
     pub(super) fn numbered(window: &Window, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let unit = &policy.unit.column;
         let other = || {
@@ -71,13 +71,13 @@ impl Rows {
         Ok(rows)
     }
 
-    /// An order of rows, in each part.
+    /// Resolves an order of rows in each part.
     fn order(&self, by: &[SortExpr]) -> Result<Order, Refusal> {
         let options = |by: &SortExpr| SortOptions { descending: !by.asc, nulls_first: by.nulls_first };
         by.iter().map(|by| Ok((self.resolve(&by.expr)?, options(by)))).collect()
     }
 
-    /// Only rows where `predicate` holds, which says which numbers of rows are meant.
+    /// Keeps rows where `predicate`, which says which row numbers are wanted, holds.
     pub(super) fn only_first(
         mut self,
         order: Order,
@@ -101,7 +101,7 @@ impl Rows {
         Ok(rows)
     }
 
-    /// Each unit's first rows, where some of these conditions of a join say how many, which then are none of them any more.
+    /// Takes each unit's first rows if some of a join's conditions say how many, and removes these conditions.
     pub(super) fn first_where(mut self, conditions: &mut Vec<Expr>, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let Some(order) = self.numbers.take() else { return Ok(self) };
         let mut numbers = Numbers::ALL;
@@ -115,7 +115,7 @@ impl Rows {
         self.first(order, taken, planned, policy)
     }
 
-    /// Which numbers of rows a condition leaves, where it says nothing else, in all parts the same.
+    /// Returns the row numbers admitted by a condition on nothing else, if equal in all parts.
     fn numbers_of(&self, condition: &Expr) -> Option<Numbers> {
         let of_parts = self.resolve(condition).ok()?;
         let mut of_parts = of_parts.iter().map(Numbers::of);
@@ -123,9 +123,9 @@ impl Rows {
         of_parts.all(|other| other == Some(first)).then_some(first)
     }
 
-    /// Each unit's first rows in an order.
+    /// Takes each unit's first rows in an order.
     fn first(mut self, order: Order, taken: Taken, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
-        // Where one alone is meant, its number is known.
+        // If a single row is wanted, its number is known.
         let known = (taken.first == taken.last).then(|| lit(u64::from(taken.first)));
         let one = |e: Expr| match (&e, &known) {
             (Expr::Column(column), Some(known)) if column.name == NUMBER => Ok(Transformed::yes(known.clone())),
@@ -136,7 +136,7 @@ impl Rows {
             let columns = std::mem::take(&mut part.columns).into_iter();
             part.columns =
                 columns.map(|e| e.transform_up(one).map(|made| made.data)).collect::<Result<_, _>>().map_err(refuse)?;
-            // Otherwise it is a column that comes of the choice. What is computed of it is computed above.
+            // Otherwise the number is a column of the selection; expressions over it are computed above.
             for (i, column) in part.columns.iter_mut().enumerate() {
                 if matches!(unalias(column), Expr::Column(column) if column.name == NUMBER) {
                     *column = lit(ScalarValue::UInt64(None));
@@ -159,7 +159,7 @@ impl Rows {
         Ok(Self { parts, schema, source: Source::First(Box::new(first)), looked_up, numbers: None })
     }
 
-    /// DISTINCT ON (unit).
+    /// Folds DISTINCT ON (unit).
     pub(super) fn distinct_on(on: &DistinctOn, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let unit = &policy.unit.column;
         let rows = Self::fold(&on.input, planned, policy)?;
@@ -174,12 +174,12 @@ impl Rows {
                 .fix(format!("Write SELECT DISTINCT ON ({unit}) … FROM … ORDER BY {unit}, day DESC")));
         }
         let order = rows.order(&order)?;
-        // What is selected is computed of the row that is taken.
+        // The selected expressions are computed from the row that is taken.
         let rows = rows.first(order, Taken::ONE, planned, policy)?;
         rows.projected(&on.select_expr, on.schema.clone())
     }
 
-    /// Expressions over these rows.
+    /// Projects the rows to expressions over them.
     pub(super) fn projected(self, exprs: &[Expr], schema: Arc<DFSchema>) -> Result<Self, Refusal> {
         let columns = self.parts().map(|part| part.all(exprs)).collect::<Result<Vec<_>, _>>()?;
         let filters = self.parts.into_iter().map(|part| part.filter);
@@ -192,7 +192,7 @@ impl Rows {
     }
 }
 
-/// Numbers of rows, from 1, that a condition leaves: those of a range.
+/// Range of row numbers, from 1, admitted by a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Numbers {
     least: i64,
@@ -206,7 +206,7 @@ impl Numbers {
         Self { least: self.least.max(other.least), most: self.most.min(other.most) }
     }
 
-    /// Those that a condition leaves; `None` where it is of something else.
+    /// Returns the row numbers admitted by a condition; `None` for conditions on anything else.
     fn of(condition: &Expr) -> Option<Self> {
         match condition {
             Expr::Alias(alias) => Self::of(&alias.expr),
@@ -230,7 +230,7 @@ impl Numbers {
         })
     }
 
-    /// The rows of a unit that are taken.
+    /// Returns the rows of a unit to take.
     fn taken(self, policy: &Policy) -> Result<Taken, Refusal> {
         let (unit, most) = (&policy.unit.column, policy.unit.max_rows);
         if self.most == i64::MAX {
@@ -255,18 +255,18 @@ fn is_number(expr: &Expr) -> bool {
     matches!(bare(expr), Expr::Column(column) if column.name == NUMBER)
 }
 
-/// A literal whole number.
+/// Returns a literal integer.
 fn whole(expr: &Expr) -> Option<i64> {
     let Expr::Literal(value, _) = bare(expr) else { return None };
     let whole = value.cast_to(&DataType::Int64).ok()?;
     let ScalarValue::Int64(Some(number)) = whole else { return None };
-    // 2.5 is none.
+    // 2.5 is not an integer.
     let same = !value.data_type().is_floating()
         || value.cast_to(&DataType::Float64).ok() == ScalarValue::Int64(Some(number)).cast_to(&DataType::Float64).ok();
     same.then_some(number)
 }
 
-/// An expression without casts and names.
+/// Strips casts and aliases from an expression.
 fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast(cast) => bare(&cast.expr),

@@ -1,4 +1,4 @@
-//! Joins to public tables: the table's columns become functions of a row's key. Joins of the owner's tables are in [`super::unit_join`].
+//! Joins to public tables: the table's columns become functions of a row's key. [`super::unit_join`] joins the owner's tables.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{PartOf, Rows};
 use crate::sql::{measures::unalias, planner::Planned, refuse, said::engine};
 
 impl Rows {
-    /// A join: to a public table, whose columns are functions of the rows', or on the unit.
+    /// Folds a join: to a public table, whose columns become functions of the rows' columns, or on the unit.
     pub(super) fn joined(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let public = |plan: &LogicalPlan| public_table(plan, planned);
         let (mut rows, table, public_is_right) = match (public(&join.left), public(&join.right)) {
@@ -36,7 +36,7 @@ impl Rows {
             }
         };
         let public_schema = if public_is_right { join.right.schema() } else { join.left.schema() };
-        // (the table's column, the type that is compared, the rows' key)
+        // (the table's column, the type compared, the rows' key)
         let mut on: Vec<(usize, DataType, Expr)> = Vec::new();
         let (pairs, rest) = conditions(join)?;
         for (left, right) in pairs {
@@ -73,7 +73,9 @@ impl Rows {
     }
 }
 
-/// A filter of a join without keys, as `FROM a, b WHERE …` is planned: its conditions are the join's, or those of one side of it. `None` for other filters.
+/// Rewrites a filter over a join without keys, as planned for `FROM a, b WHERE …`; `None` for other filters.
+///
+/// The filter's conditions become the join's, or filters of one side.
 pub(super) fn comma(filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
     let LogicalPlan::Join(join) = &*filter.input else { return Ok(None) };
     if join.join_type != JoinType::Inner || !join.on.is_empty() || join.filter.is_some() {
@@ -95,7 +97,7 @@ pub(super) fn comma(filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
     Ok(Some(LogicalPlan::Join(Join { left, right, filter: Some(condition), ..join.clone() })))
 }
 
-/// A worker must have room for the rows beside what the buyer brings.
+/// Limits the public rows of all lookups: a worker's memory must hold these beside the buyer's data.
 pub(super) fn check_looked_up(rows: usize) -> Result<(), Refusal> {
     if rows <= limits::PUBLIC_ROWS {
         return Ok(());
@@ -105,7 +107,7 @@ pub(super) fn check_looked_up(rows: usize) -> Result<(), Refusal> {
         .fix("Join fewer times, or to smaller tables"))
 }
 
-/// The public table that a plan is, as it is.
+/// Returns the name of the public table scanned unchanged by a plan, if any.
 fn public_table(plan: &LogicalPlan, planned: &Planned) -> Option<String> {
     match plan {
         LogicalPlan::TableScan(scan) => {
@@ -117,10 +119,10 @@ fn public_table(plan: &LogicalPlan, planned: &Planned) -> Option<String> {
     }
 }
 
-/// An equality of an expression over the left rows and one over the right.
+/// Equality of an expression over the left rows with another over the right.
 pub(super) type Pair = (Expr, Expr);
 
-/// The equalities of a join's condition, and the rest of it.
+/// Splits a join's condition into equalities and the rest.
 pub(super) fn conditions(join: &Join) -> Result<(Vec<Pair>, Vec<Expr>), Refusal> {
     if join.null_equality != NullEquality::NullEqualsNothing {
         return Err(refuse("a join whose keys may be NULL is not supported").fix("Join ON equal columns"));
@@ -141,7 +143,7 @@ pub(super) fn conditions(join: &Join) -> Result<(Vec<Pair>, Vec<Expr>), Refusal>
     Ok((pairs, rest))
 }
 
-/// A row's key `mine` and a column of the table `theirs` that are equal: (the table's column, the type that is compared, the row's key).
+/// Equates a row's key `mine` with a table's column `theirs`: (the table's column, the type compared, the row's key).
 fn lookup_key(mine: Expr, theirs: &Expr, public: &DFSchema) -> Result<(usize, DataType, Expr), Refusal> {
     let mut bare = unalias(theirs);
     while let Expr::Cast(cast) = bare {

@@ -1,5 +1,5 @@
-//! What lies below the aggregate: row-wise subqueries, CTEs and filters, folded into one filter and expressions over the source's own columns. The source is
-//! the dataset's rows, or what aggregation by unit or a join on the unit makes of them.
+//! Folding of the plan below the aggregate: row-wise subqueries, CTEs and filters become a single filter and expressions over
+//! the source's own columns. The source is the dataset's rows, or the output of an aggregation by unit or a join on the unit.
 
 use std::sync::Arc;
 
@@ -21,29 +21,29 @@ mod unit_join;
 
 pub(super) use first::{NUMBER, numbered_otherwise};
 
-/// Rows as the aggregate sees them.
+/// Rows as seen by the aggregate.
 #[derive(Debug)]
 pub(super) struct Rows {
-    /// The rows that a row of the source makes: one, or by UNION ALL several.
+    /// Rows made from a row of the source: a single part, or several by UNION ALL.
     parts: Vec<Part>,
     schema: Arc<DFSchema>,
-    /// Where the rows come from.
+    /// Source of the rows.
     pub(super) source: Source,
-    /// Rows of public tables that lie in memory by their keys.
+    /// Number of public tables' rows held in memory by their keys.
     looked_up: usize,
-    /// By what rows have a number among their unit's.
+    /// Order by which rows are numbered within their unit.
     numbers: Option<first::Order>,
 }
 
 #[derive(Debug)]
 struct Part {
-    /// Which rows of the source make one.
+    /// Condition on a row of the source for making a row.
     filter: Option<Expr>,
     /// An expression over the source's columns for each field of the rows' schema.
     columns: Vec<Expr>,
 }
 
-/// One part of rows.
+/// A part of the rows.
 #[derive(Clone, Copy)]
 pub(super) struct PartOf<'a> {
     part: &'a Part,
@@ -54,7 +54,7 @@ impl Rows {
     /// Folds `plan`.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the first node that is not row-wise.
+    /// Returns a [`Refusal`] that names the first node that is not row-wise.
     pub(super) fn fold(plan: &LogicalPlan, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         match plan {
             LogicalPlan::TableScan(scan) if planned.owns(scan.table_name.table()) => {
@@ -100,7 +100,7 @@ impl Rows {
                 Ok(Self { parts, schema: union.schema.clone(), source: Source::Rows, looked_up, numbers: None })
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
-            // The units that have rows: one row a unit.
+            // The units that have rows: one row per unit.
             LogicalPlan::Distinct(Distinct::All(input)) if is_unit_alone(input, policy) => {
                 let unit = input.schema().columns().into_iter().map(Expr::Column).collect();
                 let units = Aggregate::try_new(input.clone(), unit, vec![]).map_err(|e| engine(&e))?;
@@ -113,7 +113,7 @@ impl Rows {
         }
     }
 
-    /// Only rows where `predicate` holds.
+    /// Keeps only rows where `predicate` holds.
     fn keep(&mut self, predicate: &Expr) -> Result<(), Refusal> {
         let predicates = self.resolve(predicate)?;
         for (part, predicate) in self.parts.iter_mut().zip(predicates) {
@@ -125,7 +125,7 @@ impl Rows {
         Ok(())
     }
 
-    /// One row a unit.
+    /// Folds an aggregate by unit to a single row per unit.
     fn by_unit(aggregate: &Aggregate, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let below = Self::fold(&aggregate.input, planned, policy)?;
         if matches!(below.source, Source::PerUnit(_)) {
@@ -150,39 +150,39 @@ impl Rows {
         Ok(Self { parts, schema: aggregate.schema.clone(), source: Source::PerUnit(Box::new(stage)), looked_up, numbers: None })
     }
 
-    /// The parts, one by one.
+    /// Iterates over the parts.
     pub(super) fn parts(&self) -> impl Iterator<Item = PartOf<'_>> {
         self.parts.iter().map(|part| PartOf { part, schema: &self.schema })
     }
 
-    /// Each part's filter.
+    /// Iterates over the parts' filters.
     pub(super) fn filters(&self) -> impl Iterator<Item = Option<Expr>> {
         self.parts.iter().map(|part| part.filter.clone())
     }
 
-    /// `expr` in each part.
+    /// Resolves `expr` in each part.
     pub(super) fn resolve(&self, expr: &Expr) -> Result<Vec<Expr>, Refusal> {
         self.parts().map(|part| part.resolve(expr)).collect()
     }
 
-    /// Column `name` of the unit's table.
+    /// Returns column `name` of the unit's table.
     pub(super) fn column(name: String) -> Expr {
         Expr::Column(Column::new_unqualified(name))
     }
 }
 
 impl<'a> PartOf<'a> {
-    /// An expression for each field.
+    /// Returns the expressions of the fields.
     pub(super) fn columns(self) -> &'a [Expr] {
         &self.part.columns
     }
 
-    /// Whether an expression is a date or time.
+    /// Returns whether an expression is a date or time.
     pub(super) fn is_time(self, expr: Option<&Expr>) -> bool {
         expr.and_then(|e| e.get_type(self.schema).ok()).is_some_and(|kind| kind.is_temporal())
     }
 
-    /// Whether an expression is what lies between two times.
+    /// Returns whether an expression is a length of time.
     pub(super) fn is_length(self, expr: Option<&Expr>) -> bool {
         expr.and_then(|e| e.get_type(self.schema).ok())
             .is_some_and(|kind| matches!(kind, DataType::Duration(_) | DataType::Interval(_)))
@@ -192,15 +192,15 @@ impl<'a> PartOf<'a> {
         exprs.iter().map(|e| self.resolve(e)).collect()
     }
 
-    /// `expr` over these rows as an expression over the source's columns.
+    /// Rewrites `expr` over these rows as an expression over the source's columns.
     pub(super) fn resolve(self, expr: &Expr) -> Result<Expr, Refusal> {
         let replace = |expr: Expr| match unalias(&expr) {
             Expr::Column(column) => {
                 let at = self.schema.index_of_column(column)?;
-                // What takes this column's place is over the source already.
+                // The replacement for this column is already over the source.
                 Ok(Transformed::new(self.part.columns[at].clone(), true, TreeNodeRecursion::Jump))
             }
-            // An alias gives way to what it names.
+            // An alias is replaced by the expression that it names.
             bare if matches!(expr, Expr::Alias(_)) => Ok(Transformed::yes(bare.clone())),
             _ => Ok(Transformed::no(expr)),
         };
@@ -218,12 +218,12 @@ impl<'a> PartOf<'a> {
     }
 }
 
-/// Whether rows have the unit's column and no other.
+/// Returns whether rows have only the unit's column.
 fn is_unit_alone(rows: &LogicalPlan, policy: &Policy) -> bool {
     matches!(rows.schema().fields().iter().as_slice(), [field] if *field.name() == policy.unit.column)
 }
 
-/// Why a node is not row-wise, and what to do.
+/// Explains why a node is not row-wise, and suggests a fix.
 pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
     let (what, fix) = match plan {
         LogicalPlan::Join(_) => (

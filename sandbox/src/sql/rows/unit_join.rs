@@ -1,4 +1,4 @@
-//! Joins of the owner's rows on the unit.
+//! Joins of the owner's rows on the privacy unit.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -25,7 +25,7 @@ use crate::sql::{
 };
 
 impl Rows {
-    /// A join of rows of one unit each.
+    /// Folds a join of rows of the same unit.
     pub(super) fn joined_on_unit(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let (kind, left_is_first) = match join.join_type {
             JoinType::Inner => (Kind::Inner, true),
@@ -40,7 +40,7 @@ impl Rows {
         };
         let (mut left, mut right) = (Self::fold(&join.left, planned, policy)?, Self::fold(&join.right, planned, policy)?);
         let (pairs, mut rest) = conditions(join)?;
-        // Of a side that has no row alone, what is said of it in ON holds of it before.
+        // On a side whose rows never appear alone, conditions in ON may apply before the join.
         if kind == Kind::Inner || left_is_first && kind != Kind::Full {
             right = right.first_where(&mut rest, planned, policy)?;
         }
@@ -73,7 +73,7 @@ impl Rows {
         let mut left = Side::new(left, prefixes[0], &mine, planned, policy)?;
         let mut right = Side::new(right, prefixes[1], &theirs, planned, policy)?;
         agree(&mut left.select, &mut right.select, of_left.len())?;
-        // Whether a row of the join may lack one of the left or right.
+        // Whether a row of the join may lack a row of this side.
         let lacks = |is_first: bool| kind == Kind::Full || kind == Kind::Outer && !is_first;
         for (side, is_first) in [(&mut left, left_is_first), (&mut right, !left_is_first)] {
             if lacks(is_first) {
@@ -92,7 +92,7 @@ impl Rows {
         let [left, right] = columns;
         let schemas = [join.left.schema(), join.right.schema()];
         let [left, right] = [typed(left, schemas[0], &made.schema), typed(right, schemas[1], &made.schema)];
-        // Over pairs, of which both rows are there.
+        // Over pairs, in which both rows are present.
         let schema = schemas[0].join(schemas[1]).map_err(refuse)?;
         let pair = Part { filter: None, columns: [left.clone(), right.clone()].concat() };
         let of = PartOf { part: &pair, schema: &schema };
@@ -109,28 +109,28 @@ impl Rows {
         Ok(Self { parts, schema: join.schema.clone(), source: Source::Join(Box::new(made)), looked_up, numbers: None })
     }
 
-    /// Whether `expr` names the unit, in every part.
+    /// Returns whether `expr` names the unit in every part.
     pub(super) fn is_unit(&self, expr: &Expr, policy: &Policy) -> Result<bool, Refusal> {
         Ok(self.resolve(expr)?.iter().all(|e| is_unit(e, &policy.unit.column)))
     }
 }
 
-/// The unit where `there` holds, NULL elsewhere.
+/// Builds the unit where `there` holds, and NULL elsewhere.
 fn unit_where(there: Expr, unit: &str) -> Result<Expr, Refusal> {
     when(there, Rows::column(unit.to_owned())).end().map_err(refuse)
 }
 
-/// One input of a join, or what first rows are taken of.
+/// Input of a join, or of a selection of first rows.
 pub(super) struct Side {
-    /// Its columns, and then the keys.
+    /// The input's columns, followed by the keys.
     pub(super) select: Select,
     pub(super) source: Source,
-    /// As rows of the join have them: the unit, or a column of the join.
+    /// Columns as seen in rows of the join: the unit, or a column of the join.
     pub(super) columns: Vec<Expr>,
 }
 
 impl Side {
-    /// Of rows, with keys that are resolved in each part.
+    /// Builds a side from rows, with keys resolved in each part.
     pub(super) fn new(rows: Rows, prefix: &str, keys: &[Vec<Expr>], planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let unit = &policy.unit.column;
         let (mut names, mut columns) = (Vec::new(), Vec::new());
@@ -141,7 +141,7 @@ impl Side {
                 continue;
             }
             let name = format!("{prefix} {i}");
-            // Of an outer join below: where the unit is named, not which it is.
+            // From an outer join below: the column says where the unit is present, not which unit it is.
             let named = rows.parts().all(|part| named_where(&part.columns()[i], unit).is_some());
             columns.push(if named { unit_where(Self::column(&name), unit)? } else { Self::column(&name) });
             names.push(name);
@@ -165,7 +165,7 @@ impl Side {
         Rows::column(name.to_owned())
     }
 
-    /// Its rows may be missing: the unit is named where `there` says that they are not.
+    /// Makes the side's rows optional: the unit is named only where `there` says that they are present.
     fn sometimes(&mut self, unit: &str, there: &str) -> Result<(), Refusal> {
         for column in &mut self.columns {
             if is_unit(column, unit) {
@@ -176,7 +176,7 @@ impl Side {
     }
 }
 
-/// Makes the last `keys` columns of both the same types.
+/// Casts the last `keys` columns of both sides to common types.
 fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
     let from = [a.names.len() - keys, b.names.len() - keys];
     for i in 0..keys {
@@ -219,7 +219,7 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `columns` as the planner knows them: making an expression total may have changed its type.
+/// Casts `columns` to the planner's types, which may have changed when expressions were made total.
 pub(super) fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> Vec<Expr> {
     let one = |(i, column): (usize, Expr)| {
         let wanted = planned.field(i).data_type();
@@ -228,7 +228,7 @@ pub(super) fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> 
             _ => None,
         };
         match named {
-            // Numbers and times are compared by what they are, whatever their types.
+            // Numbers and times compare by value, whatever their types.
             Some(at) if made.field(at).data_type() != wanted => match made.field(at).data_type() {
                 kind if kind.is_numeric() || kind.is_temporal() => column,
                 _ => cast(column, wanted.clone()),

@@ -1,4 +1,4 @@
-//! `+` and `-` of dates, times and intervals, before types are made to agree.
+//! Operators `+` and `-` of dates, times and intervals, before type coercion.
 
 use datafusion::{
     arrow::datatypes::{DataType, IntervalMonthDayNano},
@@ -17,18 +17,18 @@ use super::{
     What, call, external,
 };
 
-/// Names of arithmetic; nobody can write them.
+/// Names of the arithmetic functions, which no SQL text can name.
 pub(super) const DAYS: &str = "days between";
 pub(super) const SPAN: &str = "time between";
 pub(super) const ON: &str = "moved on";
 pub(super) const BACK: &str = "moved back";
 pub(super) const TIMES: &str = "so many times";
 
-/// Plans the arithmetic of dates and times.
+/// Planner for the arithmetic of dates and times.
 #[derive(Debug)]
 pub(in crate::sql) struct Arithmetic;
 
-/// What a value is in this arithmetic.
+/// Kind of a value in this arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Date,
@@ -50,7 +50,7 @@ fn kind(kind: &DataType) -> Kind {
     }
 }
 
-/// A literal interval, or one so many times.
+/// Returns the literal interval in an expression, which may be multiplied by a number.
 fn interval(expr: &Expr) -> Option<IntervalMonthDayNano> {
     if let Expr::ScalarFunction(call) = expr
         && super::of(&call.func) == Some(&What::Times)

@@ -1,4 +1,4 @@
-//! What lies between two times.
+//! Differences of two times.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::RunError;
 
-/// What is counted.
+/// Unit of time to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     Year,
@@ -47,10 +47,10 @@ const UNITS: [(&str, Unit); 10] = [
 ];
 
 impl Unit {
-    /// Of a name, also of several of them.
+    /// Parses a unit's name, in singular or plural.
     ///
     /// # Errors
-    /// A [`Refusal`] for what is none.
+    /// Returns a [`Refusal`] for an unknown name.
     pub(super) fn of(name: &str) -> Result<Self, Refusal> {
         let lower = name.to_lowercase();
         let found = UNITS.iter().find(|(known, _)| *known == lower || lower.strip_suffix('s') == Some(known));
@@ -60,12 +60,12 @@ impl Unit {
         })
     }
 
-    /// Its name.
+    /// Returns the unit's name.
     pub(super) fn name(self) -> &'static str {
         UNITS.iter().find(|(_, unit)| *unit == self).map_or("day", |(name, _)| name)
     }
 
-    /// Microseconds, where all of them are as long.
+    /// Returns the unit's length in microseconds, if constant.
     fn micros(self) -> Option<i64> {
         Some(match self {
             Self::Hour => 3600 * A_SECOND,
@@ -77,20 +77,20 @@ impl Unit {
         })
     }
 
-    /// Number of the unit that a day is in.
+    /// Returns the number of the unit in which a day lies.
     fn number(self, day: i64) -> i64 {
         match (self, civil(day)) {
             (Self::Year, (year, ..)) => year,
             (Self::Quarter, (year, month, _)) => year * 4 + (month - 1) / 3,
             (Self::Month, (year, month, _)) => year * 12 + month,
-            // From Monday, as 1969-12-29 is one.
+            // Weeks begin on Monday, such as 1969-12-29.
             (Self::Week, _) => (day + 3).div_euclid(7),
             _ => day,
         }
     }
 }
 
-/// `date_diff(unit, a, b)` or `datediff(b, a)`, as it is called.
+/// Evaluates a call `date_diff(unit, a, b)` or `datediff(b, a)`.
 pub(super) fn called(args: &[ColumnarValue]) -> Result<ArrayRef, RunError> {
     let engine = |e: String| RunError::Engine(e);
     let (unit, times) = match args {
@@ -106,14 +106,14 @@ pub(super) fn called(args: &[ColumnarValue]) -> Result<ArrayRef, RunError> {
     diff(unit, &typed(&arrays[0])?, &typed(&arrays[1])?)
 }
 
-/// How many beginnings of a unit lie after `a` and not after `b`.
+/// Counts the beginnings of a unit after `a` and not after `b`.
 fn diff(unit: Unit, a: &ArrayRef, b: &ArrayRef) -> Result<ArrayRef, RunError> {
     let Some(length) = unit.micros() else {
         let [a, b] = [local(a)?, local(b)?];
         let made: Int64Array = binary(&a, &b, |a, b| unit.number(b.div_euclid(A_DAY)) - unit.number(a.div_euclid(A_DAY)))?;
         return Ok(Arc::new(made));
     };
-    // Where hours begin, clocks say; how many there are, they may not.
+    // Clocks tell where an hour begins, but they may not tell how many hours have passed.
     let begins = |at: &Int64Array, shown: &Int64Array| binary(at, shown, |at, shown| at.wrapping_sub(shown.rem_euclid(length)));
     let [x, y] = instants(a, b)?;
     let [x, y]: [Int64Array; 2] = [begins(&x, &local(a)?)?, begins(&y, &local(b)?)?];
@@ -121,12 +121,12 @@ fn diff(unit: Unit, a: &ArrayRef, b: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(Arc::new(made))
 }
 
-/// Microseconds that clocks show.
+/// Returns the microseconds shown by clocks.
 fn local(times: &ArrayRef) -> Result<Int64Array, RunError> {
     micros(&by_clock(times)?)
 }
 
-/// Microseconds that have gone by; a time of no zone beside one of a zone is read in that one.
+/// Returns instants in microseconds; a time without a zone is read in the zone of the other time, if any.
 fn instants(a: &ArrayRef, b: &ArrayRef) -> Result<[Int64Array; 2], RunError> {
     let zoned = |a: &ArrayRef| matches!(a.data_type(), DataType::Timestamp(_, Some(_)));
     let read = |time: &ArrayRef, beside: &ArrayRef| match (zoned(time), beside.data_type()) {
@@ -139,19 +139,19 @@ fn instants(a: &ArrayRef, b: &ArrayRef) -> Result<[Int64Array; 2], RunError> {
     Ok([read(a, b)?, read(b, a)?])
 }
 
-/// Days from `b` to `a`, both dates.
+/// Returns the days from `b` to `a`, both dates.
 pub(super) fn days(a: &ArrayRef, b: &ArrayRef) -> Result<ArrayRef, RunError> {
     diff(Unit::Day, b, a)
 }
 
-/// What lies between `b` and `a`.
+/// Returns the length of time from `b` to `a`.
 pub(super) fn span(a: &ArrayRef, b: &ArrayRef) -> Result<ArrayRef, RunError> {
     let [a, b] = instants(a, b)?;
     let made: DurationMicrosecondArray = binary::<_, _, _, DurationMicrosecondType>(&a, &b, i64::wrapping_sub)?;
     Ok(Arc::new(made))
 }
 
-/// A part of lengths of time: whole days, and what hours, minutes and seconds are left; or all of it in seconds.
+/// Extracts a part of lengths of time: whole days, the remaining hours, minutes or seconds, or the total in seconds.
 pub(super) fn of_span(part: SpanPart, spans: &ArrayRef) -> Result<ArrayRef, RunError> {
     let spans = cast(spans, &DataType::Duration(arrow::datatypes::TimeUnit::Microsecond))?;
     let spans = spans.as_primitive::<DurationMicrosecondType>();

@@ -11,16 +11,16 @@ use arrow::{
 use super::super::{exact, own::within_calendar};
 use crate::RunError;
 
-/// Days from 0000-03-01 to 1970-01-01, of the calendar that begins its years in March, where leap days end them.
+/// Days from 0000-03-01 to 1970-01-01. Years begin in March here, and leap days end them.
 const EPOCH: i64 = 719_468;
-/// Days of 400 years.
+/// Days in 400 years.
 const ERA: i64 = 146_097;
 
 /// Microseconds of a second and of a day.
 pub(super) const A_SECOND: i64 = 1_000_000;
 pub(super) const A_DAY: i64 = 86_400 * A_SECOND;
 
-/// Year, month and day of a day since 1970 (Hinnant, chrono-Compatible Low-Level Date Algorithms).
+/// Returns year, month and day of a day since 1970 (Hinnant, chrono-Compatible Low-Level Date Algorithms).
 pub(super) fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + EPOCH;
     let (era, of_era) = (shifted.div_euclid(ERA), shifted.rem_euclid(ERA));
@@ -31,7 +31,7 @@ pub(super) fn civil(day: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, of_year - (153 * march + 2) / 5 + 1)
 }
 
-/// The day since 1970 of a date.
+/// Returns the day since 1970 of a date.
 pub(super) fn day_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -39,7 +39,7 @@ pub(super) fn day_of(year: i64, month: i64, day: i64) -> i64 {
     era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + (153 * march + 2) / 5 + day - 1 - EPOCH
 }
 
-/// Days of a month.
+/// Returns the number of days in a month.
 pub(super) fn days_in(year: i64, month: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
@@ -49,23 +49,23 @@ pub(super) fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The day of the year, from 1.
+/// Returns the day of the year, from 1.
 pub(super) fn of_year(day: i64) -> i64 {
     day - day_of(civil(day).0, 1, 1) + 1
 }
 
-/// The day of the week, 1 for Monday to 7.
+/// Returns the day of the week, 1 for Monday to 7.
 pub(super) fn weekday(day: i64) -> i64 {
     (day + 3).rem_euclid(7) + 1
 }
 
-/// Year and week of ISO 8601: weeks begin on Monday, and belong to the year of their Thursday.
+/// Returns year and week of ISO 8601: weeks begin on Monday, and belong to the year of their Thursday.
 pub(super) fn iso_week(day: i64) -> (i64, i64) {
     let thursday = day - weekday(day) + 4;
     (civil(thursday).0, (of_year(thursday) - 1) / 7 + 1)
 }
 
-/// What the clocks of a time's zone show; a time of none as it is.
+/// Returns times as shown by the clocks of their zone; times without a zone stay.
 pub(super) fn by_clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     match times.data_type() {
         DataType::Timestamp(_, Some(_)) => exact::clock(times),
@@ -73,7 +73,7 @@ pub(super) fn by_clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     }
 }
 
-/// Times in microseconds, rounded down; NULL beyond the years that calendars have.
+/// Converts times to microseconds, rounded down; NULL beyond the years of the calendar.
 pub(super) fn micros(times: &ArrayRef) -> Result<Int64Array, RunError> {
     let times = within_calendar(times)?;
     let whole = match times.data_type() {
@@ -83,7 +83,7 @@ pub(super) fn micros(times: &ArrayRef) -> Result<Int64Array, RunError> {
     let whole = cast(&whole, &DataType::Int64)?;
     let ticks = whole.as_primitive::<Int64Type>();
     Ok(match exact::ticks(times.data_type()) {
-        // Where there is none, nobody looks at what is there.
+        // The value under a NULL is never read.
         Some(tick) if tick >= 1000 => {
             let by = (tick / 1000) as i64;
             ticks.unary(|v| v.wrapping_mul(by))
@@ -93,7 +93,7 @@ pub(super) fn micros(times: &ArrayRef) -> Result<Int64Array, RunError> {
     })
 }
 
-/// Microseconds as times of this type; beyond the years that it has, NULL.
+/// Converts microseconds to times of this type; NULL beyond the type's years.
 pub(super) fn as_times(micros: Int64Array, kind: &DataType) -> Result<ArrayRef, RunError> {
     let made: ArrayRef = match kind {
         DataType::Date32 => {

@@ -1,4 +1,4 @@
-//! Functions of dates and times as the engine has them: which types they take and give, and their values.
+//! Date and time functions for the engine: their argument types, result types and values.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     sql::{kinds, own::within_calendar, refuse},
 };
 
-/// One of these functions.
+/// A date or time function.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct TimeFunction {
     pub(super) what: What,
@@ -38,7 +38,7 @@ fn is_time(kind: &DataType) -> bool {
 }
 
 impl TimeFunction {
-    /// The type of what it gives.
+    /// Returns the type of the result.
     fn gives(&self, kinds: &[DataType]) -> std::result::Result<DataType, Refusal> {
         let name = self.name;
         let count =
@@ -101,7 +101,7 @@ impl TimeFunction {
     }
 
     fn compute(&self, args: &[ArrayRef]) -> std::result::Result<ArrayRef, RunError> {
-        // What has no type has no value.
+        // An array without a type has no values.
         let typed = |array: &ArrayRef| {
             if array.data_type().is_null() { Ok(cast(array, &micro())?) } else { Ok::<_, RunError>(array.clone()) }
         };
@@ -121,7 +121,7 @@ impl TimeFunction {
         })
     }
 
-    /// With what its literal says, where it has one.
+    /// Compiles the literal format of a call, if there is one; also returns how many arguments remain.
     fn compiled(&self, args: &[ColumnarValue]) -> Result<Option<(What, usize)>> {
         let literal = |i: usize| match args.get(i) {
             Some(ColumnarValue::Scalar(value)) => Ok(value.try_as_str().flatten().unwrap_or_default().to_owned()),
@@ -152,7 +152,7 @@ impl ScalarUDFImpl for TimeFunction {
         &self.signature
     }
 
-    /// Arithmetic is called what it was written as.
+    /// Names arithmetic as written, by its operator.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let operator = match &self.what {
             What::Days | What::Span | What::Back => "-",
@@ -183,12 +183,12 @@ impl ScalarUDFImpl for TimeFunction {
             (What::Date, None) => cast(&ColumnarValue::values_to_arrays(&args.args)?[0], &DataType::Date32)?,
             _ => self.compute(&ColumnarValue::values_to_arrays(&args.args)?).map_err(engine)?,
         };
-        // Of constants alone there is one row.
+        // With constants alone there is one row.
         if constant { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?)) } else { Ok(ColumnarValue::Array(made)) }
     }
 }
 
-/// A part of a time; NULL beyond all calendars.
+/// Extracts a part of times; NULL beyond the calendar.
 fn part_of(part: &str, times: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     let part = match part {
         "year" => DatePart::Year,
@@ -204,7 +204,7 @@ fn part_of(part: &str, times: &ArrayRef) -> std::result::Result<ArrayRef, RunErr
     Ok(date_part(&within_calendar(times)?, part)?)
 }
 
-/// Times written by a format, as the clocks of their zone show them.
+/// Formats times as shown by the clocks of their zone.
 fn written(template: &Template, times: &ArrayRef) -> std::result::Result<StringArray, RunError> {
     let mut text = String::new();
     let made = micros(&calendar::by_clock(times)?)?;
@@ -218,7 +218,7 @@ fn written(template: &Template, times: &ArrayRef) -> std::result::Result<StringA
     Ok(made.collect())
 }
 
-/// Texts read by a format: no more of one is looked at than the format has, however long it is.
+/// Parses texts by a format, reading no more of a text than the format covers, however long the text is.
 fn read(template: &Template, texts: &ArrayRef, kind: &DataType) -> std::result::Result<ArrayRef, RunError> {
     let made = match texts.data_type() {
         DataType::Utf8 => readings(template, texts.as_string::<i32>()),
@@ -233,7 +233,7 @@ fn readings<'a>(template: &Template, texts: impl StringArrayType<'a>) -> Int64Ar
     texts.iter().map(|text| template.read(text?)).collect()
 }
 
-/// Seconds since 1970 as times.
+/// Converts seconds since 1970 to times.
 fn seconds(numbers: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     if !numbers.data_type().is_numeric() {
         return Ok(cast(numbers, &micro())?);

@@ -1,7 +1,7 @@
-//! Dates and times: functions that queries name, and what `+` and `-` mean between them.
+//! Dates and times: functions for queries, and the meaning of `+` and `-` between dates and times.
 //!
-//! They are functions of our own, so that no row can raise an error, and that a time of a zone is what the clocks of its zone show. The planner is told of the arithmetic before it makes types
-//! agree ([`arithmetic`]): its own would go by nanoseconds, which end in 2262.
+//! These are our own functions, so that no row can raise an error, and a time with a zone is what the clocks of its zone show.
+//! The planner learns of the arithmetic before type coercion ([`arithmetic`]): its own uses nanoseconds, which end in 2262.
 
 use std::sync::LazyLock;
 
@@ -23,12 +23,12 @@ mod function;
 mod moved;
 mod template;
 
-/// What a function does.
+/// Operation of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum What {
-    /// `year(x)` and its like: a part, as date_part has it.
+    /// `year(x)` and the like: a part, as in date_part.
     Part(&'static str),
-    /// `date_diff('day', a, b)`: how many beginnings of a unit lie between two times.
+    /// `date_diff('day', a, b)`: the number of beginnings of a unit between two times.
     Between,
     /// `to_char(x, format)`.
     Text,
@@ -36,9 +36,9 @@ pub(super) enum What {
     Date,
     /// `to_timestamp(x)`, `to_timestamp(x, format)`.
     Time,
-    /// A time written by a format.
+    /// A time written in a format.
     Written(Template),
-    /// A text read as a date, or as a time.
+    /// A text parsed as a date or a time.
     Read(Template, DataType),
     /// `a - b` of dates: days.
     Days,
@@ -46,7 +46,7 @@ pub(super) enum What {
     Span,
     /// A part of a length of time.
     OfSpan(SpanPart),
-    /// `time + interval`, and of a date and a whole number.
+    /// `time + interval`, or a date and a whole number of days.
     On,
     /// `time - interval`.
     Back,
@@ -54,7 +54,7 @@ pub(super) enum What {
     Times,
 }
 
-/// Parts of a length of time, as PostgreSQL has them.
+/// Parts of a length of time, as in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum SpanPart {
     Day,
@@ -65,7 +65,7 @@ pub(super) enum SpanPart {
 }
 
 impl SpanPart {
-    /// Its name.
+    /// Returns the part's name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -77,7 +77,7 @@ impl SpanPart {
     }
 }
 
-/// Functions that queries name, with other names that they go by, and the parts that are theirs.
+/// Functions for parts of a time, each called like its part, with their aliases.
 const PARTS: [(&str, &[&str]); 9] = [
     ("year", &[]),
     ("quarter", &[]),
@@ -96,7 +96,7 @@ fn make(what: What, name: &'static str, aliases: &[&str]) -> ScalarUDF {
     ScalarUDF::new_from_impl(TimeFunction { what, name, aliases, signature })
 }
 
-/// The functions that queries name.
+/// Returns the functions available to queries by name.
 pub(super) fn named() -> &'static [ScalarUDF] {
     static ALL: LazyLock<Vec<ScalarUDF>> = LazyLock::new(|| {
         let others: [(What, &'static str, &[&str]); 4] = [
@@ -111,22 +111,22 @@ pub(super) fn named() -> &'static [ScalarUDF] {
     &ALL
 }
 
-/// Whether a word is a unit of time.
+/// Returns whether a word is a unit of time.
 pub(super) fn is_unit(word: &str) -> bool {
     Unit::of(word).is_ok()
 }
 
-/// What a function of dates and times does; `None` of others.
+/// Returns the operation of a date or time function; `None` for others.
 pub(super) fn of(function: &ScalarUDF) -> Option<&What> {
     function.inner().downcast_ref::<TimeFunction>().map(|f| &f.what)
 }
 
-/// A type beside others, as the type of what is made.
+/// Returns the type of times without a zone, in microseconds, as results have.
 fn micro() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
 }
 
-/// How a function is written.
+/// Returns a hint on how a function is written.
 fn usage(what: &What) -> &'static str {
     match what {
         What::Between => "Write date_diff('day', earlier, later)",
@@ -142,15 +142,15 @@ fn needs_literal(name: &str) -> Refusal {
     refuse(format!("{name} needs a literal {}", if name == "date_diff" { "unit" } else { "format" })).fix(fix)
 }
 
-/// A refusal as the engine passes it on.
+/// Wraps a refusal for the engine to pass on.
 fn external(refusal: Refusal) -> DataFusionError {
     DataFusionError::External(Box::new(refusal))
 }
 
-/// A call of a function that queries name, with its literals looked at and its arguments, which are total.
+/// Builds a call of a date or time function from total arguments, and checks its literals.
 ///
 /// # Errors
-/// A [`Refusal`] for a literal that is missing, or none.
+/// Returns a [`Refusal`] for a missing or invalid literal.
 pub(super) fn total(what: &What, name: &str, mut args: Vec<Expr>) -> Result<Expr, Refusal> {
     let literal = |arg: Option<&Expr>| {
         let text = arg.and_then(super::functions::text_literal).flatten();
@@ -176,14 +176,14 @@ pub(super) fn total(what: &What, name: &str, mut args: Vec<Expr>) -> Result<Expr
             args.truncate(1);
             Ok(call(What::Read(template, kind), name, args))
         }
-        // As a cast reads it.
+        // Read as by a cast.
         (What::Date, _) => Ok(try_cast(args.swap_remove(0), DataType::Date32)),
         (What::On | What::Back | What::Times, _) => moved::total(what, name, args),
         (what, _) => Ok(call(what.clone(), fixed(name), args)),
     }
 }
 
-/// A name that is one of ours.
+/// Returns the static form of one of these functions' names.
 fn fixed(name: &str) -> &'static str {
     let arithmetic = [arithmetic::DAYS, arithmetic::SPAN];
     let names = PARTS.iter().map(|(name, _)| *name).chain(["to_timestamp"]).chain(arithmetic);
@@ -194,10 +194,10 @@ fn call(what: What, name: &'static str, args: Vec<Expr>) -> Expr {
     make(what, name, &[]).call(args)
 }
 
-/// A part of a length of time.
+/// Builds the extraction of a part of a length of time.
 ///
 /// # Errors
-/// A [`Refusal`] for what it has none of.
+/// Returns a [`Refusal`] for a part that lengths of time do not have.
 pub(super) fn of_span(part: &str, span: Expr) -> Result<Expr, Refusal> {
     let part = match part.to_lowercase().as_str() {
         "day" => SpanPart::Day,
@@ -213,7 +213,7 @@ pub(super) fn of_span(part: &str, span: Expr) -> Result<Expr, Refusal> {
     Ok(call(What::OfSpan(part), "date_part", vec![span]))
 }
 
-/// Public bounds of a function's value, where they follow from what it is.
+/// Returns the public bounds of a function's value, if they follow from its operation.
 pub(super) fn bounds(what: &What) -> Option<(f64, f64)> {
     match what {
         What::Part("month") => Some((1.0, 12.0)),
@@ -229,7 +229,7 @@ pub(super) fn bounds(what: &What) -> Option<(f64, f64)> {
     }
 }
 
-/// Operations of a function's own, where `zones` of its arguments have one, and bytes of the longest text that it may give.
+/// Returns a function's own operations, where `zones` of its arguments have a zone, and the bytes of its longest result text.
 pub(super) fn cost(what: &What, zones: u64, mixed: bool) -> (u64, u64) {
     let clocks = 150 * zones + if mixed { 1000 } else { 0 };
     match what {
@@ -240,7 +240,7 @@ pub(super) fn cost(what: &What, zones: u64, mixed: bool) -> (u64, u64) {
         What::Between => (300 + clocks, 0),
         What::Days | What::Span => (200 + clocks, 0),
         What::OfSpan(_) => (20, 0),
-        // What clocks showed before has to be found again.
+        // The new clock time has to be mapped back to an instant.
         What::On | What::Back => (250 + if zones > 0 { 1200 } else { 0 }, 0),
         What::Times => (40, 0),
         What::Text => (0, 0),

@@ -1,4 +1,4 @@
-//! Times moved by an interval, or a date by days: of months as calendars have them, the last day where a month has no such day.
+//! Times moved by an interval, or dates by days: months follow the calendar, ending on the last day of a month that is too short.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::RunError;
 
-/// The type of a moved time: a date stays one, others have microseconds.
+/// Returns the type of a moved time: dates stay dates, nanoseconds stay, and all others get microseconds.
 pub(super) fn gives(time: &DataType) -> DataType {
     match time {
         DataType::Date32 => DataType::Date32,
@@ -32,7 +32,7 @@ pub(super) fn gives(time: &DataType) -> DataType {
     }
 }
 
-/// Intervals; of whole numbers, so many days.
+/// Converts an array to intervals; whole numbers are days.
 fn intervals(array: &ArrayRef) -> Result<IntervalMonthDayNanoArray, RunError> {
     if matches!(array.data_type(), DataType::Interval(_) | DataType::Duration(_) | DataType::Null) {
         let array = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
@@ -43,7 +43,7 @@ fn intervals(array: &ArrayRef) -> Result<IntervalMonthDayNanoArray, RunError> {
     Ok(days.unary_opt(|days| Some(IntervalMonthDayNano::new(0, i32::try_from(days).ok()?, 0))))
 }
 
-/// The day, so many months and days from another.
+/// Adds months and days to a day.
 fn on(day: i64, months: i64, days: i64) -> Option<i64> {
     let (year, month, of_month) = civil(day);
     let all = year * 12 + month - 1 + months;
@@ -51,7 +51,9 @@ fn on(day: i64, months: i64, days: i64) -> Option<i64> {
     (-10_000..20_000).contains(&year).then(|| day_of(year, month, of_month.min(days_in(year, month))) + days)
 }
 
-/// Times with intervals added, or taken, as `sign` says; NULL beyond all calendars. Months and days go by clocks, hours by what has gone by.
+/// Adds intervals to times, or subtracts them, by `sign`; NULL beyond the calendar.
+///
+/// Months and days follow clocks, hours follow elapsed time.
 pub(super) fn moved(times: &ArrayRef, by: &ArrayRef, sign: i64) -> Result<ArrayRef, RunError> {
     let kind = gives(times.data_type());
     let by = intervals(by)?;
@@ -69,7 +71,7 @@ pub(super) fn moved(times: &ArrayRef, by: &ArrayRef, sign: i64) -> Result<ArrayR
         DataType::Timestamp(_, Some(_)) => {
             let naive = as_times(calendar, &super::micro())?;
             let again = micros(&exact::instant(&naive, &DataType::Timestamp(TimeUnit::Microsecond, zone(&kind)))?)?;
-            // What has not moved is not looked for again.
+            // A time that did not move by months or days is not mapped back from its clock time.
             let still = micros(times)?;
             let pairs = again.iter().zip(&still).zip(&by);
             pairs
@@ -80,7 +82,7 @@ pub(super) fn moved(times: &ArrayRef, by: &ArrayRef, sign: i64) -> Result<ArrayR
     };
     let made: Int64Array = calendar.iter().zip(&by).map(|(at, by)| at?.checked_add(sign * (by?.nanoseconds / 1000))).collect();
     let coarse = as_times(made, &kind)?;
-    // Of nanoseconds, those below a microsecond.
+    // For nanoseconds, the part below a microsecond is added.
     if kind == DataType::Date32 || !matches!(times.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
         return Ok(coarse);
     }
@@ -97,7 +99,7 @@ fn zone(kind: &DataType) -> Option<Arc<str>> {
     if let DataType::Timestamp(_, zone) = kind { zone.clone() } else { None }
 }
 
-/// Intervals, so many times; NULL where there are more than an interval has.
+/// Multiplies intervals by numbers; NULL beyond the range of intervals.
 pub(super) fn times(intervals: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef, RunError> {
     let intervals = self::intervals(intervals)?;
     let numbers = cast(numbers, &DataType::Float64)?;
@@ -112,7 +114,7 @@ pub(super) fn times(intervals: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef
     Ok(Arc::new(made))
 }
 
-/// A call of [`moved`] or [`times`]: worked out once where nothing of it is a row's.
+/// Builds a call of [`moved`], evaluated once if all arguments are constant, or of [`times`].
 pub(super) fn total(what: &What, name: &str, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = [ON, BACK, TIMES].into_iter().find(|known| *known == name).unwrap_or(ON);
     let constants: Option<Vec<ScalarValue>> = args.iter().map(constant).collect();

@@ -1,4 +1,4 @@
-//! Formats of dates and times: PostgreSQL's (`YYYY-MM-DD`), or where there is a `%`, those of strftime (`%Y-%m-%d`).
+//! Formats of dates and times: PostgreSQL's (`YYYY-MM-DD`), or strftime's (`%Y-%m-%d`) if there is a `%`.
 
 use tidegate_protocol::Refusal;
 
@@ -10,19 +10,19 @@ use super::{
 
 mod patterns;
 
-/// Most characters of a format.
+/// Maximum number of characters of a format.
 const CHARS: usize = 64;
 
 const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-/// From Monday.
+/// Names of the days, from Monday.
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// A number of a time.
+/// Numeric field of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Field {
     Year,
-    /// Of PostgreSQL: 70 to 99 are of 1900. Of strftime: 69 to 99 are.
+    /// Two-digit year: in PostgreSQL 70 to 99 belong to 1900, in strftime 69 to 99.
     OfCentury {
         from: i64,
     },
@@ -31,19 +31,19 @@ enum Field {
     Month,
     Day,
     OfYear,
-    /// From Sunday, which is 1.
+    /// Day of the week from Sunday, which is 1.
     FromSunday,
-    /// From Sunday, which is 0.
+    /// Day of the week from Sunday, which is 0.
     FromZero,
-    /// From Monday, which is 1.
+    /// Day of the week from Monday, which is 1.
     FromMonday,
     IsoWeek,
-    /// Of seven days from the first of the year.
+    /// Week of seven days from the first of the year.
     Week,
-    /// Of seven days from the first of the month.
+    /// Week of seven days from the first of the month.
     OfMonth,
     Hour,
-    /// 12 and 1 to 11.
+    /// Hour as 12 and 1 to 11.
     Half,
     Minute,
     Second,
@@ -69,7 +69,7 @@ enum Letters {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Piece {
     Text(String),
-    /// Of so many digits at least, with zeros before; at most so many are read.
+    /// Number with at least `digits` digits and leading zeros if `padded`; at most `digits` are read.
     Number {
         of: Field,
         padded: bool,
@@ -83,19 +83,19 @@ enum Piece {
     },
 }
 
-/// A format.
+/// A parsed format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::sql) struct Template {
     pieces: Vec<Piece>,
-    /// As it was written.
+    /// Format as written.
     pub(in crate::sql) text: String,
 }
 
 impl Template {
-    /// Of a format's text.
+    /// Parses a format's text.
     ///
     /// # Errors
-    /// A [`Refusal`] for what is no pattern.
+    /// Returns a [`Refusal`] for an unknown pattern or a bad length.
     pub(super) fn new(text: &str) -> Result<Self, Refusal> {
         if text.is_empty() || text.chars().count() > CHARS {
             return Err(refuse(format!("a format of a date has from 1 to {CHARS} characters")).fix("Write 'YYYY-MM-DD'"));
@@ -104,10 +104,10 @@ impl Template {
         Ok(Self { pieces, text: text.to_owned() })
     }
 
-    /// Whether a date can be read by it, and refuses where not.
+    /// Checks that dates can be read by the format.
     ///
     /// # Errors
-    /// A [`Refusal`] naming the pattern.
+    /// Returns a [`Refusal`] that names the format.
     pub(super) fn reads(self) -> Result<Self, Refusal> {
         let bad = |what: &str| {
             refuse(format!("no date is read by the format '{}': {what}", self.text))
@@ -142,7 +142,7 @@ impl Template {
         Ok(self)
     }
 
-    /// Bytes of the longest text that is written by it.
+    /// Returns the bytes of the longest text written by the format.
     pub(in crate::sql) fn bytes(&self) -> u64 {
         let longest = |piece: &Piece| match piece {
             Piece::Text(text) => text.len(),
@@ -152,12 +152,12 @@ impl Template {
         self.pieces.iter().map(longest).sum::<usize>() as u64
     }
 
-    /// How many pieces it has.
+    /// Returns the number of pieces.
     pub(in crate::sql) fn pieces(&self) -> u64 {
         self.pieces.len() as u64
     }
 
-    /// A time, in microseconds, written into `to`.
+    /// Writes a time, in microseconds, to `to`.
     pub(super) fn write(&self, micros: i64, to: &mut String) {
         let (day, of_day) = (micros.div_euclid(A_DAY), micros.rem_euclid(A_DAY));
         for piece in &self.pieces {
@@ -188,7 +188,7 @@ impl Template {
         }
     }
 
-    /// The time that a text is, in microseconds; `None` where it is none, or not wholly as the format says.
+    /// Reads a time, in microseconds, from a text; `None` if the text does not match the format completely.
     pub(super) fn read(&self, text: &str) -> Option<i64> {
         let (mut year, mut month, mut day, mut of_year) = (None, 1, 1, None);
         let (mut hour, mut minute, mut second, mut part, mut noon) = (0, 0, 0, 0, None);
@@ -215,7 +215,7 @@ impl Template {
                         Field::Half if (1..=12).contains(&value) => hour = value % 12,
                         Field::Minute if value < 60 => minute = value,
                         Field::Second if value < 60 => second = value,
-                        // What is after the point.
+                        // Digits after the decimal point.
                         Field::Millis | Field::Micros => part = value * 10i64.pow(6 - there as u32),
                         _ => return None,
                     }

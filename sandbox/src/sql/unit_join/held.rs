@@ -1,4 +1,4 @@
-//! An input's rows that wait until all rows of their units are there.
+//! Buffer of an input's rows until all rows of their units are present.
 
 use std::ops::Range;
 
@@ -14,17 +14,17 @@ use crate::{
     units::{Chunk, Unit, UnitRef, shorten, width},
 };
 
-/// Rows that wait.
+/// Buffered rows.
 pub(in crate::sql) struct Held {
     kinds: Vec<DataType>,
-    /// Most rows of one unit; what it has beyond them is as if it were not there.
+    /// Maximum number of rows per unit; rows beyond are treated as absent.
     most: usize,
-    /// Ascending, with how many rows each has.
+    /// Units, ascending, with their numbers of rows.
     units: Vec<(Unit, usize)>,
     pieces: Vec<Vec<ArrayRef>>,
 }
 
-/// The rows of some units, all of them.
+/// All rows of some units.
 pub(super) struct Side {
     pub(super) units: Vec<Unit>,
     pub(super) rows: Vec<Range<usize>>,
@@ -32,20 +32,20 @@ pub(super) struct Side {
 }
 
 impl Held {
-    /// Of columns of these types.
+    /// Creates a buffer for columns of these types.
     pub(super) fn new(kinds: Vec<DataType>) -> Self {
         let most = (limits::JOIN_BYTES / width(&kinds)).max(1);
         Self { kinds, most, units: vec![], pieces: vec![] }
     }
 
-    /// How many rows wait.
+    /// Returns the number of buffered rows.
     pub(in crate::sql) fn len(&self) -> usize {
         self.units.iter().map(|(_, rows)| rows).sum()
     }
 
-    /// Adds rows of units that do not come before those that are here.
+    /// Adds rows of units not before the buffered units.
     pub(in crate::sql) fn add(&mut self, chunk: &Chunk) -> Result<(), RunError> {
-        // Neighbouring rows that are kept.
+        // Ranges of adjacent rows that are kept.
         let mut kept: Vec<Range<usize>> = Vec::new();
         for (i, run) in chunk.runs.rows.iter().enumerate() {
             let unit = chunk.runs.unit(i);
@@ -73,7 +73,7 @@ impl Held {
         Ok(())
     }
 
-    /// Takes the rows of units below `below`; of all, where it is `None`.
+    /// Takes the rows of units below `below`, or of all units if `None`.
     pub(super) fn take(&mut self, below: Option<UnitRef<'_>>) -> Result<Side, RunError> {
         let done = below.map_or(self.units.len(), |below| self.units.partition_point(|(unit, _)| unit.as_ref() < below));
         let mut side = Side { units: Vec::with_capacity(done), rows: Vec::with_capacity(done), columns: vec![] };

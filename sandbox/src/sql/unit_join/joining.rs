@@ -1,4 +1,4 @@
-//! A join of two inputs' rows as they come, unit by unit.
+//! Execution of a join, unit by unit, as the inputs' rows arrive.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -21,25 +21,25 @@ use crate::{
     units::{Chunk, Physical, Runs, Selected, UnitRef, width},
 };
 
-/// Pairs that a condition is evaluated on at a time.
+/// Number of pairs on which a condition is evaluated at a time.
 const SOME: usize = 8192;
 
-/// One thread's join.
+/// Join state of a thread.
 pub(in crate::sql) struct Joining<'a> {
     join: &'a UnitJoin,
     pub(in crate::sql) schema: SchemaRef,
     condition: Option<Physical>,
     encode: Option<RowConverter>,
-    /// Of the first and of the second input.
+    /// Buffered rows of the first and of the second input.
     pub(in crate::sql) held: [Held; 2],
-    /// Most pairs of a unit.
+    /// Maximum number of pairs per unit.
     most: usize,
-    /// So many pairs are worth looking at together.
+    /// Number of pairs worth processing together.
     pub(in crate::sql) many: usize,
 }
 
 impl<'a> Joining<'a> {
-    /// Begins.
+    /// Starts a join.
     pub(in crate::sql) fn new(join: &'a UnitJoin) -> Result<Self, RunError> {
         let engine = |e: Refusal| RunError::Engine(e.to_string());
         let kinds = [kinds(&join.first).map_err(engine)?, kinds(&join.second).map_err(engine)?];
@@ -55,7 +55,7 @@ impl<'a> Joining<'a> {
         })
     }
 
-    /// Joins the rows of units below `below` of which all rows are here; of all, where it is `None`.
+    /// Joins the rows of units below `below`, all of which are present, or of all units if `None`.
     pub(in crate::sql) fn join(
         &mut self,
         below: Option<UnitRef<'_>>,
@@ -86,7 +86,7 @@ impl<'a> Joining<'a> {
         self.make(&first, &second, pairs, sink)
     }
 
-    /// Hands on the rows that these pairs make.
+    /// Hands on the rows made from these pairs.
     fn make(
         &self,
         first: &Side,
@@ -98,7 +98,7 @@ impl<'a> Joining<'a> {
             let all = |rows: &[u64]| rows.iter().copied().map(Some).collect::<Vec<_>>();
             let batch = self.batch(first, second, &all(&pairs.first), &all(&pairs.second))?;
             let mut holds = vec![false; pairs.first.len()];
-            // Some at a time: a condition may make texts on its way.
+            // Some at a time, because evaluating a condition may build texts.
             for (from, some) in (0..).step_by(SOME).zip(holds.chunks_mut(SOME)) {
                 let Selected { of, .. } = condition.select(&batch.slice(from, some.len()))?;
                 of.rows(some.len()).into_iter().for_each(|i| some[i as usize] = true);

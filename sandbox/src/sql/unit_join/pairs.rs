@@ -1,7 +1,7 @@
-//! Pairs of one unit's rows, and what each kind of join makes of them.
+//! Pairs of a privacy unit's rows, and the rows made from them by each kind of join.
 //!
-//! A unit makes at most [`limits::JOIN_PAIRS`](tidegate_protocol::limits::JOIN_PAIRS), in the order of the first input's rows and then of the second's: how much
-//! one unit can weigh on time and memory is public.
+//! A unit makes at most [`limits::JOIN_PAIRS`](tidegate_protocol::limits::JOIN_PAIRS) pairs, in the order of the first input's
+//! rows and then of the second's: how much one unit can weigh on time and memory is public.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -10,17 +10,17 @@ use arrow::{array::Array as _, buffer::NullBuffer, row::RowConverter};
 use super::{Kind, held::Side};
 use crate::{RunError, units::Unit};
 
-/// One unit's rows, and its pairs among those that are looked at.
+/// Rows of a unit and its candidate pairs.
 struct Open {
     unit: Unit,
     first: Range<usize>,
     second: Range<usize>,
     pairs: Range<usize>,
-    /// There were more pairs than a unit may make.
+    /// Whether there were more pairs than a unit may make.
     cut: bool,
 }
 
-/// Pairs that are looked at together.
+/// Candidate pairs processed together.
 #[derive(Default)]
 pub(super) struct Pairs {
     units: Vec<Open>,
@@ -28,7 +28,7 @@ pub(super) struct Pairs {
     pub(super) second: Vec<u64>,
 }
 
-/// Rows of the join: of which row of each input they are made.
+/// Rows of the join, with the rows of each input from which they are made.
 #[derive(Default)]
 pub(super) struct Made {
     pub(super) units: Vec<Unit>,
@@ -37,10 +37,10 @@ pub(super) struct Made {
     pub(super) second: Vec<Option<u64>>,
 }
 
-/// The keys of an input's rows.
+/// Keys of an input's rows.
 pub(super) struct Keys {
     encoded: arrow::row::Rows,
-    /// Which rows have them all.
+    /// Rows in which all keys are present.
     valid: Option<NullBuffer>,
 }
 
@@ -58,12 +58,12 @@ impl Keys {
 }
 
 impl Pairs {
-    /// How much there is to look at: pairs, or units.
+    /// Returns the amount of work: the number of pairs, or of units.
     pub(super) fn len(&self) -> usize {
         self.first.len().max(self.units.len())
     }
 
-    /// A unit's pairs: of rows with equal keys, or all; at most `most`.
+    /// Adds a unit's pairs, of rows with equal keys or of all rows; at most `most`.
     pub(super) fn add(
         &mut self,
         unit: &Unit,
@@ -95,7 +95,7 @@ impl Pairs {
             self.first.extend(std::iter::repeat_n(row as u64, taken));
             self.second.extend(&matches[..taken]);
             if taken < matches.len() {
-                // The rest of its rows are as if they were not there.
+                // The rest of its rows is treated as absent.
                 (open.first.end, open.cut) = (row + usize::from(taken > 0), true);
                 break;
             }
@@ -104,7 +104,7 @@ impl Pairs {
         self.units.push(open);
     }
 
-    /// The join's rows; `holds` says of which pairs the condition does.
+    /// Makes the join's rows; `holds` says for which pairs the condition holds.
     pub(super) fn made(self, kind: Kind, holds: Option<&[bool]>) -> Made {
         let mut made = Made::default();
         let holds = |pair: usize| holds.is_none_or(|holds| holds[pair]);

@@ -1,10 +1,10 @@
 //! Enumerations of the interface, name by name.
-// Most are only ever read from a guest.
+// Most variants are only ever read from a guest.
 #![allow(dead_code)]
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// See the interface.
+/// Type of a tensor's values.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, PartialEq, Eq, Debug)]
 #[component(enum)]
 #[repr(u8)]
@@ -26,13 +26,15 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether a model's input of this type (TensorProto.DataType) takes such. A truth value is a byte here.
+    /// Returns whether a model's input of this type (TensorProto.DataType) takes the tensor type.
+    ///
+    /// A truth value is a byte here.
     pub(super) fn is(self, elem: i32) -> bool {
         matches!((self, elem), (Self::Fp32, 1) | (Self::U8, 2 | 9) | (Self::I32, 6) | (Self::I64, 7) | (Self::Fp64, 11))
     }
 }
 
-/// See the interface.
+/// Code of an error.
 #[derive(ComponentType, Lift, Lower, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
@@ -57,7 +59,7 @@ pub(super) enum ErrorCode {
     Unknown,
 }
 
-/// See the interface.
+/// Encoding of a model.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
@@ -78,7 +80,7 @@ pub(super) enum Encoding {
     Autodetect,
 }
 
-/// See the interface.
+/// Device to run on.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]

@@ -1,7 +1,8 @@
-//! WASI-NN, the component interface: how a guest has its model run (<https://github.com/WebAssembly/wasi-nn>, `guest/wit/deps/nn`).
+//! WASI-NN, the component interface by which a guest has its model run (<https://github.com/WebAssembly/wasi-nn>,
+//! `guest/wit/deps/nn`).
 //!
-//! There is one model, the job's data. What the guest hands over is of its own unit or block; a run is paid by the operations it counts, and tensors that the host
-//! holds for the guest are bounded like its memory.
+//! There is only one model, the job's data. The guest passes only data of its own unit or block; it pays for a run by the
+//! operations counted, and tensors held by the host for the guest are bounded like its memory.
 
 mod kinds;
 
@@ -22,25 +23,25 @@ use crate::onnx::{Column, Desk};
 pub(super) const VERSION: &str = "wasi:nn@0.2.0-rc-2024-10-28";
 const INTERFACES: [&str; 4] = ["tensor", "errors", "inference", "graph"];
 
-/// Most bytes that a guest with a model may hand over in one call: the tensors of a run.
+/// Maximum bytes passed in a call by a guest with a model: the tensors of a run.
 pub(super) const HANDED: usize = 32 << 20;
-/// Most bytes of tensors that the host holds for a guest, and most handles.
+/// Maximum bytes of tensors, and maximum number of handles, held by the host for a guest.
 const HELD: usize = 64 << 20;
 const HANDLES: usize = 1000;
 
-/// Name of the interface that an import names, where it is of this package.
+/// Returns the name of an import's interface, if part of this package.
 fn interface(import: &str) -> Option<&'static str> {
     let (package, version) = VERSION.split_once('@')?;
     let (name, of) = import.strip_prefix(package)?.strip_prefix('/')?.split_once('@')?;
     INTERFACES.iter().find(|known| of == version && **known == name).copied()
 }
 
-/// Whether an import is answered here.
+/// Returns whether an import is answered here.
 pub(super) fn answered(import: &str) -> bool {
     interface(import).is_some()
 }
 
-/// What the host holds for a guest.
+/// Objects held by the host for a guest.
 pub(super) struct Held {
     desk: Arc<Desk>,
     table: ResourceTable,
@@ -86,7 +87,7 @@ impl Tensor {
     }
 }
 
-/// An error, as the guest sees it.
+/// Error visible to the guest.
 struct Failed {
     code: ErrorCode,
     says: String,
@@ -96,7 +97,7 @@ fn failed(code: ErrorCode, says: impl Into<String>) -> Failed {
     Failed { code, says: says.into() }
 }
 
-/// The model: there is one.
+/// Handle of the only model.
 struct Graph;
 struct Context;
 
@@ -104,7 +105,7 @@ type Store<'a> = StoreContextMut<'a, Call>;
 type To<'a, 'b> = &'a mut LinkerInstance<'b, Call>;
 type Nn<T> = std::result::Result<T, Resource<Failed>>;
 
-/// Answers what `component` imports of it. Its imports were checked.
+/// Answers the imports of this package by `component`, which were checked before.
 pub(super) fn add(linker: &mut Linker<Call>, component: &Component) -> Result<()> {
     let engine = component.engine().clone();
     for (import, _) in component.component_type().imports(&engine) {
@@ -128,7 +129,7 @@ fn held<'a>(store: &'a mut Store<'_>) -> Result<&'a mut Held> {
     }
 }
 
-/// Every kind of handle: an interface uses those of others.
+/// Defines every kind of handle, since interfaces use handles of others.
 fn handles(to: To<'_, '_>) -> Result<()> {
     to.resource("tensor", ResourceType::host::<Tensor>(), |mut store, rep| {
         held(&mut store)?.take(Resource::new_own(rep)).map(drop)
@@ -154,7 +155,7 @@ fn tensor(to: To<'_, '_>) -> Result<()> {
         Ok((held(&mut store)?.table.get(&this)?.kind,))
     })?;
     to.func_wrap("[method]tensor.data", |mut store: Store<'_>, (this,): (Resource<Tensor>,)| {
-        // Nothing is copied for who cannot pay.
+        // Nothing is copied for a guest that cannot pay.
         let bytes = held(&mut store)?.table.get(&this)?.data.len();
         store.data_mut().pay(bytes as u64)?;
         Ok((held(&mut store)?.table.get(&this)?.data.clone(),))
@@ -182,7 +183,7 @@ fn graph(to: To<'_, '_>) -> Result<()> {
         if !matches!(encoding, Encoding::Onnx | Encoding::Autodetect) {
             return Ok((held.fails::<Resource<Graph>>(failed(ErrorCode::InvalidEncoding, "the encoding is onnx"))?,));
         }
-        // Any device does for who names the processor.
+        // Any device will do if the CPU is named.
         if target == Target::Tpu || (target == Target::Gpu && !held.desk.model.on_gpu) {
             return Ok((held.fails(failed(ErrorCode::UnsupportedOperation, "there is no such device"))?,));
         }
@@ -223,7 +224,7 @@ fn compute(mut store: Store<'_>, (_, given): Ask) -> Result<(Nn<Named<Resource<T
     Ok((Ok(vec![(output, held(&mut store)?.put(tensor)?)]),))
 }
 
-/// How many rows there are, and the bytes of each input in the model's order.
+/// Returns the number of rows, and the bytes of each input in the model's order.
 fn bound(desk: &Desk, mut given: Named<Tensor>) -> std::result::Result<(u32, Vec<Vec<u8>>), Failed> {
     let wrong = |says: String| failed(ErrorCode::InvalidArgument, says);
     let columns = &desk.model.spec().inputs;
@@ -251,7 +252,7 @@ fn bound(desk: &Desk, mut given: Named<Tensor>) -> std::result::Result<(u32, Vec
     }
 }
 
-/// Its rows, where it is what the input takes.
+/// Returns the number of rows, if the tensor is valid for the input.
 fn fits(tensor: &Tensor, column: &Column) -> std::result::Result<u32, String> {
     if !tensor.kind.is(column.elem) {
         return Err(format!("{:?} is another type", tensor.kind));

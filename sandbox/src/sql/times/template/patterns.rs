@@ -1,11 +1,11 @@
-//! What a format's patterns are.
+//! Patterns of formats.
 
 use tidegate_protocol::Refusal;
 
 use super::{Field, Letters, Name, Piece};
 use crate::sql::refuse;
 
-/// PostgreSQL's patterns of numbers, the longest first, with their digits. They are written in upper or lower case.
+/// PostgreSQL's numeric patterns with their digits, the longest first. They are written in upper or lower case.
 const NUMBERS: [(&str, Field, usize); 19] = [
     ("YYYY", Field::Year, 4),
     ("IYYY", Field::IsoYear, 4),
@@ -38,7 +38,7 @@ const NAMES: [(&str, Name, bool); 6] = [
     ("PM", Name::Noon, true),
 ];
 
-/// strftime's patterns of numbers.
+/// Numeric patterns of strftime.
 const DIRECTIVES: [(char, Field, usize); 13] = [
     ('Y', Field::Year, 4),
     ('y', Field::OfCentury { from: 69 }, 2),
@@ -69,7 +69,7 @@ fn literal(pieces: &mut Vec<Piece>, c: char) {
     }
 }
 
-/// PostgreSQL's.
+/// Parses a format of PostgreSQL's patterns.
 pub(super) fn patterns(format: &str) -> Result<Vec<Piece>, Refusal> {
     let (mut pieces, mut rest, mut padded) = (Vec::new(), format, true);
     while let Some(c) = rest.chars().next() {
@@ -115,7 +115,7 @@ pub(super) fn patterns(format: &str) -> Result<Vec<Piece>, Refusal> {
             _ => return Err(unknown(format, rest)),
         };
         (rest, padded) = (&rest[length..], true);
-        // DDth is 31st there, and DDTHH24 is what nobody means.
+        // DDth is 31st in PostgreSQL, and nobody means that by DDTHH24.
         if matches!(pieces.last(), Some(Piece::Number { .. })) && rest.get(..2).is_some_and(|th| th.eq_ignore_ascii_case("th")) {
             return Err(unknown(format, rest));
         }
@@ -123,7 +123,7 @@ pub(super) fn patterns(format: &str) -> Result<Vec<Piece>, Refusal> {
     Ok(pieces)
 }
 
-/// strftime's.
+/// Parses a format of strftime's patterns.
 pub(super) fn directives(format: &str) -> Result<Vec<Piece>, Refusal> {
     let mut pieces = Vec::new();
     let mut chars = format.chars();
