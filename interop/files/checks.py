@@ -54,6 +54,8 @@ def plain(value):
         return utc.isoformat()
     if isinstance(value, datetime.date):
         return datetime.datetime(value.year, value.month, value.day).isoformat()
+    if isinstance(value, datetime.timedelta):
+        return f"{value.total_seconds()} s"
     if isinstance(value, (int, float)):
         return float(value) if abs(value) < 2**53 else int(value)
     return str(value)
