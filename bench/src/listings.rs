@@ -12,7 +12,7 @@ use std::{
 
 use tidegate_catalog::listings::{Catalogue, Heard};
 use tidegate_exchange::{Handler, bind, blobs, local_address, serve};
-use tidegate_node::finding;
+use tidegate_node::discovery::sync;
 use tidegate_protocol::{
     Code, ContentHash, Cost, Identity, Listing, PeerId, Refusal, Signed,
     cost::FemtoDelta,
@@ -57,7 +57,7 @@ impl Handler for Node {
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             let refused = |e: tidegate_node::NodeError| Reply::Refused(Refusal::new(Code::BadRequest, e.to_string()));
-            finding::answer(&self.0, request).await.unwrap_or_else(refused)
+            sync::answer(&self.0, request).await.unwrap_or_else(refused)
         })
     }
 }
@@ -158,7 +158,7 @@ async fn join(folder: &std::path::Path, ours: Arc<Catalogue>, count: u64) -> any
     let theirs = Arc::new(Catalogue::open(&folder.join("theirs"), Heard::everybody(vec![]))?);
     let endpoint = bind(&fresh, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let start = Instant::now();
-    let synced = finding::sync(&endpoint, &theirs, &address, &mut |_, _| {}).await?;
+    let synced = sync::sync(&endpoint, &theirs, &address, &mut |_, _| {}).await?;
     let seconds = start.elapsed().as_secs_f64();
     anyhow::ensure!(synced.new == count, "{synced:?}");
     router.shutdown().await?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tidegate_files::read_given_text;
-use tidegate_node::results;
+use tidegate_node::buyer::results;
 use tidegate_protocol::{
     grant, limits,
     policy::{Policy, PolicyFile},

@@ -4,7 +4,11 @@
 use std::{convert::Infallible, str::FromStr, time::SystemTime};
 
 use anyhow::Context as _;
-use tidegate_node::{Address, book::Book, finding, home::Home};
+use tidegate_node::{
+    Address,
+    discovery::{address_book::Book, sync},
+    home::Home,
+};
 use tidegate_protocol::{PeerId, grant};
 
 /// An address (`did:key:…@ip:port`, as printed by `tidegate serve`, or the key alone if it can be looked up), or a name in the
@@ -48,7 +52,7 @@ pub(crate) fn of_jobs(home: &Home, to: Option<&Place>, dataset: &str, grant: &st
         let owner = if is_theirs(&to.peer) { None } else { granted_by };
         return Ok(Places { all: vec![to], owner });
     }
-    let (catalogue, now) = (finding::open(home, false)?, SystemTime::now());
+    let (catalogue, now) = (sync::open(home, false)?, SystemTime::now());
     let found = match &granted_by {
         None => catalogue.find(dataset, now).map_err(|e| anyhow::anyhow!("no --to was given, and {e}"))?,
         Some(by) => catalogue.named(dataset, now)?.into_iter().find(|one| is_theirs(&one.owner)).with_context(|| {
@@ -79,6 +83,6 @@ pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) ->
 /// Returns the mirrors of a dataset according to the listing of the grant's owner; none if the listing is not here.
 pub(crate) fn mirrors(home: &Home, dataset: &str, grant: &str) -> anyhow::Result<Vec<Address>> {
     let Some(owner) = grant::show(grant, None).ok().and_then(|shown| shown.owner) else { return Ok(vec![]) };
-    let found = finding::open(home, false)?.named(dataset, SystemTime::now())?.into_iter().find(|one| one.owner.did() == owner);
+    let found = sync::open(home, false)?.named(dataset, SystemTime::now())?.into_iter().find(|one| one.owner.did() == owner);
     Ok(found.into_iter().flat_map(|one| one.listing.mirrors).filter_map(|mirror| mirror.parse().ok()).collect())
 }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use tidegate_node::{
     NodeError,
-    buyer::{Buyer, Offer, now},
+    buyer::{job_file::JobFile, pointing},
+    client::{Buyer, Offer, now},
     home::Home,
-    jobfile::JobFile,
-    pointing,
 };
 
 use crate::{place::Place, show};

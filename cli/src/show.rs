@@ -4,10 +4,12 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
 use tidegate_node::{
-    answer::Answer,
-    buyer::Verified,
-    expected, table,
-    telling::{TOO_FEW, Telling},
+    buyer::{
+        answer::Answer,
+        expected, table,
+        telling::{TOO_FEW, Telling},
+    },
+    client::Verified,
 };
 use tidegate_protocol::{
     Cost,

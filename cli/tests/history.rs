@@ -80,7 +80,7 @@ fn a_grant_that_the_log_does_not_name_is_refused() {
     let world = World::new();
     let (job, grant) = (world.count_job(), world.text("unlogged"));
     let home = tidegate_node::home::Home::at(world.path("owner"));
-    let dataset = tidegate_node::publish::find(&home, "towns").unwrap();
+    let dataset = tidegate_node::owner::publish::find(&home, "towns").unwrap();
     let terms = tidegate_protocol::grant::Terms {
         holder: world.ok("buyer", &["id"]).trim().parse().unwrap(),
         population: dataset.manifest.body().population,

@@ -44,7 +44,7 @@ fn job(world: &World, dataset: &str, query: &str, rho: u64) -> Request {
         request: request.map(|byte| format!("{byte:02x}")).concat(),
         dataset: dataset.parse().unwrap(),
         cost: Cost::dp(MicroRho(rho), FemtoDelta(0)),
-        created: tidegate_node::buyer::now(),
+        created: tidegate_node::client::now(),
         program: Program::Sql { query: query.into(), keys: None, tables: None },
         mode: Mode::Dp,
         weights: Default::default(),

@@ -17,7 +17,7 @@
 //! may be follows from `most` alone, and `most` from the length of the time budget: in a short one few units can be looked for,
 //! the noise is small and [`Tolerance::epsilon`] is large. It is not charged to the privacy budget: it is spent once per grant
 //! holder and dataset lineage, and again each time the owner lets a holder go on who was stopped for failures
-//! (`node/src/meter.rs`).
+//! (`node/src/owner/jobs/failure_meter.rs`).
 //!
 //! # Assumption
 //! A unit that fails alone fails among others too. Pieces are run with twice the memory, so that the memory that suffices for a

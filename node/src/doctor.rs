@@ -12,7 +12,7 @@ use tidegate_sandbox::{sql, wasm};
 use crate::{
     NodeError,
     home::Home,
-    pace::Pace,
+    owner::pace::Pace,
     worker::{WorkerFailed, Workers},
 };
 

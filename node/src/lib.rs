@@ -1,7 +1,7 @@
-//! Combines the other crates into provider, buyer and auditor. The command line and every other front end build on this crate.
+//! Combines the other crates into the nodes and commands of owners, buyers and auditors. The command line and every other front end build on this crate.
 //!
 //! # Goals
-//! - The path of a job in one file per step: [`provider`] (admit → reserve → run → release → log → reply), [`worker`] (the
+//! - The path of a job in one file per step: [`owner`] (admit → reserve → run → release → log → reply), [`worker`] (the
 //!   process that runs a buyer's program), [`buyer`] (ask, verify, only then show).
 //! - The node itself never parses a buyer's SQL or runs a buyer's code.
 //!
@@ -10,131 +10,22 @@
 
 #![forbid(unsafe_code)]
 
-pub mod answer;
-mod asking;
 pub mod auditor;
-pub mod book;
-pub mod budget;
 pub mod buyer;
-pub mod check;
-pub mod code;
-pub mod copies;
-mod defaults;
+pub mod client;
+pub mod discovery;
 pub mod doctor;
-pub mod expected;
-pub mod fallbacks;
+mod error;
 mod fault;
-pub mod finding;
 mod given;
-pub mod grants;
-pub mod history;
-pub mod holding;
 pub mod home;
 pub mod ids;
-pub mod inspect;
-pub mod jobfile;
-pub mod meter;
 pub mod mirror;
-mod model;
-mod offers;
-pub mod pace;
-pub mod parties;
-pub mod pointing;
-pub mod provider;
-mod public;
-pub mod publish;
-pub mod quarantine;
-mod question;
-pub mod rehearse;
-pub mod results;
-pub mod retire;
-pub mod review;
-pub mod running;
-mod salts;
-pub mod sample;
-mod spool;
-pub mod survey;
-pub mod table;
-pub mod telling;
-pub mod training;
-mod verified;
+pub mod owner;
 pub mod witness;
 pub mod worker;
 
+pub use error::NodeError;
+pub(crate) use error::file_error;
 pub use tidegate_exchange::Address;
 pub use tidegate_sandbox::sql::kind_of_manifest;
-
-/// An error, in words for the person at the keyboard.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// A file or folder cannot be used.
-    #[error("{0}")]
-    File(String),
-    /// A policy is invalid.
-    #[error(transparent)]
-    Policy(#[from] tidegate_protocol::policy::BadPolicy),
-    /// A dataset is invalid.
-    #[error(transparent)]
-    Data(#[from] tidegate_catalog::dataset::DataError),
-    /// The ledger or log failed.
-    #[error(transparent)]
-    Store(#[from] tidegate_ledger::StoreError),
-    /// The network failed.
-    #[error(transparent)]
-    Net(#[from] tidegate_exchange::NetError),
-    /// The other side, or this node's own admission, refused.
-    #[error(transparent)]
-    Refused(#[from] tidegate_protocol::Refusal),
-    /// The weights of a training run diverged: the run ends with this round, and the rest is not charged.
-    #[error(
-        "the weights diverged in round {round} of {rounds} (weight {at} is {weight:e}): the run ends here, and the other rounds are not charged. \
-         Give it a smaller loop.rate, or a price that buys less noise"
-    )]
-    Diverged {
-        /// The round, counted from 1.
-        round: u32,
-        /// Number of rounds.
-        rounds: u32,
-        /// Index of the weight.
-        at: usize,
-        /// Value of the weight.
-        weight: f64,
-    },
-    /// A job was sent and no answer came; the job may have been charged.
-    #[error(
-        "{why}. The job was sent as request {request}, and may have been charged. What was paid for is had at no further charge: \
-         `tidegate results fetch {request}`, with --to where the owner's node has another address since"
-    )]
-    Unanswered {
-        /// Id of the request.
-        request: String,
-        /// Reason why no answer came.
-        why: String,
-    },
-    /// Something from a peer or an owner does not verify. Nothing of it was used.
-    #[error("verification failed: {0}")]
-    Unverified(String),
-}
-
-impl From<tidegate_protocol::dsse::BadDocument> for NodeError {
-    fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
-        Self::Unverified(e.to_string())
-    }
-}
-
-impl From<tidegate_protocol::manifest::BadVersion> for NodeError {
-    fn from(e: tidegate_protocol::manifest::BadVersion) -> Self {
-        Self::Unverified(e.to_string())
-    }
-}
-
-impl From<tidegate_audit::note::BadNote> for NodeError {
-    fn from(e: tidegate_audit::note::BadNote) -> Self {
-        Self::Unverified(e.to_string())
-    }
-}
-
-pub(crate) fn file_error(path: &std::path::Path, e: impl std::fmt::Display) -> NodeError {
-    NodeError::File(format!("{}: {e}", path.display()))
-}

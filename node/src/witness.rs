@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Address, NodeError,
     auditor::{forks, source},
-    buyer::Buyer,
+    client::Buyer,
     home::Home,
 };
 

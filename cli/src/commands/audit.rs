@@ -11,10 +11,10 @@ use tidegate_audit::{
 use tidegate_exchange::web::Web;
 use tidegate_node::{
     auditor::{Ask, Outcome, audit_folder, audit_source, forks, names, shown, source},
-    book::Book,
-    buyer::Buyer,
+    client::Buyer,
+    discovery::address_book::Book,
     home::Home,
-    parties,
+    owner::access::pseudonyms,
 };
 
 use tidegate_protocol::PeerId;
@@ -94,7 +94,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         bar.set_position(done);
     };
     let mut sound = true;
-    let opened = args.parties.as_deref().map(parties::opened).transpose()?.unwrap_or_default();
+    let opened = args.parties.as_deref().map(pseudonyms::opened).transpose()?.unwrap_or_default();
     let fresh = args.fresh.map(|fresh| fresh.as_secs());
     // The memory of earlier audits is in a home; without one, everything is read from the start.
     let memory = Some(home).filter(|home| !args.anew && home.path().exists());

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use rasciigraph::{Config, plot};
 use tidegate_node::{
-    budget::{Account, Charge, accounts},
     home::Home,
+    owner::budget::{Account, Charge, accounts},
 };
 use tidegate_protocol::Cost;
 

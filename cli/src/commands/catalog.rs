@@ -7,7 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_audit::query::over;
 use tidegate_catalog::listings::{Catalogue, Kept, croissant, query};
 use tidegate_exchange::{bind_reaching, listening_for};
-use tidegate_node::{Address, book::Book, finding, home::Home};
+use tidegate_node::{
+    Address,
+    discovery::{address_book::Book, sync},
+    home::Home,
+};
 use tidegate_protocol::Envelope;
 
 use super::history;
@@ -89,7 +93,7 @@ pub(crate) enum Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let now = SystemTime::now();
-    let catalogue = |only_known| finding::open(home, only_known);
+    let catalogue = |only_known| sync::open(home, only_known);
     match args {
         Args::Search { words, limit, json } => {
             let (catalogue, book) = (catalogue(false)?, Book::open(home)?);
@@ -166,7 +170,7 @@ async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> 
     };
     let catalogue = Arc::new(catalogue);
     let synced = tokio::select! {
-        synced = finding::sync(&endpoint, &catalogue, from, &mut report) => synced,
+        synced = sync::sync(&endpoint, &catalogue, from, &mut report) => synced,
         _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; what came is kept, and the same command goes on"),
     };
     bar.finish_and_clear();

@@ -4,7 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use tidegate_catalog::dataset;
-use tidegate_node::{NodeError, buyer::Buyer, check, expected, home::Home, pointing, publish::find};
+use tidegate_node::{
+    NodeError,
+    buyer::{check, expected, pointing},
+    client::Buyer,
+    home::Home,
+    owner::publish::find,
+};
 use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
 use crate::{file, place::Place, question::Question, show};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_exchange::NetError;
-use tidegate_node::{NodeError, buyer::Buyer, home::Home};
+use tidegate_node::{NodeError, client::Buyer, home::Home};
 
 use crate::{
     file,

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use tidegate_node::{buyer::now, home::Home, jobfile::JobFile, sample::sample};
+use tidegate_node::{
+    buyer::{job_file::JobFile, sample::sample},
+    client::now,
+    home::Home,
+};
 
 use crate::{file, show};
 

@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::Context as _;
 use tidegate_node::{
-    grants,
+    buyer::job_file::JobFile,
     home::Home,
-    jobfile::JobFile,
     mirror::{fetch::pass_on, seal::files_key},
-    publish::find,
+    owner::{access::grants, publish::find},
 };
 use tidegate_protocol::{
     ContentHash, Job, MicroRho, PeerId,

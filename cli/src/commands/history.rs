@@ -1,8 +1,8 @@
 //! `tidegate catalog history`, `catalog diff`
 
 use tidegate_node::{
-    buyer::Buyer,
-    history::{Difference, difference, versions},
+    client::Buyer,
+    discovery::history::{Difference, difference, versions},
     home::Home,
     ids,
 };

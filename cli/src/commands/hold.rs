@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use tidegate_node::{
-    buyer::Buyer,
-    holding::{self, begin},
+    client::Buyer,
     home::Home,
-    publish::Progress,
+    owner::{
+        leases::{begin, store},
+        publish::Progress,
+    },
 };
 use tidegate_protocol::ContentHash;
 
@@ -67,7 +69,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::Begin(args) => hold(home, args).await,
         Args::List(args) => list(home, &args),
         Args::Drop(args) => {
-            holding::forget(home, &args.population)?;
+            store::forget(home, &args.population)?;
             println!("dropped {}", args.population);
             Ok(())
         }
@@ -97,7 +99,7 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
 }
 
 fn list(home: &Home, args: &List) -> anyhow::Result<()> {
-    for one in holding::load_all(home)? {
+    for one in store::load_all(home)? {
         let fresh = one.list.as_ref().map(|list| list.body().expires.clone());
         if args.json {
             let place = &one.place;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use tidegate_node::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen, Verdict, inspect};
+use tidegate_node::buyer::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen, Verdict, inspect};
 
 use crate::show::plain;
 

@@ -1,6 +1,6 @@
 //! `tidegate jobs`
 
-use tidegate_node::{home::Home, running};
+use tidegate_node::{home::Home, owner::jobs::registry};
 
 use crate::show::plain;
 
@@ -29,7 +29,7 @@ pub(crate) enum Args {
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match args {
         Args::List { json } => {
-            let found = running::list(home)?;
+            let found = registry::list(home)?;
             if found.is_empty() && !json {
                 println!("no job runs or waits");
             }
@@ -49,11 +49,11 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }
         }
         Args::Close { job } => {
-            let job = running::close(home, &job)?;
+            let job = registry::close(home, &job)?;
             println!("{job} is closed without a result");
         }
         Args::Stop { job } => {
-            let one = running::stop(home, &job)?;
+            let one = registry::stop(home, &job)?;
             println!("{} is told to stop", one.job);
         }
     }

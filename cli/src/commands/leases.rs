@@ -1,8 +1,8 @@
 //! `tidegate leases`
 
 use tidegate_node::{
-    budget::{Handed, accounts},
     home::Home,
+    owner::budget::{Handed, accounts},
 };
 
 use crate::show::price;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tidegate_node::{
-    buyer::{Buyer, Offer},
+    client::{Buyer, Offer},
     home::Home,
     kind_of_manifest,
 };

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::ControlFlow, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use tidegate_exchange::{Address, bind_reaching, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
-    buyer::Buyer,
+    client::Buyer,
     home::Home,
     mirror::{keep, serve::MirrorNode},
 };

@@ -1,7 +1,7 @@
 //! `tidegate peers`
 
 use tidegate_node::{
-    book::{Book, Entry},
+    discovery::address_book::{Book, Entry},
     home::Home,
 };
 

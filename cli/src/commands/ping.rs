@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use tidegate_node::{buyer::Buyer, home::Home};
+use tidegate_node::{client::Buyer, home::Home};
 
 use crate::place::Place;
 

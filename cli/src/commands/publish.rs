@@ -14,9 +14,11 @@ use tidegate_exchange::blobs::Served;
 use tidegate_ledger::{Store, StoreError};
 use tidegate_node::{
     home::Home,
-    pace::Pace,
-    publish::{Progress, Publication, find, publish},
-    survey::survey,
+    owner::{
+        pace::Pace,
+        publish::{Progress, Publication, find, publish},
+        survey::survey,
+    },
 };
 use tidegate_protocol::{listing::About, manifest::Layout};
 

@@ -1,6 +1,9 @@
 //! `tidegate quarantine`
 
-use tidegate_node::{home::Home, meter, quarantine};
+use tidegate_node::{
+    home::Home,
+    owner::jobs::{failure_meter, quarantine},
+};
 
 use crate::show::plain;
 
@@ -23,7 +26,7 @@ pub(crate) enum Args {
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match args {
         Args::List { json } => {
-            let (found, holders) = (quarantine::list(home)?, meter::list(home)?);
+            let (found, holders) = (quarantine::list(home)?, failure_meter::list(home)?);
             if found.is_empty() && holders.is_empty() && !json {
                 println!("nothing is in quarantine");
             }
@@ -42,12 +45,12 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                     continue;
                 }
                 println!("{}", one.id);
-                let meter::Account { population, holder } = one.account;
+                let failure_meter::Account { population, holder } = one.account;
                 let so = if one.stopped { "none runs" } else { "they run" };
                 println!(
                     "  {} of {} jobs of {holder} on population {} failed: {so}",
                     one.failures.len(),
-                    meter::MOST,
+                    failure_meter::MOST,
                     population.short()
                 );
                 for failure in one.failures {

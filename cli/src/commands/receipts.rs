@@ -8,7 +8,11 @@ use tidegate_audit::{
     open_entry,
 };
 use tidegate_ledger::from_folder;
-use tidegate_node::{auditor, fallbacks, home::Home, parties};
+use tidegate_node::{
+    auditor,
+    home::Home,
+    owner::{access::pseudonyms, jobs::fallbacks},
+};
 use tidegate_protocol::{
     Cost,
     receipt::{Predicate, Statement, entry::Ending},
@@ -55,7 +59,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return sql(home, query.as_deref(), folder.as_deref(), out.as_deref()).await;
     }
     if let Args::Parties = &args {
-        for one in parties::list(home)? {
+        for one in pseudonyms::list(home)? {
             println!("{}", serde_json::to_string(&one)?);
         }
         return Ok(());

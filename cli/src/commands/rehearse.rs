@@ -3,12 +3,14 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use tidegate_node::{
-    buyer::Buyer,
-    expected,
+    buyer::{
+        expected,
+        rehearse::{Fuel, rehearse, rehearse_own},
+        table,
+        telling::Telling,
+    },
+    client::Buyer,
     home::Home,
-    rehearse::{Fuel, rehearse, rehearse_own},
-    table,
-    telling::Telling,
 };
 
 use crate::{

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_node::{
     auditor::replay::{Ask, Replayed, Verdict, replay},
-    buyer::Buyer,
+    client::Buyer,
     home::Home,
 };
 

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tidegate_node::{
-    buyer::{Buyer, Verified},
+    buyer::{
+        results::{Kept, Results, can_save, can_write, save},
+        table,
+    },
+    client::{Buyer, Verified},
     home::Home,
-    results::{Kept, Results, can_save, can_write, save},
-    table,
 };
 use tidegate_protocol::PeerId;
 

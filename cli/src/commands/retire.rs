@@ -1,6 +1,6 @@
 //! `tidegate retire`
 
-use tidegate_node::{home::Home, retire::retire};
+use tidegate_node::{home::Home, owner::retire::retire};
 
 use crate::show::plain;
 

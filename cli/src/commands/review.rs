@@ -1,7 +1,7 @@
 //! `tidegate pending`, `approve`, `deny`
 
 use tidegate_catalog::dataset::load_all;
-use tidegate_node::{home::Home, review};
+use tidegate_node::{home::Home, owner::jobs::review};
 use tidegate_protocol::{
     Job, Signed,
     job::{Key, Program},

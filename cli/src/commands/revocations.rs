@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tidegate_node::{
-    buyer::Buyer,
+    client::Buyer,
     home::Home,
     mirror::{audit, lists},
 };

@@ -6,12 +6,9 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tidegate_node::{
     Address,
-    answer::Answer,
-    buyer::{Buyer, Verified, fresh_request, now},
+    buyer::{answer::Answer, job_file::JobFile, results, table, training::Run},
+    client::{Buyer, Verified, fresh_request, now},
     home::Home,
-    jobfile::JobFile,
-    results, table,
-    training::Run,
 };
 use tidegate_protocol::{Envelope, PeerId};
 

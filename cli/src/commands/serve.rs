@@ -4,10 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tidegate_exchange::{Address, bind_reaching, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
+    discovery::sync::{self, Talk},
     doctor::missing_walls,
-    finding::{self, Talk},
     home::Home,
-    provider::{Known, Provider, Wishes, remembered},
+    owner::{Known, Provider, Wishes, remembered},
 };
 use tidegate_protocol::listing::Reached;
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     };
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let known = remembered(&home, &args.witnesses)?;
-    let catalogue = Arc::new(finding::open(&home, args.only_known)?);
+    let catalogue = Arc::new(sync::open(&home, args.only_known)?);
     let provider = Arc::new(Provider::open(home, served.clone(), catalogue.clone(), wishes, known).await?);
     let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
     provider.meet_witnesses(endpoint.clone()).await?;

@@ -6,8 +6,10 @@ use indicatif::ProgressBar;
 use tidegate_catalog::dataset::{Bound, Bounded, Survey};
 use tidegate_node::{
     home::Home,
-    publish::find,
-    survey::{survey, survey_files},
+    owner::{
+        publish::find,
+        survey::{survey, survey_files},
+    },
 };
 
 use crate::{file, show};

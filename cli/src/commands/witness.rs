@@ -11,7 +11,7 @@ use tidegate_exchange::{
     local_address, serve_in,
     web::{CancellationToken, Cosigner, serve_witness},
 };
-use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
+use tidegate_node::{Address, client::Buyer, home::Home, witness::WitnessNode};
 use tidegate_protocol::PeerId;
 
 use crate::{file, stop::Stop};

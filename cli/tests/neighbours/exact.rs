@@ -4,7 +4,7 @@
 //! What must be equal, byte for byte, is what is released where the one person makes one of none, or one more of fewer than `min_units`.
 
 use serde_json::Value;
-use tidegate_node::buyer::{fresh_request, now};
+use tidegate_node::client::{fresh_request, now};
 
 use super::{Case, Neighbours, Outcome, Rows, SIDES, Town, jobs::sql, judge, judge::without_ids};
 

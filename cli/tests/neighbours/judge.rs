@@ -7,12 +7,12 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use serde_json::Value;
-use tidegate_node::buyer::Verified;
+use tidegate_node::client::Verified;
 use tidegate_protocol::receipt::Predicate;
 
 /// The policy's tick.
 const TICK_MS: u128 = 500;
-/// Time after a slot before which nothing is said (`node/src/provider/clock.rs`).
+/// Time after a slot before which nothing is said (`node/src/owner/jobs/schedule.rs`).
 const GRACE_MS: u128 = 400;
 /// Standard deviations that two draws may lie apart.
 const DEVIATIONS: f64 = 6.0;

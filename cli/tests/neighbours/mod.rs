@@ -15,7 +15,7 @@ mod versions;
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use tidegate_node::{Address, NodeError, buyer::Buyer, home::Home, jobfile::JobFile};
+use tidegate_node::{Address, NodeError, buyer::job_file::JobFile, client::Buyer, home::Home};
 use tokio::sync::Semaphore;
 
 use crate::common::{Serving, World, runtime_is_here};

@@ -1,7 +1,7 @@
 //! A version that another is newer than, of which a narrower policy governs: asked by its own id, in good faith and in bad.
 
 use tidegate_exchange::{ask, bind};
-use tidegate_node::{buyer::now, home::Home};
+use tidegate_node::{client::now, home::Home};
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Signed,
     cost::FemtoDelta,

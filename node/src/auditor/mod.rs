@@ -34,7 +34,7 @@ pub mod source;
 pub mod sql;
 mod whole;
 
-pub use whole::Files;
+pub use crate::auditor::whole::Files;
 
 /// Request for an audit.
 pub struct Ask<'a> {

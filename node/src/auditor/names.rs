@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use tidegate_catalog::dataset;
 
-use crate::{finding, home::Home, results::Results};
+use crate::{buyer::results::Results, discovery::sync, home::Home};
 
 /// Returns the names of datasets by lineage: datasets heard of, datasets asked, and this party's own.
 pub fn of_datasets(home: &Home) -> BTreeMap<String, String> {
@@ -13,7 +13,7 @@ pub fn of_datasets(home: &Home) -> BTreeMap<String, String> {
         return names;
     }
     // What cannot be read gives no names.
-    if let Ok(catalogue) = finding::open(home, false) {
+    if let Ok(catalogue) = sync::open(home, false) {
         let heard = catalogue.each(SystemTime::now(), |one| {
             names.insert(one.listing.population.to_string(), one.listing.name);
             Ok(())

@@ -10,8 +10,8 @@ use tidegate_audit::{
 };
 use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 
-use super::{Heads, bundle::Given, whole};
 use crate::NodeError;
+use crate::auditor::{Heads, bundle::Given, whole};
 
 /// Valid receipts, and the heads of the log implied by them.
 #[derive(Default)]

@@ -24,12 +24,12 @@ use tidegate_protocol::{
 
 use crate::{
     Address, NodeError,
-    buyer::Buyer,
-    code::Codes,
-    defaults, file_error,
+    buyer::sample::LaidOut,
+    client::Buyer,
+    file_error,
     given::Given,
     home::Home,
-    sample::LaidOut,
+    owner::jobs::{code_cache::Codes, fallback_sums},
     worker::{Coming, Over, Work, Workers, tolerance},
 };
 
@@ -120,7 +120,7 @@ pub async fn replay(
     report("running the job");
     let salted = |sums: &Committing| sums.salted(&opening.salt.0, &facts.job);
     let run = again.run(&planned).await;
-    let default = salted(&Committing::to(&defaults::sums(&job.body().program, &planned.plan).groups));
+    let default = salted(&Committing::to(&fallback_sums::sums(&job.body().program, &planned.plan).groups));
     let (made, failed) = match run {
         Ok(sums) => (Some(salted(&sums)), None),
         Err(why) => (None, Some(why)),

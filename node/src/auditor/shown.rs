@@ -12,7 +12,7 @@ use tidegate_protocol::{
     manifest::{self, Manifest},
 };
 
-use crate::{Address, NodeError, buyer::Buyer};
+use crate::{Address, NodeError, client::Buyer};
 
 /// Asks `peer` for its listings, adds what is wrong with them to an audit's report, and returns the datasets' names by lineage.
 ///

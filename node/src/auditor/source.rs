@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use tidegate_exchange::web::Web;
 
-use crate::{Address, buyer::Buyer};
+use crate::{Address, client::Buyer};
 
 /// Returns a function to fetch log files from a peer.
 ///

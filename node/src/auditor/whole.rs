@@ -12,7 +12,7 @@ use tidegate_protocol::{
     receipt::{Party, Predicate, Statement},
 };
 
-use super::bundle::Given;
+use crate::auditor::bundle::Given;
 
 /// Findings on the files of a folder or bundle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

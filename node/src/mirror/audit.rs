@@ -11,7 +11,7 @@ use tidegate_protocol::{
     revocations::{digest, name, of_population, of_version},
 };
 
-use crate::{NodeError, auditor::source, buyer::Buyer};
+use crate::{NodeError, auditor::source, client::Buyer};
 
 /// Reads and verifies the owner's log, and returns how the list differs from the log, if at all.
 ///

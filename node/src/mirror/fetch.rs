@@ -11,11 +11,11 @@ use tidegate_protocol::{
     manifest::{self, DataFile},
 };
 
-use super::keep;
+use crate::mirror::keep;
 use crate::{
     NodeError,
-    buyer::{Buyer, Offer},
-    copies::{Copied, Report, apart_from_each_other, placed},
+    buyer::fetch::{Copied, Report, apart_from_each_other, placed},
+    client::{Buyer, Offer},
     file_error,
 };
 

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use tidegate_exchange::Address;
 use tidegate_protocol::{Code, ContentHash, Envelope, PeerId, Revocations, Sealed, Signed, frame::Request, grant, revocations};
 
-use super::{
+use crate::mirror::{
     lists,
     seal::{forget_others, get, put},
 };
 use crate::{
     NodeError,
-    buyer::Buyer,
+    client::Buyer,
     file_error,
     home::{Home, by_population},
 };

@@ -20,7 +20,7 @@ use tidegate_protocol::{
     sealed::SealedFile,
 };
 
-use crate::{NodeError, file_error, home::Home, publish::find};
+use crate::{NodeError, file_error, home::Home, owner::publish::find};
 
 /// Files already encrypted, by the hash of plain file and key from [`known_as`].
 type Known = BTreeMap<String, SealedFile>;

@@ -21,11 +21,11 @@ use tidegate_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::mirror::{
     keep::{self, Kept},
     lists,
 };
-use crate::{NodeError, buyer::Buyer, home::Home};
+use crate::{NodeError, client::Buyer, home::Home};
 
 /// Interval between requests for news to owners, and between checks of this party's folder.
 const LOOK: Duration = Duration::from_secs(30);

@@ -16,13 +16,13 @@ use tidegate_protocol::{Code, Refusal, device::Place, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
 use tokio::io::AsyncReadExt as _;
 
-use super::{
+use crate::fault;
+use crate::worker::{
     Answer, Checked, Coming, FRAME_BYTES, Order, Part, Sent, Task, Work, WorkerFailed,
     coming::Taker,
     failed, not_started,
     pool::{Started, Workers, hand},
 };
-use crate::fault;
 
 /// Pauses between tries when no worker could be started.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];

@@ -10,8 +10,8 @@ use tidegate_gate::{GroupSums, Plan};
 use tidegate_sandbox::sql::Written;
 use tokio::{sync::mpsc::Sender, time::Instant};
 
-use super::{Answer, WorkerFailed, failed};
 use crate::fault;
+use crate::worker::{Answer, WorkerFailed, failed};
 
 /// Part of a run's results.
 #[derive(Debug)]

@@ -35,11 +35,11 @@ mod search;
 mod serve;
 mod span;
 
-pub use coming::{Coming, Over};
-pub use model::runner_main;
-pub use pieces::tolerance;
-pub use pool::Workers;
-pub use serve::main;
+pub use crate::worker::coming::{Coming, Over};
+pub use crate::worker::model::runner_main;
+pub use crate::worker::pieces::tolerance;
+pub use crate::worker::pool::Workers;
+pub use crate::worker::serve::main;
 
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;

@@ -16,7 +16,7 @@ use tidegate_sandbox::{
     wasm::ways,
 };
 
-use super::{WorkerFailed, Workers, failed, pool::receive};
+use crate::worker::{WorkerFailed, Workers, failed, pool::receive};
 
 /// Number of concurrent runs on a GPU: the rows of a run are copied while another is computed.
 const STREAMS: u32 = 2;
@@ -78,7 +78,7 @@ impl Workers {
     /// Returns [`WorkerFailed`] if there is no runner, or it does not load the model.
     pub fn infer(&self, model: &Model) -> Result<(impl Sized + use<>, Client<File, File>), WorkerFailed> {
         let place = if model.cuda.is_some() { Place::Cuda { index: 0, tf32: false } } else { Place::Cpu };
-        let super::call::Runner { child, held, .. } = super::call::Runner::take(self, place)?;
+        let crate::worker::call::Runner { child, held, .. } = crate::worker::call::Runner::take(self, place)?;
         let [to, from, memory] = held.map(File::from);
         let remote = Runner { to, from, memory }.load_as(model).map_err(failed)?;
         Ok((child, remote.0))

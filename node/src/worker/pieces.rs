@@ -44,7 +44,7 @@ use tidegate_protocol::{
 };
 use tokio::sync::{Notify, mpsc::Sender};
 
-use super::{
+use crate::worker::{
     Part, Work, WorkerFailed,
     call::Given,
     coming::{Coming, Found, Over, Taker},

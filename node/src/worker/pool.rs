@@ -1,7 +1,7 @@
 //! Worker processes, started ahead of their tasks so tasks need not wait for a start.
 //!
 //! A waiting worker has nothing in hand: no data, no task, no sandbox yet. Its standard input is a socket, which carries first
-//! the descriptors that it may hold and then the [`Order`](super::Order), to the end. It serves one task and ends.
+//! the descriptors that it may hold and then the [`Order`](crate::worker::Order), to the end. It serves one task and ends.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{WorkerFailed, failed, not_started};
+use crate::worker::{WorkerFailed, failed, not_started};
 
 /// Maximum number of descriptors handed to a worker: a dataset's files, and a few of its own.
 const MOST: usize = limits::OPENED + 4;

@@ -9,7 +9,7 @@ use std::{
 use tidegate_protocol::job::{Output, Program};
 use tidegate_sandbox::{Piece, units::Cuts};
 
-use super::{
+use crate::worker::{
     Answer, Order, Part, Work, WorkerFailed,
     call::{Given, planning, write_schema},
     coming::{Found, Over, Steps, Taker},

@@ -20,7 +20,7 @@ use tidegate_sandbox::{
     wasm::Code,
 };
 
-use super::{
+use crate::worker::{
     Answer, GROUP_BYTES, Order, PIECE_MEMORY, Part, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, model::Runner,
     pool::receive, worker_memory, write_frame,
 };

@@ -1,0 +1,180 @@
+//! Results as tables for other tools: Arrow IPC, Parquet, CSV or JSON.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+pub use arrow::array::RecordBatch;
+use arrow::{
+    array::{Array as _, ArrayRef, Float64Array, StringArray},
+    datatypes::{DataType, Field, Schema},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use tidegate_protocol::{
+    job::Key,
+    result::{Cell, ResultDoc},
+};
+
+use crate::{
+    NodeError,
+    buyer::{
+        answer::Answer,
+        telling::{TOO_FEW, Telling},
+    },
+    file_error,
+};
+
+/// Selector of a number of a cell.
+type Part = fn(&Cell) -> f64;
+
+/// Converts a result to a batch.
+///
+/// Keys are text. Each column has its value, the ends of the noise's 95 % interval, and a note if it may rest on too few rows.
+fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (vec![], vec![]);
+    for (i, name) in result.keys.iter().enumerate() {
+        let text = |key: &Key| match key {
+            Key::Null => None,
+            Key::Bool(b) => Some(b.to_string()),
+            Key::Int(i) => Some(i.to_string()),
+            Key::Float(f) => Some(f.to_string()),
+            Key::Text(t) => Some(t.clone()),
+        };
+        fields.push(Field::new(name, DataType::Utf8, true));
+        columns.push(Arc::new(result.rows.iter().map(|r| r.key.get(i).and_then(text)).collect::<StringArray>()));
+    }
+    for (i, name) in result.columns.iter().enumerate() {
+        let parts: [(&str, Part); 3] = [("", |c| c.value), ("_low", |c| c.low), ("_high", |c| c.high)];
+        for (suffix, part) in parts {
+            fields.push(Field::new(format!("{name}{suffix}"), DataType::Float64, true));
+            columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).map(part)).collect::<Float64Array>()));
+        }
+        if telling.can_be_untold(i) {
+            let note = |cell: &Cell| telling.is_too_few(i, cell).then_some(TOO_FEW);
+            fields.push(Field::new(format!("{name}_note"), DataType::Utf8, true));
+            columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).and_then(note)).collect::<StringArray>()));
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Returns whether `path` names a table rather than a folder, judging by the extension.
+pub fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["arrow", "parquet", "csv", "json"].iter().any(|known| e == *known))
+}
+
+/// Writes a result, or the answer computed from it, to `path` in the format of the extension.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn write(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
+    if path.extension().is_some_and(|e| e == "json") {
+        let bytes = match answer {
+            Some(answer) => serde_json::to_vec_pretty(&json(answer, telling)),
+            None => serde_json::to_vec_pretty(result),
+        };
+        return std::fs::write(path, bytes.map_err(|e| file_error(path, e))?).map_err(|e| file_error(path, e));
+    }
+    let batch = answer.map_or_else(|| batch(result, telling), |answer| answer.batch(telling));
+    write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
+}
+
+/// Converts an answer to JSON.
+///
+/// It has column names, rows of values, rows of intervals (null unless the value is a released one) and rows of notes (null if
+/// there is none).
+pub fn json(answer: &Answer, telling: &Telling) -> serde_json::Value {
+    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows(), "intervals": answer.intervals(), "notes": answer.notes(telling) })
+}
+
+/// Formats a line of CSV: NULL is nothing, and an empty text is `""`.
+fn line(fields: impl Iterator<Item = Option<String>>) -> String {
+    let quoted = |text: &str| text.is_empty() || text.contains([',', '"', '\n', '\r']) || text.trim() != text;
+    let field = |text: Option<String>| match text {
+        None => String::new(),
+        Some(text) if quoted(&text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Some(text) => text,
+    };
+    fields.map(field).collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// Formats batches as CSV with a header.
+fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error::ArrowError> {
+    let mut text = line(schema.fields().iter().map(|field| Some(field.name().clone())));
+    let options = FormatOptions::default();
+    for batch in batches {
+        let columns = batch.columns().iter().map(|column| Ok((column, ArrayFormatter::try_new(column, &options)?)));
+        let columns = columns.collect::<Result<Vec<_>, arrow::error::ArrowError>>()?;
+        for row in 0..batch.num_rows() {
+            text += &line(columns.iter().map(|(column, shown)| column.is_valid(row).then(|| shown.value(row).to_string())));
+        }
+    }
+    Ok(text)
+}
+
+/// Writes batches of a common schema to `path` in the format of the extension.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeError> {
+    let put = || -> Result<(), Box<dyn std::error::Error>> {
+        let schema = batches.first().ok_or("there is nothing to write")?.schema();
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("arrow") => {
+                let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(path)?, &schema)?;
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
+                writer.finish()?;
+            }
+            Some("parquet") => {
+                let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, schema, None)?;
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
+                writer.close()?;
+            }
+            Some("csv") => {
+                std::fs::write(path, csv(batches, &schema)?)?;
+            }
+            Some("json") => {
+                let mut writer = arrow::json::LineDelimitedWriter::new(File::create(path)?);
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
+                writer.finish()?;
+            }
+            _ => return Err("name a file that ends in .arrow, .parquet, .csv or .json".into()),
+        }
+        Ok(())
+    };
+    put().map_err(|e| file_error(path, e))
+}
+
+/// Formats batches as text, a list of values per row: for people.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, NodeError> {
+    let failed = |e: arrow::error::ArrowError| NodeError::File(e.to_string());
+    let options = FormatOptions::default().with_null("NULL");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_and_an_empty_text_differ_in_csv() {
+        let texts = [Some(""), None, Some("a,b"), Some("say \"x\""), Some("NULL"), Some(" b")];
+        let numbers = [Some(1.5), None, Some(-0.25), Some(1e300), Some(3.0), Some(f64::INFINITY)];
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("town", Arc::new(StringArray::from(texts.to_vec())) as ArrayRef, true),
+            ("n", Arc::new(Float64Array::from(numbers.to_vec())) as ArrayRef, true),
+        ])
+        .unwrap();
+        let text = csv(std::slice::from_ref(&batch), &batch.schema()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..5], ["town,n", "\"\",1.5", ",", "\"a,b\",-0.25", "\"say \"\"x\"\"\",1e300"]);
+        assert_eq!(lines[5..], ["NULL,3.0", "\" b\",inf"]);
+    }
+}

@@ -1,0 +1,327 @@
+//! Leases on datasets held for other owners: requesting a lease, charging jobs to it, and returning the rest.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use tidegate_catalog::dataset::Dataset;
+use tidegate_exchange::Endpoint;
+use tidegate_ledger::store::{LeaseStanding, Taken};
+use tidegate_protocol::{
+    Code, ContentHash, Lease, Refusal, Signed,
+    frame::{Reply, Request},
+    grant, revocations,
+};
+
+use crate::owner::{Provider, unavailable, versions::InForce};
+use crate::{
+    NodeError,
+    client::Buyer,
+    home::Home,
+    mirror::lists,
+    owner::leases::store::{self, Held},
+};
+
+/// Interval between requests for revocation lists and checks of leases.
+const LOOK: Duration = Duration::from_secs(10);
+/// Fraction (1/`NEARLY`) of a lease's amount below which the lease is returned for another.
+const NEARLY: u64 = 16;
+/// Maximum time by which returning leases may delay a node's shutdown.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// A dataset held for its owner.
+#[derive(Debug)]
+pub(in crate::owner) struct Holding {
+    pub(in crate::owner) held: Held,
+    /// Revocation ids of the grant to hold the dataset.
+    pub(in crate::owner) own: Vec<String>,
+    /// Lease that the owner has confirmed, since the node started, as still this node's.
+    confirmed: Option<ContentHash>,
+    /// Whether a job did not fit into the rest of the lease.
+    short: bool,
+    /// Time of the last renewal caused by `short`.
+    renewed: Option<Instant>,
+    /// Whether the owner has published another version, which is not here.
+    outdated: bool,
+}
+
+/// All held datasets, by dataset lineage (`population`).
+#[derive(Debug, Default)]
+pub(in crate::owner) struct Holdings {
+    all: Mutex<BTreeMap<ContentHash, Holding>>,
+    /// Wakes `tend_leases` before its next regular check.
+    pub(in crate::owner) wake: tokio::sync::Notify,
+    /// Client for requests to owners.
+    pub(in crate::owner) buyer: OnceLock<Buyer>,
+    /// Lock held while columns are fetched or local files are inspected.
+    pub(in crate::owner) bringing: tokio::sync::Mutex<()>,
+    /// Whether the node is stopping and requests nothing more.
+    parting: AtomicBool,
+}
+
+impl Holdings {
+    pub(in crate::owner) fn open(home: &Home) -> Result<Self, NodeError> {
+        let holding = |held: Held| {
+            let own = grant::ids(&held.place.grant).unwrap_or_default();
+            (held.population, Holding { held, own, confirmed: None, short: false, renewed: None, outdated: false })
+        };
+        let all = store::load_all(home)?.into_iter().map(holding).collect();
+        Ok(Self { all: Mutex::new(all), ..Self::default() })
+    }
+
+    pub(in crate::owner) fn all(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Holding>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether this node answers jobs over `dataset` for another owner.
+    pub(in crate::owner) fn holds(&self, dataset: &Dataset) -> bool {
+        let all = self.all();
+        all.get(&dataset.manifest.body().population).is_some_and(|one| one.held.place.owner == dataset.manifest.signer())
+    }
+}
+
+/// Builds the refusal for a dataset whose lease cannot be charged at the moment.
+fn none_open(why: &str) -> Refusal {
+    Refusal::new(Code::Busy, format!("this node holds the dataset for its owner, and {why}"))
+        .fix("Ask again in a moment, or send the job to the owner or another holder")
+}
+
+impl Provider {
+    /// Returns whether the dataset is this owner's.
+    pub(in crate::owner) fn is_own(&self, dataset: InForce<'_>) -> bool {
+        dataset.manifest().signer() == self.identity.id()
+    }
+
+    /// Returns the lease to charge for jobs over a dataset; `None` if the dataset is this owner's.
+    pub(in crate::owner) fn lease_for(&self, dataset: InForce<'_>) -> Result<Option<Taken>, Refusal> {
+        if self.is_own(dataset) {
+            return Ok(None);
+        }
+        let population = dataset.population();
+        let taken = self.store.taken(&population).map_err(unavailable)?;
+        let open = taken.filter(|taken| taken.state == LeaseStanding::Open && in_time(&taken.lease));
+        let open = open.ok_or_else(|| none_open("has no lease of its budget"))?;
+        if open.lease.manifest != dataset.id() {
+            return Err(none_open("its lease is over another version"));
+        }
+        // Only the owner can say whether it was returned before this ledger was restored from a copy.
+        if self.holdings.all().get(&population).and_then(|one| one.confirmed) != Some(open.id) {
+            return Err(none_open("the owner has not said yet that its lease still holds"));
+        }
+        Ok(Some(open))
+    }
+
+    /// Has a new lease requested if a job does not fit into the rest of the lease, and returns the job's refusal.
+    ///
+    /// Returns `None` if nothing of the lease was spent, or if the last such request was less than [`LOOK`] ago.
+    pub(in crate::owner) fn lease_is_short(&self, dataset: InForce<'_>) -> Option<Refusal> {
+        let taken = self.store.taken(&dataset.population()).ok()??;
+        let left = self.store.left_of_lease(&taken, None).ok()?;
+        let mut all = self.holdings.all();
+        let one = all.get_mut(&taken.lease.population)?;
+        if left == taken.lease.amount || one.renewed.is_some_and(|at| at.elapsed() < LOOK) {
+            return None;
+        }
+        one.short = true;
+        self.holdings.wake.notify_one();
+        Some(none_open("what is left of its lease does not cover this: another one is asked for"))
+    }
+
+    /// Asks owners for revocation lists and leases until the future is dropped.
+    pub async fn tend_leases(self: Arc<Self>, endpoint: Endpoint) {
+        let buyer = Buyer::over(self.identity.clone(), endpoint);
+        loop {
+            let populations: Vec<_> = self.holdings.all().keys().copied().collect();
+            for population in populations {
+                if let Err(e) = self.tend_one(&buyer, &population).await {
+                    match e {
+                        NodeError::Net(e) => tracing::debug!("{}: {e}", population.short()),
+                        e => tracing::warn!("{}, which is held for its owner: {e}", population.short()),
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.holdings.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Returns the rest of every lease to its owner, within the time that a node may take to stop.
+    pub async fn give_back(&self, endpoint: Endpoint) {
+        self.holdings.parting.store(true, Ordering::SeqCst);
+        let buyer = Buyer::over(self.identity.clone(), endpoint);
+        let populations: Vec<_> = self.holdings.all().keys().copied().collect();
+        let giving = async {
+            for population in populations {
+                let given = async {
+                    self.store.close_lease(population, SystemTime::now())?;
+                    self.settle_one(&buyer, &population).await
+                };
+                if let Err(e) = given.await {
+                    tracing::warn!("the lease of {} is not given back yet: {e}", population.short());
+                }
+            }
+        };
+        if tokio::time::timeout(PARTING, giving).await.is_err() {
+            tracing::warn!("leases are not all given back: that goes on when this node serves again");
+        }
+    }
+
+    /// Returns the held dataset of a lineage.
+    pub(in crate::owner) fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
+        let gone = || NodeError::File("it is not held any more".into());
+        self.holdings.all().get(population).map(|one| one.held.clone()).ok_or_else(gone)
+    }
+
+    async fn tend_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
+        let held = self.held(population)?;
+        let owner = held.owner()?;
+        let list = buyer.revocations(&owner, held.place.owner).await?;
+        let list = lists::opened(list, &held.place.owner)?;
+        if let Some(one) = self.holdings.all().get_mut(population) {
+            one.held.hear(list.clone())?;
+        }
+        self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
+        if self.revoked_elsewhere(population, &[])?.is_some() {
+            // The rest belongs to the owner.
+            self.store.close_lease(*population, SystemTime::now())?;
+            self.settle_one(buyer, population).await?;
+            return Err(NodeError::File("its owner has revoked the grant by which it is held".into()));
+        }
+        if let Some(taken) = self.store.taken(population)?.filter(|taken| taken.state == LeaseStanding::Open) {
+            if self.is_done(&taken)? {
+                self.store.close_lease(*population, SystemTime::now())?;
+            } else {
+                // Confirmed each time: the owner may since have published another version or retired this one.
+                return self.confirm(buyer, &held, &taken).await;
+            }
+        }
+        self.settle_one(buyer, population).await?;
+        self.ask_for_one(buyer, &held).await
+    }
+
+    /// Returns whether an open lease is to be returned: expired, nearly used up, or too small for a job.
+    fn is_done(&self, taken: &Taken) -> Result<bool, NodeError> {
+        let mut all = self.holdings.all();
+        let short = all.get_mut(&taken.lease.population).is_some_and(|one| {
+            let short = std::mem::take(&mut one.short);
+            if short {
+                one.renewed = Some(Instant::now());
+            }
+            short
+        });
+        drop(all);
+        let (left, amount) = (self.store.left_of_lease(taken, None)?, taken.lease.amount);
+        let few = |left: u64, of: u64| left < of.div_ceil(NEARLY);
+        let used = few(left.rho_micro.0, amount.rho_micro.0.max(1)) && few(left.epsilon_micro.0, amount.epsilon_micro.0.max(1));
+        Ok(short || used || !in_time(&taken.lease))
+    }
+
+    /// Reports to the owner how much of a closed lease was spent; repeated until the owner has been told.
+    async fn settle_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
+        let held = self.held(population)?;
+        let Some(Taken { state: LeaseStanding::Closed(settlement), .. }) = self.store.taken(population)? else { return Ok(()) };
+        let asked = Request::Settle { population: *population, settlement };
+        let returned = match buyer.ask(&held.owner()?, &asked, &[]).await {
+            Ok(_) => true,
+            Err(NodeError::Refused(refusal)) if matches!(refusal.code, Code::Conflict | Code::NotFound) => {
+                tracing::warn!("what was left of a lease of {} is lost: {refusal}", population.short());
+                false
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(self.store.lease_is_over(*population, returned)?)
+    }
+
+    /// Asks the owner whether a lease is still this node's and its version still in force.
+    async fn confirm(&self, buyer: &Buyer, held: &Held, taken: &Taken) -> Result<(), NodeError> {
+        match self.request(buyer, held, taken.lease.nonce.clone()).await {
+            Ok((lease, _)) if lease.id() == taken.id => {}
+            Ok(_) => return Err(NodeError::Unverified("the owner calls another lease by this name".into())),
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
+                tracing::warn!("a lease of {} ended while this node was away: {refusal}", held.population.short());
+                self.store.lease_is_over(held.population, false)?;
+                return Ok(());
+            }
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::NotFound => {
+                // The version is not in force any more, so nothing more is charged to its lease here.
+                self.store.close_lease(held.population, SystemTime::now())?;
+                return self.settle_one(buyer, &held.population).await;
+            }
+            Err(e) => return Err(e),
+        }
+        self.confirmed(&held.population, taken.id);
+        Ok(())
+    }
+
+    fn confirmed(&self, population: &ContentHash, lease: ContentHash) {
+        if let Some(one) = self.holdings.all().get_mut(population) {
+            one.confirmed = Some(lease);
+        }
+    }
+
+    /// Requests the lease `nonce` over the latest version held here.
+    async fn request(
+        &self,
+        buyer: &Buyer,
+        held: &Held,
+        nonce: String,
+    ) -> Result<(Signed<Lease>, tidegate_protocol::frame::HandedOver), NodeError> {
+        let latest = self.versions.newest(&held.population);
+        let latest = latest.ok_or_else(|| NodeError::File("its record is gone: hold it anew".into()))?.id();
+        let asked =
+            Request::Lease { dataset: latest, grant: held.place.grant.clone(), nonce: nonce.clone(), want: held.place.want };
+        let Reply::HandedOver(handed) = buyer.ask(&held.owner()?, &asked, &[]).await? else {
+            return Err(NodeError::Unverified("the owner answered something else than a lease".into()));
+        };
+        let lease = Signed::<Lease>::open(handed.lease.clone())?;
+        let body = lease.body();
+        body.check().map_err(|field| NodeError::Unverified(format!("the lease's `{field}` cannot be")))?;
+        let ours = body.holder == self.identity.id() && (body.population, body.manifest) == (held.population, latest);
+        if lease.signer() != held.place.owner || !ours || body.nonce != nonce {
+            return Err(NodeError::Unverified("the lease is not this owner's, or not this node's".into()));
+        }
+        Ok((lease, *handed))
+    }
+
+    async fn ask_for_one(&self, buyer: &Buyer, held: &Held) -> Result<(), NodeError> {
+        let outdated = self.holdings.all().get(&held.population).is_none_or(|one| one.outdated);
+        if outdated || self.holdings.parting.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let (lease, handed) = match self.request(buyer, held, held.nonce()?).await {
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
+                // That lease has ended; the next request is for a new one.
+                held.asked()?;
+                return Err(NodeError::Refused(refusal));
+            }
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::NotFound => {
+                if let Some(one) = self.holdings.all().get_mut(&held.population) {
+                    one.outdated = true;
+                }
+                return Err(NodeError::Refused(refusal));
+            }
+            asked => asked?,
+        };
+        let taken = self.store.take(lease, handed.less).map_err(|e| NodeError::File(e.to_string()))?;
+        held.asked()?;
+        self.confirmed(&held.population, taken.id);
+        if self.holdings.parting.load(Ordering::SeqCst) {
+            // The lease arrived while the node was stopping.
+            self.store.close_lease(held.population, SystemTime::now())?;
+            return self.settle_one(buyer, &held.population).await;
+        }
+        tracing::info!("{} of {} may be spent here until {}", taken.lease.amount, held.population.short(), taken.lease.until);
+        Ok(())
+    }
+}
+
+fn in_time(lease: &Lease) -> bool {
+    lease.until().is_some_and(|until| SystemTime::now() < until)
+}
