@@ -142,6 +142,24 @@ fn a_type_that_is_not_read_is_named_and_others_are_usable() {
     assert!(said.contains(&format!("`{odd}`")) && said.contains("Int128"), "{said}");
 }
 
+/// A period of pandas is a number of months to everybody else: its owner is told so.
+#[test]
+fn columns_of_types_of_somebodys_own_are_told_to_the_owner() {
+    use arrow::{array::Int64Array, datatypes::Field};
+    let dir = tempfile::tempdir().unwrap();
+    let of_own = |name: &str| [("ARROW:extension:name".to_owned(), name.to_owned())].into();
+    let month = Field::new("month", DataType::Int64, true).with_metadata(of_own("pandas.period"));
+    let schema = arrow::datatypes::Schema::new(vec![Field::new("person", DataType::Int64, false), month]);
+    let columns = [vec![1, 2, 3], vec![616, 617, 616]].map(|values| std::sync::Arc::new(Int64Array::from(values)) as _);
+    let batch = RecordBatch::try_new(schema.into(), columns.into()).unwrap();
+    let file = dir.path().join("a.arrow");
+    let mut writer = arrow::ipc::writer::FileWriter::try_new(std::fs::File::create(&file).unwrap(), &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let (profile, _) = laid_out(&[file], &policy("columns = { month = {} }")).unwrap();
+    assert!(profile.notes.iter().any(|note| note.contains("column month: its type pandas.period")), "{:?}", profile.notes);
+}
+
 #[test]
 fn categories_are_the_texts_that_they_stand_for() {
     let (profile, rows) = laid_out(&[fixture("odd/categorical.arrow")], &policy("columns = { k = {} }")).unwrap();

@@ -1,4 +1,5 @@
-//! Keyed function of a privacy unit alone: seeing its values for some units reveals nothing about the others.
+//! Keyed functions of a privacy unit alone, whatever other units there are. Values of [`Prf::below`] for some units reveal nothing
+//! about the others; [`Prf::place`] spreads units evenly and hides nothing.
 
 use std::hash::Hasher as _;
 

@@ -33,6 +33,9 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Maximum number of listed column names.
 const LISTED: usize = 40;
 
+/// Extension types whose values are what they are stored as.
+const AS_STORED: [&str; 2] = ["arrow.json", "arrow.uuid"];
+
 /// File of a table, with the facts learnt about it.
 #[derive(Debug, Clone)]
 struct Source {
@@ -47,6 +50,8 @@ struct Source {
     named: Vec<String>,
     /// Values of columns stated by its folders.
     says: BTreeMap<String, String>,
+    /// Extension types of wanted columns, which are read as the types they are stored as.
+    extensions: BTreeMap<String, String>,
     /// Whether jobs can read the file directly, as far as its footer tells.
     plain: bool,
 }
@@ -141,8 +146,9 @@ impl Table {
         let format = read::format(path)?;
         let mut says = partitions(name);
         says.retain(|column, _| self.wanted.contains(column));
-        let (has, named) = (BTreeMap::new(), vec![]);
-        let mut source = Source { path: path.to_owned(), format, text: None, taken: vec![], has, named, says, plain: false };
+        let (has, extensions, named) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+        let mut source =
+            Source { path: path.to_owned(), format, text: None, taken: vec![], has, named, says, extensions, plain: false };
         match format {
             Format::Empty | Format::Json => {}
             Format::Text => {
@@ -162,8 +168,13 @@ impl Table {
                         format!("has type {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
                     return Err(self.wrong(name, problem));
                 }
-                let wanted = written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
-                source.has = wanted.map(|field| (field.name().clone(), field.data_type().clone())).collect();
+                let wanted = || written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
+                source.has = wanted().map(|field| (field.name().clone(), field.data_type().clone())).collect();
+                let extension = |field: &Arc<Field>| {
+                    let name = field.extension_type_name().filter(|name| !AS_STORED.contains(name))?;
+                    Some((field.name().clone(), name.to_owned()))
+                };
+                source.extensions = wanted().filter_map(extension).collect();
             }
         }
         Ok(source)

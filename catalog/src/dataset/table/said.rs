@@ -44,6 +44,13 @@ impl Table {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             say(format!("left out, as no data: {}{more}", names.join(", ")));
         }
+        let extensions: BTreeSet<_> = self.sources.iter().flat_map(|source| &source.extensions).collect();
+        for (column, extension) in extensions {
+            let (column, extension) = (shown(column), shown(extension));
+            say(format!(
+                "column {column}: its type {extension} is not known here; it is read as the values that it is stored as"
+            ));
+        }
         let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
         for column in said {
             say(format!("column {}: its values are those that the folders' names say", shown(column)));
