@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod asked;
+mod cases;
 mod catalog;
 mod check;
 mod code;

@@ -11,7 +11,7 @@ use tidegate_audit::{
 use tidegate_files as files;
 use tidegate_protocol::{ContentHash, PeerId, Sha256Digest};
 
-use crate::auditor::Heads;
+use crate::auditor::heads::Heads;
 use crate::{NodeError, file_error, home::Home};
 
 /// Version of the file format; with a file of another version, the log is read from the start.

@@ -25,6 +25,7 @@ use crate::{NodeError, file_error, home::Home};
 
 pub mod bundle;
 pub mod forks;
+mod heads;
 mod memory;
 pub mod names;
 mod receipts;
@@ -33,6 +34,8 @@ pub mod shown;
 pub mod source;
 pub mod sql;
 mod whole;
+
+use heads::Heads;
 
 pub use crate::auditor::whole::Files;
 
@@ -254,6 +257,3 @@ fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
-
-/// Roots seen, by the number of entries.
-type Heads = BTreeMap<u64, tlog_tiles::Hash>;

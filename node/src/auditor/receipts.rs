@@ -11,7 +11,7 @@ use tidegate_audit::{
 use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 
 use crate::NodeError;
-use crate::auditor::{Heads, bundle::Given, whole};
+use crate::auditor::{bundle::Given, heads::Heads, whole};
 
 /// Valid receipts, and the heads of the log implied by them.
 #[derive(Default)]

@@ -69,11 +69,15 @@ pub mod leases;
 mod mirrors;
 pub mod pace;
 pub mod publish;
+mod refusals;
 pub mod retire;
 pub(crate) mod spool;
 pub mod survey;
 mod versions;
 pub(crate) mod witnesses;
+
+pub(crate) use refusals::broken;
+use refusals::{not_logged, unavailable};
 
 pub use crate::owner::jobs::queue::Wishes;
 pub use crate::owner::witnesses::{Known, remembered};
@@ -117,38 +121,6 @@ pub struct Provider {
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Provider({})", self.identity.id())
-    }
-}
-
-fn unavailable(e: impl std::fmt::Display) -> Refusal {
-    tracing::error!("{e}");
-    Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
-}
-
-/// Converts an error of a ledger write into a refusal.
-///
-/// The peer learns which audit rule would refuse the entry or why the version is not in force, and nothing about other errors.
-fn not_logged(e: StoreError) -> Refusal {
-    match e {
-        StoreError::Rule { rule, detail } => broken(rule, &detail),
-        StoreError::NotInForce(why) => versions::refused(&why),
-        other => unavailable(other),
-    }
-}
-
-/// Builds the refusal for a log entry that an audit would refuse and that was therefore not written.
-pub(crate) fn broken(rule: &str, detail: &str) -> Refusal {
-    let message = format!("an audit would refuse this ({rule}): {detail}");
-    if rule.starts_with("grant-") {
-        return Refusal::new(Code::NotGranted, message).at("grant").fix("Ask the owner for a grant that covers it");
-    }
-    match rule {
-        "price" | "sensitivity" | "threshold" => Refusal::new(Code::Program, message)
-            .at("program")
-            .fix("Give the column bounds that lie further apart, or ask at another price"),
-        "countersignature" => Refusal::new(Code::BadRequest, message).at("word"),
-        // The owner's own fault.
-        _ => unavailable(message),
     }
 }
 

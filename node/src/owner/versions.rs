@@ -15,7 +15,10 @@ use tidegate_protocol::{
     receipt::JobFacts,
 };
 
-use crate::owner::{Provider, unavailable};
+use crate::owner::{
+    Provider,
+    refusals::{not_in_force, unavailable},
+};
 
 /// A version kept here.
 #[derive(Debug)]
@@ -161,8 +164,8 @@ impl Versions {
     fn kept_one(&self, store: &Store, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
         let version = self.find(id).ok_or_else(|| none(id))?;
         let lineage = store.lineage(&version.population()).map_err(unavailable)?.ok_or_else(|| none(id))?;
-        lineage.kept(id).map_err(|why| refused(&why))?;
-        version.under().ok_or_else(|| refused(&NotInForce::Superseded(lineage.newest().manifest)))
+        lineage.kept(id).map_err(|why| not_in_force(&why))?;
+        version.under().ok_or_else(|| not_in_force(&NotInForce::Superseded(lineage.newest().manifest)))
     }
 
     /// Returns a version in force, under its governing policy.
@@ -180,18 +183,9 @@ fn none(id: &ContentHash) -> Refusal {
     Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
 }
 
-/// Builds the refusal for a version not in force.
-pub(in crate::owner) fn refused(why: &NotInForce) -> Refusal {
-    let fix = match why {
-        NotInForce::Superseded(_) | NotInForce::Governed(_) => "Name the dataset, or its newest version: `tidegate list`",
-        _ => "See `tidegate list` for what is offered",
-    };
-    Refusal::new(Code::Policy, why.to_string()).at("dataset").fix(fix)
-}
-
-/// Like [`refused`], but never sends a peer to a newest version already retired.
+/// Like [`not_in_force`], but never sends a peer to a newest version already retired.
 fn refused_of(lineage: &Lineage, why: &NotInForce) -> Refusal {
-    let refusal = refused(why);
+    let refusal = not_in_force(why);
     match (why, lineage.kept(&lineage.newest().manifest)) {
         (NotInForce::Superseded(_), Err(_)) => {
             refusal.fix("That version is retired too: nothing answers here until the owner publishes a next one")

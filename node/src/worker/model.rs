@@ -16,16 +16,10 @@ use tidegate_sandbox::{
     wasm::ways,
 };
 
-use crate::worker::{WorkerFailed, Workers, failed, pool::receive};
+use crate::worker::{WorkerFailed, Workers, failed, memory::threads, pool::receive};
 
 /// Number of concurrent runs on a GPU: the rows of a run are copied while another is computed.
 const STREAMS: u32 = 2;
-
-/// Returns how many concurrent runs a policy allows here; 0 in the policy means no limit of its own.
-pub(super) fn threads(most: u32) -> u32 {
-    let here = ways() as u32;
-    if most == 0 { here } else { most.min(here) }
-}
 
 /// A runner's pipes, and the memory shared with the runner.
 pub(super) struct Runner {
