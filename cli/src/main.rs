@@ -7,6 +7,7 @@
 mod out;
 mod commands;
 mod file;
+mod help;
 mod place;
 mod question;
 mod show;
@@ -14,7 +15,7 @@ mod stop;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tidegate_node::home::Home;
 
 /// A decentralized data exchange and compute-to-data engine: aggregates go out, rows stay.
@@ -118,6 +119,10 @@ enum Command {
     Gate(commands::gate::Args),
     /// Examine this machine for missing features.
     Doctor(commands::doctor::Args),
+    /// Print the completion script of a shell.
+    Completions(commands::completions::Args),
+    /// Write the manual pages of all commands to a folder.
+    Man(commands::completions::ManArgs),
     /// Run a job; started by the node.
     #[command(hide = true)]
     Worker,
@@ -134,7 +139,8 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     tidegate_node::home::keep_to_oneself();
-    let cli = Cli::parse();
+    let matches = help::grouped(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     // The worker holds rows, and so gets neither a runtime, nor logging, nor a home.
     let inside = match &cli.command {
         Command::Worker => Some(tidegate_node::worker::main()),
@@ -170,7 +176,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
     let home = Home::at(std::path::absolute(home)?);
     match &cli.command {
         // It reports what is open to others, and changes nothing.
-        Command::Doctor(_) => {}
+        Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => {}
         Command::Serve(_) | Command::Mirror(_) | Command::Hold(_) | Command::Witness(_) => drop(home.shut(true)?),
         _ => drop(home.shut(false)?),
     }
@@ -220,6 +226,11 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Receipts(args) => commands::receipts::run(&home, args).await.map(done),
             Command::Gate(args) => commands::gate::run(&home, args).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&home, args).await,
+            Command::Completions(args) => {
+                commands::completions::run(&args, Cli::command());
+                Ok(std::process::ExitCode::SUCCESS)
+            }
+            Command::Man(args) => commands::completions::man(&args, Cli::command()).map(done),
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             Command::Replay(args) => commands::replay::run(&home, args).await,

@@ -68,8 +68,10 @@ fn no_command_panics_where_nobody_reads_what_it_says() {
 fn commands(world: &World, of: &[String]) -> Vec<Vec<String>> {
     let words: Vec<&str> = of.iter().map(String::as_str).chain(["--help"]).collect();
     let help = world.ok("buyer", &words);
-    let listed = help.split_once("\nCommands:\n").map_or("", |(_, listed)| listed);
-    let names = listed.lines().take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    // The whole program's are in groups.
+    let listed = help.split_once("\nCommands:\n").map_or(if of.is_empty() { help.as_str() } else { "" }, |(_, listed)| listed);
+    let listed = listed.split_once("Options:").map_or(listed, |(listed, _)| listed);
+    let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     names
         .flat_map(|name| {
@@ -95,4 +97,32 @@ fn every_command_ends_well_where_nobody_reads_its_help_or_its_errors() {
             }
         }
     }
+}
+
+/// What shells and `man` read is made of the commands themselves, and each program that is here to read it takes it.
+#[test]
+fn completions_and_manual_pages_are_taken_by_their_readers() {
+    let world = World::new();
+    let run = |program: &str, words: &[&str], input: &str| {
+        let file = world.text("script");
+        std::fs::write(&file, input).unwrap();
+        let words = words.iter().map(|word| if *word == "FILE" { file.as_str() } else { word });
+        std::process::Command::new(program).args(words).output()
+    };
+    for (shell, program, words) in
+        [("bash", "bash", &["-n", "FILE"][..]), ("zsh", "zsh", &["-n", "FILE"]), ("fish", "fish", &["-n", "FILE"])]
+    {
+        let script = world.ok("buyer", &["completions", shell]);
+        assert!(script.contains("rehearse"), "{shell}");
+        match run(program, words, &script) {
+            Ok(read) => assert!(read.status.success(), "{shell}: {}", String::from_utf8_lossy(&read.stderr)),
+            Err(e) => println!("the completions of {shell} are not read: {e}"),
+        }
+    }
+    let folder = world.text("man");
+    world.ok("buyer", &["man", &folder]);
+    let pages: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|page| page.unwrap().path()).collect();
+    assert!(pages.len() > 40 && pages.iter().any(|page| page.ends_with("tidegate-grant-show.1")), "{pages:?}");
+    let page = std::fs::read_to_string(pages.iter().find(|page| page.ends_with("tidegate-run.1")).unwrap()).unwrap();
+    assert!(page.contains(".SH SYNOPSIS") && page.contains("epsilon"), "{page}");
 }
