@@ -7,7 +7,7 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use tidegate_gate::{Keys, Noise};
 use tidegate_guest::component;
 use tidegate_protocol::{
@@ -21,15 +21,19 @@ use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{
     NodeError,
-    buyer::{
-        model_file,
-        public_tables::public_rows,
-        training::{LoopFile, check},
-    },
+    buyer::{model_file, public_tables::public_rows},
     file_error,
 };
 
 mod day;
+mod sections;
+mod training_loop;
+
+pub use sections::{OnnxFile, SqlFile, WasmFile};
+pub use training_loop::LoopFile;
+pub(crate) use training_loop::is_sound;
+
+pub(crate) use sections::wrong;
 
 /// A job file.
 #[derive(Debug, Clone, Deserialize)]
@@ -72,95 +76,6 @@ pub struct JobFile {
     tables: Tables,
 }
 
-/// `[sql]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SqlFile {
-    /// Text of the query.
-    pub query: String,
-    /// Declared keys. Unlike JSON's numbers, TOML's integers and dates are taken as written.
-    #[serde(default, deserialize_with = "keys")]
-    pub keys: Option<Vec<Vec<Key>>>,
-    /// Public tables to join to: paths relative to the job file, by name.
-    #[serde(default)]
-    pub tables: BTreeMap<String, PathBuf>,
-    /// How text tables are read, in the form of a policy's `[read]` for the dataset's files.
-    #[serde(default)]
-    pub read: ReadRules,
-}
-
-/// `[wasm]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WasmFile {
-    /// Path of the component, relative to the job file.
-    pub module: PathBuf,
-    /// Query for the component's rows.
-    pub select: String,
-    /// Parameters as text.
-    #[serde(default)]
-    pub params: String,
-    /// Path of data for the component to read, such as a model's weights, relative to the job file.
-    pub data: Option<PathBuf>,
-    /// Model output passed to the component, if the data is an ONNX model run through WASI-NN.
-    pub infer: Option<String>,
-    /// Device of the model in `data`: `"cpu"`, `"cuda"` or `"cuda-tf32"`; by default whichever the owner allows.
-    pub on: Option<On>,
-    /// `"unit"`, `{ blocks = n }` or `{ blocks = n, resample = g }`.
-    #[serde(default = "per_unit")]
-    pub split: Split,
-    /// The contribution vector.
-    pub outputs: Vec<Output>,
-}
-
-/// `[onnx]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OnnxFile {
-    /// Path of the model, relative to the job file.
-    pub model: PathBuf,
-    /// Query for the features, in the model's order.
-    pub select: String,
-    /// Name of the model's output.
-    pub output: String,
-    /// Selected column used as the label rather than as a feature.
-    pub label: Option<String>,
-    /// Index of the output's first number used by the reducers.
-    #[serde(default)]
-    pub index: u32,
-    /// Device of the model: `"cpu"`, `"cuda"` or `"cuda-tf32"`; by default whichever the owner allows.
-    pub on: Option<On>,
-    /// Reduction of the rows of a unit or block.
-    pub reduce: RowReduce,
-    /// Grouping of rows into contributions.
-    #[serde(default = "per_unit")]
-    pub split: Split,
-    /// Outputs released from a unit's or block's numbers.
-    pub outputs: Vec<Output>,
-}
-
-fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::Error> {
-    let one = |value: toml::Value| match value {
-        toml::Value::Boolean(value) => Ok(Key::Bool(value)),
-        toml::Value::Integer(value) => Ok(Key::integer(value)),
-        toml::Value::Float(value) if value.is_finite() => Ok(Key::Float(value)),
-        // In the form in which keys are shown.
-        toml::Value::Float(value) => Ok(Key::Text(value.to_string())),
-        toml::Value::String(text) => Ok(Key::Text(text)),
-        toml::Value::Datetime(time) => Ok(Key::Text(time.to_string())),
-        toml::Value::Array(_) | toml::Value::Table(_) => {
-            Err(D::Error::custom("a key is an array of booleans, numbers, texts and dates, one for each GROUP BY expression"))
-        }
-    };
-    let of_row = |row| match row {
-        toml::Value::Array(row) => row.into_iter().map(one).collect(),
-        other => Err(D::Error::custom(format!(
-            "`keys` has {other}, and each of the keys is an array: [{other}] for one GROUP BY expression"
-        ))),
-    };
-    Vec::<toml::Value>::deserialize(from)?.into_iter().map(of_row).collect::<Result<_, _>>().map(Some)
-}
-
 /// Fields outside all sections.
 const HEAD: [&str; 7] = ["dataset", "epsilon", "rho", "noise", "delta", "mode", "weights"];
 
@@ -178,10 +93,6 @@ fn misplaced(text: &str) -> Option<String> {
         Some(format!("`{field}` is a field of a section: write it below {name}"))
     };
     in_section.or_else(above)
-}
-
-fn per_unit() -> Split {
-    Split::Unit
 }
 
 impl JobFile {
@@ -292,7 +203,7 @@ impl JobFile {
             (None, Some(wasm), None) => {
                 let mut params = wasm.params.clone().into_bytes();
                 if let Some(training) = &self.training {
-                    let weights = training.start_or(&self.weights_now, check(self, training)?)?;
+                    let weights = training.start_or(&self.weights_now, training.weights(self.wasm.as_ref())?)?;
                     params = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
                 }
                 let path = self.folder.join(&wasm.module);
@@ -396,10 +307,6 @@ impl JobFile {
         };
         Ok(Cost::dp(MicroRho((rho / rounds * 1e6).floor().max(0.0) as u64), delta))
     }
-}
-
-pub(crate) fn wrong(what: &str) -> NodeError {
-    NodeError::File(format!("job file: {what}"))
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ use tidegate_protocol::{Code, Refusal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::owner::Provider;
-
 /// Maximum time to wait for replies to be taken.
 const REPLIES: Duration = Duration::from_secs(10);
 
@@ -68,29 +66,26 @@ impl Drain {
     pub(in crate::owner) fn is_told(&self) -> bool {
         self.told.is_cancelled()
     }
+
+    /// Gives the signal to shut down, and waits until running jobs are settled and, for a limited time, until replies are taken.
+    pub(in crate::owner) async fn end(&self) {
+        self.told.cancel();
+        none_of(&self.jobs).await;
+        if tokio::time::timeout(REPLIES, none_of(&self.requests)).await.is_err() {
+            tracing::warn!("replies are not taken: their buyers get them when this node serves again");
+        }
+    }
+
+    /// Counts a reply as in progress until the guard is dropped.
+    pub(in crate::owner) fn replying(&self) -> Box<dyn Any + Send> {
+        Box::new(Inside::of(&self.requests))
+    }
 }
 
 /// Builds the refusal for a job that arrives during shutdown.
 pub(in crate::owner) fn ending() -> Refusal {
     Refusal::new(Code::Busy, "the owner's node is ending, and takes no new job")
         .fix("Send the same job again in a while; nothing was charged")
-}
-
-impl Provider {
-    /// Takes no new job from now on, and waits until running jobs are settled and their replies are taken.
-    ///
-    /// Replies are waited for only for a limited time.
-    pub async fn drain(&self) {
-        self.drain.told.cancel();
-        none_of(&self.drain.jobs).await;
-        if tokio::time::timeout(REPLIES, none_of(&self.drain.requests)).await.is_err() {
-            tracing::warn!("replies are not taken: their buyers get them when this node serves again");
-        }
-    }
-
-    pub(in crate::owner) fn replying(&self) -> Box<dyn Any + Send> {
-        Box::new(Inside::of(&self.drain.requests))
-    }
 }
 
 #[cfg(test)]

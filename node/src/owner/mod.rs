@@ -7,7 +7,7 @@ use crate::owner::access::access_log;
 use crate::owner::access::rate_limit;
 use crate::owner::jobs::queue;
 use crate::owner::jobs::single_flight;
-use crate::owner::leases::held;
+use crate::owner::leases::holdings;
 
 use std::{
     future::Future,
@@ -64,6 +64,7 @@ pub mod budget;
 mod descriptors;
 mod drain;
 mod health;
+mod in_force;
 pub mod jobs;
 pub mod leases;
 mod mirrors;
@@ -72,6 +73,7 @@ pub mod publish;
 mod refusals;
 pub mod retire;
 pub(crate) mod spool;
+mod state;
 pub mod survey;
 mod versions;
 pub(crate) mod witnesses;
@@ -79,50 +81,10 @@ pub(crate) mod witnesses;
 pub(crate) use refusals::broken;
 use refusals::{not_logged, unavailable};
 
+pub use state::Provider;
+
 pub use crate::owner::jobs::queue::Wishes;
 pub use crate::owner::witnesses::{Known, remembered};
-
-/// An owner's node.
-pub struct Provider {
-    home: Home,
-    identity: Identity,
-    store: Arc<Store>,
-    parties: Parties,
-    salts: Salts,
-    /// Versions of all datasets; callers ask [`Provider::in_force`] before they act on a version.
-    versions: versions::Versions,
-    /// Checks of dataset files against what was published.
-    proven: Arc<Proven>,
-    /// Listings of this owner and of others.
-    catalogue: Arc<Catalogue>,
-    served: Arc<Served>,
-    slots: queue::Slots,
-    turns: single_flight::Turns,
-    drain: drain::Drain,
-    refused: rate_limit::Hourly,
-    fetched: rate_limit::Hourly,
-    /// Files offered to each peer, with the party's name in the log.
-    offered: Mutex<access_log::Offered>,
-    witnesses: witnesses::Witnesses,
-    /// Lock for cutting a file into pieces, a single file at a time.
-    cutting: tokio::sync::Mutex<()>,
-    /// Revocation lists for mirrors.
-    lists: lists::Own,
-    /// Datasets held by this node for other owners.
-    holdings: held::Holdings,
-    /// Lifetime of a lease.
-    leases_last: Duration,
-    build: tokio::sync::OnceCell<ContentHash>,
-    workers: Workers,
-    /// Sandbox layers in force around the workers.
-    walls: lockdown::Standing,
-}
-
-impl std::fmt::Debug for Provider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Provider({})", self.identity.id())
-    }
-}
 
 /// Offers a file to the peers that may have it.
 ///
@@ -134,6 +96,13 @@ async fn offer(served: &Served, path: &Path, file: &DataFile) {
 }
 
 impl Provider {
+    /// Takes no new job from now on, and waits until running jobs are settled and their replies are taken.
+    ///
+    /// Replies are waited for only for a limited time.
+    pub async fn drain(&self) {
+        self.drain.end().await;
+    }
+
     /// Opens an owner's node, which runs as many jobs as the owner wishes.
     ///
     /// Jobs interrupted by a crash wait for [`Provider::recover`].
@@ -151,7 +120,7 @@ impl Provider {
         let store = Arc::new(access_log::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
         let (parties, salts) = (Parties::open(&home)?, Salts::open(&home, salts::SUMS)?);
-        let (holdings, me) = (held::Holdings::open(&home)?, identity.id());
+        let (holdings, me) = (holdings::Holdings::open(&home)?, identity.id());
         let mut datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         datasets.retain(|dataset| dataset.manifest.signer() == me || holdings.holds(dataset));
         let versions = Versions::of(datasets, &store)?;

@@ -3,7 +3,6 @@
 //! These are copies, parts of files, jobs turned away, and the owner's own statements.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -38,31 +37,6 @@ pub(in crate::owner) async fn open_store(home: &Home, identity: &Identity) -> Re
             Err(StoreError::InUse) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
             opened => return Ok(opened?),
         }
-    }
-}
-
-/// Files offered to each peer, with the party's name in the log, for as long as a fetch may begin.
-#[derive(Default)]
-pub(in crate::owner) struct Offered {
-    files: HashMap<(PeerId, ContentHash), (Party, Instant)>,
-    /// Number of offers left when expired offers were last removed.
-    before: usize,
-}
-
-/// Number of offers below which expired offers are not looked for.
-const OFFERS: usize = 4096;
-
-impl Offered {
-    fn add(&mut self, files: impl Iterator<Item = ((PeerId, ContentHash), (Party, Instant))>, now: Instant) {
-        self.files.extend(files);
-        if self.files.len() >= 2 * self.before.max(OFFERS) {
-            self.files.retain(|_, (_, until)| *until > now);
-            self.before = self.files.len();
-        }
-    }
-
-    fn get(&self, peer: PeerId, file: ContentHash) -> Option<Party> {
-        self.files.get(&(peer, file)).map(|(party, _)| *party)
     }
 }
 
@@ -285,26 +259,5 @@ impl Provider {
             hashed.await.map_err(unavailable)?.map_err(unavailable)
         };
         self.build.get_or_try_init(hash).await.copied()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Who asks for copies again and again, under other names, leaves nothing behind once they are over.
-    #[test]
-    fn offers_that_are_over_are_forgotten() {
-        let (mut offered, start) = (Offered::default(), Instant::now());
-        let peer = Identity::from_seed([2; 32]).id();
-        let party: Party = Identity::from_seed([1; 32]).id().into();
-        for hour in 0..50u32 {
-            let now = start + hour * limits::COPY_TIME;
-            for i in 0..OFFERS as u32 {
-                let file = ContentHash::of(&[hour.to_le_bytes(), i.to_le_bytes()].concat());
-                offered.add(std::iter::once(((peer, file), (party, now + limits::COPY_TIME))), now);
-            }
-            assert!(offered.files.len() <= 4 * OFFERS, "{}", offered.files.len());
-        }
     }
 }

@@ -14,7 +14,7 @@ use tidegate_protocol::{
 };
 
 use crate::mirror::lists;
-use crate::owner::{Provider, leases::held::Holding, unavailable, versions::InForce};
+use crate::owner::{Provider, leases::holdings::Holding, unavailable, versions::InForce};
 
 impl Provider {
     /// Returns the standing of a grant whose owner's log is not here, by the owner's last revocation list.

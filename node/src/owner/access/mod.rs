@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod file_keys;
 pub(crate) mod foreign_grants;
 pub mod grants;
+pub(crate) mod offered;
 pub mod pseudonyms;
 pub(crate) mod rate_limit;
 pub(crate) mod salts;

@@ -3,6 +3,7 @@
 pub mod begin;
 pub(crate) mod columns;
 pub(crate) mod held;
+pub(crate) mod holdings;
 pub(crate) mod issue;
 pub(crate) mod sparse_file;
 pub mod store;
