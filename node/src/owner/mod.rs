@@ -269,7 +269,7 @@ impl Handler for Provider {
     }
 
     fn replying(&self) -> Option<Box<dyn std::any::Any + Send>> {
-        Some(Self::replying(self))
+        Some(self.drain.replying())
     }
 
     fn knows(&self, peer: PeerId, request: &Request) -> bool {

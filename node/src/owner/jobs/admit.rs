@@ -191,7 +191,7 @@ impl Provider {
         self.keep_program(&admitted.job, attachment).await?;
         let population = &dataset.population();
         if let Terms::Reviewed(rules) = &admitted.terms {
-            review::tables::enter(&self.home, &self.identity.id(), rules, population, &admitted.job)?;
+            review::entry::enter(&self.home, &self.identity.id(), rules, population, &admitted.job)?;
         }
         let reserved = self.reserve(&admitted, party, build).inspect_err(|_| {
             self.drop_program(&admitted.job.id());

@@ -3,15 +3,17 @@
 //! A job is a file named by its id, the hash of every byte of it: what is approved is what runs. Files are used, not the ledger,
 //! so that an owner can look and sign beside a running node.
 
+pub(crate) mod entry;
+mod files;
 pub mod tables;
 
+use files::{folder, put, read_envelope};
+
 use std::{
-    io::Write as _,
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_files as files;
 use tidegate_protocol::{
     Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
 };
@@ -38,30 +40,6 @@ pub enum Verdict {
     Approved(Option<ContentHash>),
     /// The exact result may not leave.
     Denied,
-}
-
-fn folder(home: &Home, which: &str) -> PathBuf {
-    home.path().join("review").join(which)
-}
-
-fn read_envelope(path: &std::path::Path) -> Result<Envelope, NodeError> {
-    let text = std::fs::read(path).map_err(|e| file_error(path, e))?;
-    serde_json::from_slice(&text).map_err(|e| file_error(path, e))
-}
-
-/// Writes a file durably, whole or not at all.
-fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
-    let write = || -> std::io::Result<()> {
-        if let Some(parent) = path.parent() {
-            files::create_folder(parent)?;
-        }
-        let part = path.with_extension("part");
-        let mut file = files::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(part, path)
-    };
-    write().map_err(|e| file_error(path, e))
 }
 
 /// Returns the verdict of the owner, or of the policy for this buyer and program, on `job`.

@@ -18,22 +18,19 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tidegate_gate::Left;
-use tidegate_protocol::{Code, ContentHash, Job, PeerId, Refusal, Signed, policy::ReviewRules};
+use tidegate_protocol::{ContentHash, Job, Signed};
 
-use crate::owner::jobs::review::{Verdict, put, read_envelope, verdict};
+use crate::owner::jobs::review::files::{self, put, read_envelope};
 use crate::{NodeError, file_error, home::Home};
-
-/// Lock under which a job looks at the tables that have left, and is recorded.
-static ENTERING: Mutex<()> = Mutex::new(());
 
 /// Lock under which a table is measured against the tables that have left, and added to them.
 static MEASURING: Mutex<()> = Mutex::new(());
 
 fn folder(home: &Home, population: &ContentHash) -> PathBuf {
-    crate::owner::jobs::review::folder(home, "tables").join(population.to_string())
+    files::folder(home, "tables").join(population.to_string())
 }
 
-fn path(home: &Home, population: &ContentHash, job: &ContentHash) -> PathBuf {
+pub(super) fn path(home: &Home, population: &ContentHash, job: &ContentHash) -> PathBuf {
     folder(home, population).join(format!("{job}.json"))
 }
 
@@ -63,33 +60,6 @@ pub fn others(home: &Home, population: &ContentHash, job: &Signed<Job>) -> Resul
     let mut seen = HashSet::from([table(job.body())]);
     found.retain(|job| seen.insert(table(job.body())));
     Ok(found)
-}
-
-/// Records the table of `job` as leaving, unless another that its approval does not name has left meanwhile.
-///
-/// # Errors
-/// Always returns the [`Refusal`] to send.
-pub fn enter(
-    home: &Home,
-    owner: &PeerId,
-    rules: &ReviewRules,
-    population: &ContentHash,
-    job: &Signed<Job>,
-) -> Result<(), Refusal> {
-    let _one = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
-    let unavailable = |e: NodeError| {
-        tracing::error!("{e}");
-        Refusal::new(Code::Unavailable, "the owner's node could not look at what exact results have left")
-    };
-    match verdict(home, owner, rules, population, job).map_err(unavailable)? {
-        Verdict::Approved(_) => {}
-        Verdict::Waiting | Verdict::Denied => {
-            let message = "another exact result has left since this one was approved, and the owner reads both together";
-            return Err(Refusal::new(Code::Pending, message).at("mode").fix("Send it again: it then waits for the owner"));
-        }
-    }
-    let bytes = serde_json::to_vec(job.envelope()).map_err(|e| unavailable(NodeError::File(e.to_string())))?;
-    put(&path(home, population, &job.id()), &bytes).map_err(unavailable)
 }
 
 /// Removes the record of an uncharged job.
