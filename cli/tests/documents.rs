@@ -8,49 +8,75 @@ fn help(command: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The documents for people: those at the root, and all below `docs/`.
+fn documents() -> Vec<std::path::PathBuf> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join("docs")];
+    let is_markdown = |path: &std::path::Path| path.extension().is_some_and(|e| e == "md");
+    found.extend(std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|path| is_markdown(path)));
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_markdown(&path) {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
 #[test]
 fn commands_and_options_in_the_documents_exist() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut known = std::collections::HashMap::new();
+    let mut help = |command: &[&str]| known.entry(command.join(" ")).or_insert_with(|| help(command)).clone();
     let mut seen = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "SECURITY.md"] {
-        let text = std::fs::read_to_string(folder.join(document)).unwrap();
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
         // Whole lines of code blocks, and code within a sentence.
-        let lines =
-            text.lines().filter(|l| l.starts_with("tidegate ")).chain(text.split('`').filter(|c| c.starts_with("tidegate ")));
-        for line in lines {
+        let in_blocks = text.lines().map(|l| l.strip_prefix("$ ").unwrap_or(l)).filter(|l| l.starts_with("tidegate "));
+        for line in in_blocks.chain(text.split('`').filter(|c| c.starts_with("tidegate "))) {
             let words: Vec<&str> = line.split('#').next().unwrap().split_whitespace().skip(1).collect();
+            // Options of all commands may come first.
+            let after = words.iter().position(|word| !word.starts_with('-') && !word.contains('$') && !word.contains('/'));
+            let words = &words[after.unwrap_or(0)..];
             let Some(command) = words.first().filter(|w| w.chars().all(|c| c.is_ascii_lowercase())) else { continue };
             let mut text = help(&[command]);
             if let Some(second) = words.get(1).filter(|w| text.contains(&format!("\n  {w} "))) {
                 text.push_str(&help(&[command, second]));
             }
-            let help = text;
-            for option in words.iter().filter(|w| w.starts_with("--")) {
-                assert!(help.contains(option), "{document}: `tidegate {command}` has no {option}");
+            for option in words.iter().filter_map(|w| w.strip_prefix("--")) {
+                let option: String = option.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                assert!(text.contains(&format!("--{option}")), "{}: `tidegate {command}` has no --{option}", document.display());
             }
             seen += 1;
         }
     }
-    assert!(seen > 8, "only {seen} commands were found: the test looks in the wrong place");
+    assert!(seen > 60, "only {seen} commands were found: the test looks in the wrong place");
 }
 
 /// Files that the documents name are there.
 #[test]
 fn files_in_the_documents_exist() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut seen = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        let text = std::fs::read_to_string(folder.join(document)).unwrap();
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.contains("://"));
+        let links = links.filter_map(|link| link.split('#').next()).filter(|link| !link.is_empty());
         let named = text.split('`').skip(1).step_by(2).filter(|code| {
-            !code.contains([' ', '*']) && code.split_once('/').is_some_and(|(room, _)| folder.join(room).is_dir())
+            !code.contains([' ', '*', '…', '{', '<'])
+                && code.split_once('/').is_some_and(|(room, _)| root.join(room).join("Cargo.toml").is_file())
         });
-        for path in links.chain(named) {
-            assert!(folder.join(path).exists(), "{document} names {path}, which is not there");
+        let here = document.parent().unwrap();
+        for path in links.map(|link| here.join(link)).chain(named.map(|path| root.join(path))) {
+            assert!(path.exists(), "{} names {}, which is not there", document.display(), path.display());
             seen += 1;
         }
     }
-    assert!(seen > 25, "only {seen} files were found: the test looks in the wrong place");
+    assert!(seen > 100, "only {seen} files were found: the test looks in the wrong place");
 }
 
 /// What a person is told to `make` can be made.

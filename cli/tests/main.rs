@@ -52,6 +52,7 @@ mod survey;
 mod tables;
 mod timing;
 mod training;
+mod tutorial;
 mod versions;
 mod whole;
 mod witnesses;
