@@ -11,7 +11,7 @@ root, folder = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).re
 folder.mkdir(parents=True, exist_ok=True)
 decimal.getcontext().prec = 80
 
-# What docs/sql.md says, where DuckDB means something else by the same word, raises an error, or has another word for it.
+# What docs/reference/sql.md says, where DuckDB means something else by the same word, raises an error, or has another word for it.
 MACROS = """
 settled(x) := CASE WHEN isnan(TRY_CAST(x AS DOUBLE)) THEN NULL ELSE TRY_CAST(x AS DOUBLE) + 0e0 END
 left_over(a, b) := CASE WHEN b = 0 OR isinf(a) THEN NULL WHEN isinf(b) THEN a WHEN abs(trunc(a / b)) >= 9007199254740992 THEN 0 ELSE left_of(a, b, a - b * trunc(a / b)) END
@@ -60,7 +60,7 @@ concat(a, b) := concat(a, d_text(b))
 concatenated(a, b) := a || b
 matches(x, pattern, flags) := regexp_matches(x, pattern, flags)
 """
-# Queries that are not compared, and why: what differs between the two, and is said in docs/sql.md or by DuckDB.
+# Queries that are not compared, and why: what differs between the two, and is said in docs/reference/sql.md or by DuckDB.
 DIALECT = [
     (r"\bisnan|\bnanvl", "NaN is NULL but for these two functions; the tables that DuckDB has are without it"),
     (r"\binitcap", "DuckDB has no initcap"),
@@ -214,7 +214,7 @@ KINDS = {"percentiles": "percentile_cont|MEDIAN", "first and last values": "FIRS
 for line in (folder / "answers.jsonl").read_text().splitlines():
     told = json.loads(line)
     if not told["rows"] and re.search("ROLLUP|SETS", told["query"]):
-        dialect["over nothing, the sum of all groups is no group (docs/sql.md: groups that nobody is in do not appear)"] += 1
+        dialect["over nothing, the sum of all groups is no group (docs/reference/sql.md: groups that nobody is in do not appear)"] += 1
         continue
     reason = next((why for pattern, why in DIALECT if re.search(pattern, told["query"])), None)
     if reason:

@@ -1,4 +1,5 @@
-//! Functions and arithmetic of dates: as PostgreSQL 16 and DuckDB 1.1 have them, where both are the same, and as docs/sql.md says where they are not.
+//! Functions and arithmetic of dates: as PostgreSQL 16 and DuckDB 1.1 have them where both agree, and as docs/reference/sql.md
+//! says where they do not.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! honest owner's log fail an audit.
 //!
 //! Rules that depend on earlier entries belong to the audit ([`super::jobs`], [`super::rights`], [`super::lease_entries`],
-//! [`super::answered`]); how the ledger keeps them is in `docs/receipts.md`.
+//! [`super::answered`]); how the ledger keeps them is in `docs/reference/receipts.md`.
 
 use tidegate_protocol::{
     Countersignature, Lease, PeerId, Settlement, Sha256Digest,

@@ -83,8 +83,8 @@ pub enum Predicate {
         mode: String,
         /// Ending of the job.
         outcome: Ending,
-        /// Salted digest of the exact sums behind a result (`docs/receipts.md`). Without the salt, which the owner opens to
-        /// auditors who may replay, it tells nothing.
+        /// Salted digest of the exact sums behind a result (`docs/reference/receipts.md`). Without the salt, which the owner opens
+        /// to auditors who may replay, it tells nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commitment: Option<Sha256Digest>,
     },

@@ -2,7 +2,7 @@
 //!
 //! Receipts are public. No field may depend on a row: no duration, fuel, row count, error text or count of fallback values.
 //! [`facts`] has the statements about a
-//! job, [`entry`] every kind of entry of a log. `docs/receipts.md` describes them for others.
+//! job, [`entry`] every kind of entry of a log. `docs/reference/receipts.md` describes them for others.
 
 use serde::{Deserialize, Serialize};
 

@@ -186,7 +186,7 @@ fn unlisted(name: &str, given: usize) -> Refusal {
     let Some((_, counts)) = counted else {
         let refusal = refuse(format!("function {name} is there, and is not allowed in a query"));
         return place::of_call(refusal, name)
-            .fix("docs/sql.md lists the functions under \"Total functions\"; arithmetic, CASE, CAST and clamp go far");
+            .fix("docs/reference/sql.md lists the functions under \"Total functions\"; arithmetic, CASE, CAST and clamp go far");
     };
     let (least, most) = counts.clone().into_inner();
     let counts = if least == most { most.to_string() } else { format!("{least} to {most}") };
@@ -195,7 +195,7 @@ fn unlisted(name: &str, given: usize) -> Refusal {
         "concat" => format!("Write up to {} of them, or nest it", CONCAT.end()),
         "concat_ws" => "Use concat with the separator between the texts".to_owned(),
         "greatest" | "least" => format!("Nest it, as in {name}(…, {name}(…))"),
-        _ => "docs/sql.md lists the functions under \"Total functions\"".to_owned(),
+        _ => "docs/reference/sql.md lists the functions under \"Total functions\"".to_owned(),
     };
     let refusal =
         refuse(format!("function {name} takes {counts} argument{} here, and has {given}", if most == 1 { "" } else { "s" }));

@@ -59,7 +59,7 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
             let fix = if message.rsplit_once("found: ").is_some_and(|(_, found)| found.starts_with(odd)) {
                 "Write names that have other characters than letters, digits and _ in double quotes (\"), and texts in single ones (')"
             } else {
-                "Write one SELECT, as docs/sql.md describes it"
+                "Write one SELECT, as docs/reference/sql.md describes it"
             };
             place::at(refusal.fix(fix), line, column)
         }
@@ -164,7 +164,7 @@ fn is_time(kinds: &str) -> bool {
 /// Rewrites the engine's message as a refusal.
 fn words(message: &str, shown: Shown<'_>) -> Refusal {
     const CONVERT: &str = "Convert the value first, as in CAST(x AS DOUBLE)";
-    const FUNCTIONS: &str = "docs/sql.md lists the functions under \"Total functions\"";
+    const FUNCTIONS: &str = "docs/reference/sql.md lists the functions under \"Total functions\"";
     let text = first(message);
     let casts = |kind: &str| ["CAST", "TRY_CAST"].iter().any(|cast| text.contains(&format!("Unsupported {cast} from {kind}")));
     if text.starts_with("table '") && text.ends_with("not found") {
@@ -185,7 +185,8 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
         return place::of_call(refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(fix), quoted(call));
     }
     if let Some(given) = between(&text, "coercion from ", " to the signature") {
-        let arguments = "Give it the arguments that it takes; docs/sql.md lists the functions under \"Total functions\"";
+        let arguments =
+            "Give it the arguments that it takes; docs/reference/sql.md lists the functions under \"Total functions\"";
         let fix = if is_time(given) { of_time("x", "0.5") } else { arguments.to_owned() };
         return place::of_call(refuse(format!("{} does not take ({given})", quoted(&text))).fix(fix), quoted(&text));
     }
@@ -206,7 +207,7 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
         return refusal.fix("Aggregate each unit's rows in a subquery that groups by the unit, and its results outside");
     }
     let types = ["coerce", "expects", "Unsupported", "common argument type", "type"].iter().any(|word| text.contains(word));
-    refusal.fix(if types { CONVERT } else { "Compare it with docs/sql.md" })
+    refusal.fix(if types { CONVERT } else { "Compare it with docs/reference/sql.md" })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Proof of statelessness: an instance of a core module that keeps nothing between calls may serve many people.
 //!
-//! See `docs/stateless.md`.
+//! See `docs/technical/stateless.md`.
 //!
 //! The proof reads every function of the module and allows instructions by name. Unknown instructions are not allowed: the module
 //! then runs all the same, in an instance of its own for each person.

@@ -32,7 +32,7 @@ const SAME: [&str; 20] = [
     "nvl",
 ];
 
-/// `query`, in which what docs/sql.md says is written out, for DuckDB.
+/// `query`, in which what docs/reference/sql.md says is written out, for DuckDB.
 pub(crate) fn for_duckdb(query: &str) -> String {
     let mut statements = Parser::parse_sql(&GenericDialect {}, query).unwrap();
     let _ = visit_expressions_mut(&mut statements, |expr| {

@@ -1,4 +1,5 @@
-//! A plain engine's answer: DataFusion without the gate, over a query in which what docs/sql.md says of row expressions is written out.
+//! A plain engine's answer: DataFusion without the gate, over a query in which what docs/reference/sql.md says of row expressions
+//! is written out.
 
 use std::{ops::ControlFlow, sync::Arc};
 

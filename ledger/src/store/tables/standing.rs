@@ -1,6 +1,6 @@
 //! Audit rules about earlier entries, checked in the appending transaction where another step could otherwise interfere.
 //!
-//! The other rules of this kind follow from how the ledger makes entries; `docs/receipts.md` says how for each.
+//! The other rules of this kind follow from how the ledger makes entries; `docs/reference/receipts.md` says how for each.
 
 use std::time::SystemTime;
 

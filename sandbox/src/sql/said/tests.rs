@@ -88,12 +88,12 @@ fn refusals_are_in_the_projects_words() {
         ("SELECT COUNT(*) FROM dataset WHERE left(city) = 'x'", "left does not take (text)", "Total functions"),
         ("SELECT COUNT(*) FROM dataset WHERE city + 1 > 2", "text + BIGINT", "CAST"),
         ("SELECT SUM(AVG(spend)) FROM dataset", "cannot be nested", "subquery that groups by the unit"),
-        ("SELECT COUNT(* FROM dataset", "is not read as SQL", "docs/sql.md"),
+        ("SELECT COUNT(* FROM dataset", "is not read as SQL", "docs/reference/sql.md"),
         ("SELECT COUNT(*) FROM dataset a JOIN dataset b ON a.person = b.person WHERE spend > 1", "several tables", "a.spend"),
         ("SELECT COUNT(*) FROM dataset WHERE day * 2 > 3", "", ""),
         ("SELECT SUM(seen - day) FROM dataset", "sum does not take", "date_diff('hour', b, a)"),
         ("SELECT COUNT(*) FROM dataset WHERE lowr(city) = 'x'", "there is no function lowr", "Perhaps it is lower."),
-        ("SELECT COUNT(*) FROM dataset WHERE sha255(city) = 'x'", "there is no function sha255", "docs/sql.md"),
+        ("SELECT COUNT(*) FROM dataset WHERE sha255(city) = 'x'", "there is no function sha255", "docs/reference/sql.md"),
         // What the policy withholds is as if it were not there.
         (
             "SELECT COUNT(*) FROM dataset WHERE salary > 3",

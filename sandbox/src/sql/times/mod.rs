@@ -133,7 +133,7 @@ fn usage(what: &What) -> &'static str {
         What::Text => "Write to_char(day, 'YYYY-MM')",
         What::Date => "Write to_date(x, 'DD.MM.YYYY')",
         What::Time => "Write to_timestamp(x, 'YYYY-MM-DD HH24:MI')",
-        _ => "docs/sql.md lists the functions under \"Total functions\"",
+        _ => "docs/reference/sql.md lists the functions under \"Total functions\"",
     }
 }
 

@@ -38,7 +38,7 @@ fn what_is_rewritten_means_what_it_says() {
     }
 }
 
-/// What `docs/sql.md` says of bounds: in a subquery by the unit no row is clipped, what leaves it is.
+/// What `docs/reference/sql.md` says of bounds: in a subquery by the unit no row is clipped, what leaves it is.
 #[test]
 fn a_subquery_by_the_unit_clips_what_leaves_it_and_no_row() {
     let file = spending(&[(1, 1_000_000), (1, 0), (2, 10)]);
