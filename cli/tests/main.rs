@@ -40,6 +40,7 @@ mod publish;
 mod quarantine;
 mod queries;
 mod receipts;
+mod reference;
 mod replay;
 mod retired;
 mod reviewed;

@@ -65,7 +65,7 @@ fn no_command_panics_where_nobody_reads_what_it_says() {
 }
 
 /// The commands below `of`, as its help lists them, with those below them.
-fn commands(world: &World, of: &[String]) -> Vec<Vec<String>> {
+pub(crate) fn commands(world: &World, of: &[String]) -> Vec<Vec<String>> {
     let words: Vec<&str> = of.iter().map(String::as_str).chain(["--help"]).collect();
     let help = world.ok("buyer", &words);
     // The whole program's are in groups.
