@@ -12,11 +12,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
 
-use crate::{
-    NotAlone, Standing, Walls, alone, apart,
-    calls::{Who, filters},
-    drop_privileges, limit,
-};
+use crate::{NotAlone, Standing, Walls, alone, apart, call::Who, calls::filters, drop_privileges, limit};
 
 /// Readable paths, and why.
 const READ: [(&str, &str); 16] = [

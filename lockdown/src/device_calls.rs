@@ -1,8 +1,8 @@
 //! System calls of a process with a GPU, in addition to a runner's.
 
 use crate::call::{
-    Call, D, Who,
-    With::{self, Any, Under},
+    Call, D,
+    With::{Any, Under},
     calls,
 };
 

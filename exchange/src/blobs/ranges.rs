@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use iroh_blobs::protocol::ChunkRanges;
+use iroh_blobs::protocol::{ChunkRanges, ChunkRangesExt as _};
 
 /// Byte range of a file, the end excluded; without an end up to the file's end.
 pub type ByteRange = (u64, Option<u64>);

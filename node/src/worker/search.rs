@@ -31,7 +31,12 @@ const HALVINGS: u32 = 5;
 /// Fraction (1/`EACH`) of the time budget allowed to any piece, however few its rows.
 const EACH: u32 = 48;
 /// Fraction (1/`ALL`) of the time budget allowed on top to a piece with all rows, and to others by their share of the rows.
-const ALL: u32 = 4;
+///
+/// A unit with nearly all rows stalls two such pieces, and both must fit into the part of the time budget that is left for the
+/// search ([`Policy::work_ms`](tidegate_protocol::policy::Policy::work_ms)).
+const ALL: u32 = 7;
+// Three eighths are left.
+const _: () = assert!(2 * 8 * (ALL + EACH) <= 3 * ALL * EACH);
 /// Minimum time given to a piece: a worker must start.
 const LEAST: Duration = Duration::from_secs(1);
 

@@ -209,8 +209,31 @@ impl Graph {
         let kind = tensor.map(|t| TensorType { elem_type: Some(t.elem.number()), shape: None });
         graph.output = vec![ValueInfoProto { name: Some(self.asked.clone()), kind: Some(TypeProto { tensor: kind }) }];
         self.clip(&mut graph);
+        self.settle(&mut graph, rows);
         let model = ModelProto { graph: Some(graph), ..self.model.clone() };
         model.encode_to_vec()
+    }
+
+    /// Replaces each node by its values, where these are whole numbers that the proof knows: shapes, axes and places in a run are
+    /// then the proof's, whatever a runtime would have computed.
+    fn settle(&self, graph: &mut GraphProto, rows: Option<u32>) {
+        let known = |name: &String| {
+            let tensor = self.found.tensors.get(name).filter(|tensor| tensor.elem.is_integer() || tensor.elem == Elem::Bool)?;
+            let values = tensor.ints.as_ref()?.iter().map(|int| int.at(rows)).collect::<Option<Vec<_>>>()?;
+            let dims = tensor.dims.iter().map(|dim| i64::try_from(dim.known()?).ok()).collect::<Option<Vec<_>>>()?;
+            Some(whole(name.clone(), tensor.elem, dims, &values))
+        };
+        let mut settled = Vec::new();
+        graph.node.retain(|node| {
+            let made = node.output.iter().filter(|name| !name.is_empty());
+            // The asked output stays an operator's.
+            let values = made.map(|name| known(name).filter(|_| *name != self.asked)).collect::<Option<Vec<_>>>();
+            let values = values.filter(|values| !values.is_empty());
+            let stays = values.is_none();
+            settled.extend(values.into_iter().flatten());
+            stays
+        });
+        graph.initializer.extend(settled);
     }
 
     /// Inserts a Clip before each input whose value in some row could otherwise abort a run.
@@ -241,8 +264,14 @@ impl Graph {
 }
 
 fn scalar(name: String, elem: Elem, value: i64) -> TensorProto {
-    let raw = if elem == Elem::I32 { (value as i32).to_le_bytes().to_vec() } else { value.to_le_bytes().to_vec() };
-    TensorProto { data_type: Some(elem.number()), name: Some(name), raw_data: Some(raw), ..TensorProto::default() }
+    whole(name, elem, vec![], &[value])
+}
+
+/// Builds a tensor of integers or truth values, each of which its type can hold.
+fn whole(name: String, elem: Elem, dims: Vec<i64>, values: &[i64]) -> TensorProto {
+    let bytes = elem.bytes() as usize;
+    let raw = values.iter().flat_map(|value| value.to_le_bytes().into_iter().take(bytes)).collect();
+    TensorProto { dims, data_type: Some(elem.number()), name: Some(name), raw_data: Some(raw), ..TensorProto::default() }
 }
 
 fn described(input: &Input, rows: Option<u32>) -> ValueInfoProto {

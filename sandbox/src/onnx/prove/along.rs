@@ -2,6 +2,7 @@
 
 use super::{
     call::{Call, Done, axes, axis},
+    known,
     tensor::{Dim, Elem, Flow, Int, Tensor, Work, count, show},
     window::by_first,
 };
@@ -127,6 +128,15 @@ pub(super) fn lrn(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows == 1)), 2 * size as u64)
 }
 
+/// Multiplies known integers, if no step of it can leave the type: a runtime multiplies in an order of its own.
+fn product_of(ints: &[Int], elem: Elem) -> Option<Int> {
+    // Where no factor is 0, the product of any of them is no larger than that of all.
+    if ints.iter().any(|int| int.known() == Some(0)) {
+        return None;
+    }
+    ints.iter().try_fold(Int::of(1), |product, int| known::mul(product, *int)).filter(|product| known::fits(*product, elem))
+}
+
 /// Follows ReduceSum and its like.
 pub(super) fn reduce(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
@@ -135,10 +145,10 @@ pub(super) fn reduce(call: &Call<'_>) -> Result<Done, String> {
     if call.node.op_type.as_deref() == Some("ReduceProd")
         && call.int_or("noop_with_empty_axes", 0)? == 0
         && let Some(ints) = call.maybe(0).and_then(|x| x.ints.as_ref())
-        && let Some(product) = ints.iter().try_fold(Int::of(1), |product, int| super::known::mul(product, *int))
-        && call.maybe(0).is_some_and(|x| x.rank() == 1)
+        && let Some(x) = call.maybe(0).filter(|x| x.rank() == 1)
+        && let Some(product) = product_of(ints, x.elem)
     {
-        return Ok(Done::known(Tensor::known(Elem::I64, !keep, vec![product])));
+        return Ok(Done::known(Tensor::known(x.elem, !keep, vec![product])));
     }
     let x = call.data(0)?;
     let listed = call.list("axes", 1)?.unwrap_or_default();

@@ -12,11 +12,26 @@ pub(super) fn binary(call: &Call<'_>, op: fn(Int, Int) -> Option<Int>) -> Option
     Some(known(a.elem, &[a, b], ints))
 }
 
-/// Returns whether a runtime computing with `elem` gets the same number for any number of rows, without wrapping around.
+/// Returns whether a runtime computing with `elem` gets the same number for any number of rows, without wrapping around,
+/// saturating or rounding.
 pub(super) fn fits(int: Int, elem: Elem) -> bool {
-    match int.known() {
-        Some(known) => elem != Elem::I32 || i32::try_from(known).is_ok(),
-        None => elem == Elem::I64 && int.power <= 2 && int.times.unsigned_abs() <= 1 << 24,
+    let Some(known) = int.known() else {
+        return elem == Elem::I64 && int.power <= 2 && int.times.unsigned_abs() <= 1 << 24;
+    };
+    match elem {
+        Elem::I64 => true,
+        Elem::I32 => i32::try_from(known).is_ok(),
+        Elem::I16 => i16::try_from(known).is_ok(),
+        Elem::I8 => i8::try_from(known).is_ok(),
+        Elem::U64 => known >= 0,
+        Elem::U32 => u32::try_from(known).is_ok(),
+        Elem::U16 => u16::try_from(known).is_ok(),
+        Elem::U8 => u8::try_from(known).is_ok(),
+        Elem::Bool => matches!(known, 0 | 1),
+        Elem::F64 => known.unsigned_abs() <= 1 << 53,
+        Elem::F32 => known.unsigned_abs() <= 1 << 24,
+        Elem::F16 => known.unsigned_abs() <= 1 << 11,
+        Elem::Bf16 => known.unsigned_abs() <= 1 << 8,
     }
 }
 

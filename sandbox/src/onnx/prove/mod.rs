@@ -213,6 +213,15 @@ impl Found {
             self.constants.extend(node.output.iter().cloned());
         }
         self.clips.extend(done_clip.map(|clip| (at, clip)));
+        // The one door for known integers: no shape, axis or index is followed that the runtime may compute otherwise.
+        if outputs.iter().any(|output| output.ints.iter().flatten().any(|int| !known::fits(*int, output.elem))) {
+            return Err("computes a whole number that its type may not hold".into());
+        }
+        // Places in a run are followed in the widest type alone: in any other they might not fit.
+        let outputs = outputs.into_iter().map(|output| match output.elem {
+            Elem::I64 => output,
+            _ => Tensor { spots: None, ..output },
+        });
         // A rule may know more outputs than are requested.
         for (name, output) in node.output.iter().zip(outputs) {
             if output.rank() > 8 {

@@ -161,6 +161,15 @@ impl Int {
         (self.power == 0 || self.times == 0).then_some(self.times)
     }
 
+    /// Returns the number in a run of `rows` rows; without these, only a number that does not depend on them.
+    pub(crate) fn at(self, rows: Option<u32>) -> Option<i64> {
+        match (self.known(), rows) {
+            (Some(known), _) => Some(known),
+            (None, Some(rows)) => i64::from(rows).checked_pow(self.power.into())?.checked_mul(self.times),
+            (None, None) => None,
+        }
+    }
+
     pub(crate) fn dim(self) -> Option<Dim> {
         Some(Dim { times: u64::try_from(self.times).ok()?, power: self.power })
     }

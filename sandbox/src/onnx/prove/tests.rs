@@ -6,7 +6,7 @@ use ort::{
     value::Tensor as Value,
 };
 use tidegate_fixtures::models::{
-    Attr::{Int as Whole, Ints},
+    Attr::{self, Int as Whole, Ints},
     Graph, elem, weights,
 };
 
@@ -40,6 +40,60 @@ fn known(graph: &Graph) -> Option<HashMap<String, Tensor>> {
     let inner = model.graph.clone().unwrap();
     let width: Vec<u64> = graph.inputs[0].2.split(',').skip(1).map(|n| n.parse().unwrap()).collect();
     follow(&model, &inner, vec![("x".into(), rows_input(Elem::F32, &width))]).ok().map(|found| found.tensors)
+}
+
+/// A number that the proof would follow and its type does not hold is no fact: the runtime saturates or wraps around.
+#[test]
+fn known_numbers_are_those_of_their_types() {
+    let graph = |elem: i32, factors: &[i64]| {
+        let graph = Graph::new().opset(18).input("x", elem::F32, "rows,4").ints("f", &[factors.len() as i64], factors);
+        let graph = graph.node("Cast", &["f"], &["c"], &[("to", Whole(elem.into()))]);
+        graph
+            .node("ReduceProd", &["c"], &["p"], &[("keepdims", Whole(1))])
+            .node("Relu", &["x"], &["y"], &[])
+            .output("y", elem::F32)
+    };
+    let product = |elem: i32, factors: &[i64]| {
+        known(&graph(elem, factors)).and_then(|tensors| tensors["p"].ints.clone()).map(|ints| (ints[0].times, ints[0].power))
+    };
+    let (i32s, i64s) = (Elem::I32.number(), Elem::I64.number());
+    assert_eq!(product(i32s, &[641, 670]), Some((641 * 670, 0)));
+    assert_eq!(known(&graph(i32s, &[641, 670])).unwrap()["p"].elem, Elem::I32);
+    assert_eq!(product(i32s, &[641, 6_700_417]), None, "2^32 + 1");
+    assert_eq!(product(i64s, &[641, 6_700_417]), Some(((1 << 32) + 1, 0)));
+    assert_eq!(product(i64s, &[1 << 40, 1 << 40]), None);
+    // A part of it may leave the type, in whatever order they are multiplied.
+    assert_eq!(product(i32s, &[1 << 20, 1 << 20, 0]), None);
+}
+
+/// Multiples of the number of rows stay small beside their type, whatever the number.
+#[test]
+fn known_multiples_of_rows_are_small() {
+    let product = |times: i64| {
+        let graph = Graph::new().opset(18).input("x", elem::F32, "rows,4").node("Shape", &["x"], &["s"], &[("end", Whole(1))]);
+        let graph = graph.ints("t", &[1], &[times]).node("Concat", &["s", "t"], &["b"], &[("axis", Whole(0))]);
+        let graph = graph.node("ReduceProd", &["b"], &["p"], &[]).node("Relu", &["x"], &["y"], &[]).output("y", elem::F32);
+        known(&graph).and_then(|tensors| tensors["p"].ints.clone()).map(|ints| (ints[0].times, ints[0].power))
+    };
+    assert_eq!(product(3), Some((3, 1)));
+    assert_eq!(product(1 << 62), None);
+}
+
+/// The runtime pads pools by `auto_pad` as if they had no dilation.
+#[test]
+fn dilated_pools_say_their_pads() {
+    let pooled = |dilation: i64, auto: &str| {
+        let window: [(&str, Attr<'_>); 4] = [
+            ("kernel_shape", Ints(&[3])),
+            ("dilations", Ints(&[dilation])),
+            ("auto_pad", Attr::Text(auto)),
+            ("strides", Ints(&[1])),
+        ];
+        let graph = Graph::new().opset(18).input("x", elem::F32, "rows,1,16").node("MaxPool", &["x"], &["y"], &window);
+        known(&graph.output("y", elem::F32)).is_some()
+    };
+    assert!(pooled(1, "SAME_UPPER") && pooled(2, "VALID"));
+    assert!(!pooled(2, "SAME_UPPER") && !pooled(2, "SAME_LOWER"));
 }
 
 /// One more node, on `from`, which is `tensor`; its output is `to`.

@@ -150,6 +150,10 @@ pub(super) fn pool(call: &Call<'_>) -> Result<Done, String> {
         return Err("attribute kernel_shape must be positive".into());
     }
     let window = Window::new(call, kernel.iter().map(|n| *n as u64).collect())?;
+    // Here the runtime pads as if there were no dilation, so the output has another shape.
+    if window.same && window.dilations.iter().any(|dilation| *dilation != 1) {
+        return Err("pads by auto_pad, and has dilations: give the pads".into());
+    }
     let mut dims = x.dims.get(..2).ok_or("takes images")?.to_vec();
     dims.extend(window.over(x)?);
     let work = Work::of(count(&dims)?.times(window.size()?)?, 1);

@@ -178,7 +178,6 @@ const TEXTS: &[&str] = &[
     "to_date(s, 'DD.MM.YYYY')",
     "to_timestamp(s, 'Mon DD, YYYY HH12:MI:SS AM')",
     "CAST(s AS BOOLEAN)",
-    "CAST(s AS INTERVAL) IS NULL",
 ];
 
 /// Expressions over times `at`, `zoned` and `day`, and decimals `price`.
