@@ -1,10 +1,17 @@
 //! One small table as others' tools write it (`fixtures/make_files.py`): whoever wrote it and however, its rows are the same.
 
+use std::{path::Path, sync::Arc};
+
 use arrow::{
-    array::{Array as _, ArrayRef, RecordBatch},
+    array::{Array as _, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, TimestampMicrosecondArray},
     compute::cast,
-    datatypes::{DataType, TimeUnit},
+    datatypes::{DataType, Field, Schema, TimeUnit},
     util::display::array_value_to_string,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use parquet::{
+    arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, arrow_writer::ArrowWriterOptions, encode_arrow_schema},
+    file::{metadata::KeyValue, properties::WriterProperties},
 };
 
 use crate::files::{fixture, laid_out, policy};
@@ -86,4 +93,60 @@ fn whoever_wrote_a_table_it_is_the_same() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The Arrow schema of a writer that has integers of 128 bits, as in the footer of its Parquet files.
+fn with_wide_integers() -> String {
+    let schema = |big: DataType| {
+        let taken = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into()));
+        let of = [("person", DataType::Int64), ("taken", taken), ("big", big)];
+        let fields: Vec<_> = of.into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();
+        STANDARD.decode(encode_arrow_schema(&Schema::new(fields))).unwrap()
+    };
+    // The two differ in the number of bits alone.
+    let (mut bytes, narrow) = (schema(DataType::Int64), schema(DataType::Int32));
+    let bits = bytes.iter().zip(&narrow).position(|(wide, narrow)| wide != narrow).unwrap();
+    assert_eq!((bytes.len(), bytes[bits], narrow[bits]), (narrow.len(), 64, 32));
+    bytes[bits] = 128;
+    STANDARD.encode(bytes)
+}
+
+/// A Parquet file with this Arrow schema in its footer.
+fn told(path: &Path, schema: String) {
+    let big = FixedSizeBinaryArray::try_from_iter([[1u8; 16], [2; 16]].into_iter()).unwrap();
+    let taken = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
+    let columns: [(&str, ArrayRef); 3] =
+        [("person", Arc::new(Int64Array::from(vec![1, 2]))), ("taken", Arc::new(taken)), ("big", Arc::new(big))];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+    let told = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), schema);
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![told])).build();
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// Beside a column of a type that is unknown here, the others have what their writer says, such as a time zone.
+#[test]
+fn a_column_of_an_unknown_type_changes_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.parquet");
+    told(&file, with_wide_integers());
+    let (profile, _) = laid_out(std::slice::from_ref(&file), &policy("columns = { taken = {} }")).unwrap();
+    assert_eq!(profile.schema[1].arrow, "Timestamp(µs, \"Europe/Berlin\")");
+    assert!(!profile.notes.iter().any(|note| note.contains("ARROW:schema")), "{:?}", profile.notes);
+    let said = laid_out(&[file], &policy("columns = { taken = {}, big = {} }")).map(|_| ()).unwrap_err();
+    assert!(said.contains("`big`") && said.contains("type Int128 in a.parquet"), "{said}");
+}
+
+/// Where nothing of what the writer says can be read, the owner is told which types the columns have.
+#[test]
+fn types_without_their_writers_word_are_told_to_the_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.parquet");
+    told(&file, "broken".to_owned());
+    let (profile, _) = laid_out(&[file], &policy("columns = { taken = {} }")).unwrap();
+    assert_eq!(profile.schema[1].arrow, "Timestamp(µs, \"UTC\")");
+    assert!(profile.notes.iter().any(|note| note.contains("a.parquet") && note.contains("in UTC")), "{:?}", profile.notes);
 }

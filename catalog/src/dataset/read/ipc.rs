@@ -12,11 +12,12 @@ use std::{
 use arrow::{
     array::RecordBatchReader,
     ipc::{
-        Block, DictionaryBatch, Message, RecordBatch as Batch, Schema, Type,
+        Block, DictionaryBatch, Field, Message, RecordBatch as Batch, Schema,
         reader::{FileReader, StreamReader, read_footer_length},
         root_as_footer, root_as_message,
     },
 };
+use tidegate_protocol::shown::plain;
 
 use super::Format;
 use crate::dataset::{DataError, broken};
@@ -168,24 +169,25 @@ impl Checked<'_> {
 
 /// Refuses integers of widths for which arrow has no type: its reader fails on them.
 pub(super) fn types(schema: Schema<'_>) -> Result<(), String> {
-    match odd(schema).into_iter().next() {
+    let odd = |field: Field<'_>| Some((field.name().unwrap_or_default().to_owned(), integer(field)?));
+    match schema.fields().into_iter().flatten().find_map(odd) {
         Some((name, kind)) => Err(format!(
-            "column `{name}` has type {kind}, which Arrow files are not read with: write it as Int64, or as a decimal, or leave it away"
+            "column `{}` has type {kind}, with which an Arrow file is not read, whatever the policy names: write the column as Int64, or as a decimal, or leave it away",
+            plain(&name)
         )),
         None => Ok(()),
     }
 }
 
-/// Lists columns of such widths, with the names of their types.
-pub(super) fn odd(schema: Schema<'_>) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for field in schema.fields().into_iter().flatten().filter(|field| field.type_type() == Type::Int) {
-        if let Some(int) = field.type_as_int()
-            && !matches!(int.bitWidth(), 8 | 16 | 32 | 64)
-        {
-            let kind = format!("{}Int{}", if int.is_signed() { "" } else { "U" }, int.bitWidth());
-            found.push((field.name().unwrap_or_default().to_owned(), kind));
-        }
+/// Returns the name of such an integer's type, of a column or within it.
+fn integer(field: Field<'_>) -> Option<String> {
+    match field.type_as_int().filter(|int| !matches!(int.bitWidth(), 8 | 16 | 32 | 64)) {
+        Some(int) => Some(format!("{}Int{}", if int.is_signed() { "" } else { "U" }, int.bitWidth())),
+        None => field.children().into_iter().flatten().find_map(integer),
     }
-    found
+}
+
+/// Describes a type unknown to arrow.
+pub(super) fn words(field: Field<'_>) -> String {
+    integer(field).map_or_else(|| "a type that is not known here".to_owned(), |kind| format!("type {kind}"))
 }

@@ -49,8 +49,10 @@ pub(super) use self::{
 pub(super) struct Written {
     /// Columns of the file.
     pub(super) schema: SchemaRef,
-    /// Columns of unsupported types, with the names of the types.
+    /// Columns of unsupported types, with the types in words.
     pub(super) odd: Vec<(String, String)>,
+    /// Whether the columns have the types of the file's format alone, and not those of its writer.
+    pub(super) is_bare: bool,
     /// Whether jobs can read the file directly, as far as its footer tells.
     pub(super) plain: bool,
 }
@@ -59,10 +61,11 @@ pub(super) struct Written {
 pub(super) fn written(path: &Path, format: Format) -> Result<Written, DataError> {
     if format == Format::Parquet {
         let footer = parquet::footer(path)?;
-        return Ok(Written { schema: footer.metadata.schema().clone(), odd: footer.odd, plain: footer.plain });
+        let schema = footer.metadata.schema().clone();
+        return Ok(Written { schema, odd: footer.odd, is_bare: footer.is_bare, plain: footer.plain });
     }
     let schema = guarded(path, || Ok(ipc::open(path, format)?.schema()))?;
-    Ok(Written { schema, odd: vec![], plain: false })
+    Ok(Written { schema, odd: vec![], is_bare: false, plain: false })
 }
 
 /// Opens a file with a schema of its own; only the columns called `wanted`, if given.

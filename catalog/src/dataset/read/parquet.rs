@@ -4,7 +4,7 @@ use std::{fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::AsArray as _,
-    datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType},
+    datatypes::{DataType, Field, Schema, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType},
     ipc::root_as_message,
 };
 use base64::Engine as _;
@@ -12,9 +12,10 @@ use parquet::{
     arrow::{
         ARROW_SCHEMA_META_KEY, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+        encode_arrow_schema, parquet_to_arrow_schema,
     },
     basic::{Compression, Type},
-    file::reader::{FileReader as _, SerializedFileReader},
+    file::metadata::KeyValue,
 };
 
 use super::{BATCH, guard::guarded, ipc};
@@ -23,13 +24,16 @@ use crate::dataset::{DataError, broken};
 /// A file's footer.
 pub(crate) struct Footer {
     pub(crate) metadata: ArrowReaderMetadata,
-    /// Columns of types unknown to Arrow, with their writer's names of the types.
+    /// Columns of types unknown to Arrow, with the types in words.
     pub(crate) odd: Vec<(String, String)>,
+    /// Whether the columns have Parquet's own types, because their writer's Arrow metadata makes no sense as a whole.
+    pub(crate) is_bare: bool,
     /// Whether jobs can read the file directly, as far as the footer tells.
     pub(crate) plain: bool,
 }
 
-/// Reads a file's footer. If its writer's Arrow metadata makes no sense to the reader, Parquet's own types are used.
+/// Reads a file's footer. If its writer's Arrow metadata makes no sense to the reader, Parquet's own types are used: for the
+/// columns of unknown types alone, if possible.
 pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, e)));
@@ -44,9 +48,11 @@ pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     };
     let old = old_times(&metadata);
     let plain = understood && old.is_empty() && metadata.metadata().row_groups().iter().all(packed);
+    let rest = if understood { None } else { guarded(path, || Ok(but_odd(path, &metadata))).unwrap_or_default() };
+    let is_bare = !understood && rest.is_none();
+    let (metadata, odd) = rest.unwrap_or((metadata, vec![]));
     let metadata = guarded(path, || with_times(path, metadata, &old, !understood))?;
-    let odd = if understood { vec![] } else { guarded(path, || Ok(odd(path))).unwrap_or_default() };
-    Ok(Footer { metadata, odd, plain })
+    Ok(Footer { metadata, odd, is_bare, plain })
 }
 
 /// Returns the indexes of columns of 96-bit times (INT96), as Spark and Impala write them.
@@ -76,7 +82,7 @@ fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: b
     let [coarse, fine] = [TimeUnit::Microsecond, TimeUnit::Nanosecond].map(all);
     let (coarse, fine) = (coarse?, fine?);
     let rows = |metadata: &ArrowReaderMetadata| {
-        open(path, &Footer { metadata: metadata.clone(), odd: vec![], plain: false }, old, BATCH)
+        open(path, &Footer { metadata: metadata.clone(), odd: vec![], is_bare: false, plain: false }, old, BATCH)
     };
     for (coarse, fine) in rows(&coarse)?.zip(rows(&fine)?) {
         let (coarse, fine) = (coarse.map_err(|e| broken(path, e))?, fine.map_err(|e| broken(path, e))?);
@@ -97,15 +103,33 @@ fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: b
     Ok(coarse)
 }
 
-fn odd(path: &Path) -> Vec<(String, String)> {
-    let found = || {
-        let reader = SerializedFileReader::new(tidegate_files::open_given(path).ok()?).ok()?;
-        let told = reader.metadata().file_metadata().key_value_metadata()?.iter().find(|kv| kv.key == ARROW_SCHEMA_META_KEY)?;
-        let bytes = base64::engine::general_purpose::STANDARD.decode(told.value.as_ref()?).ok()?;
-        let message = if bytes.starts_with(&[0xff; 4]) { bytes.get(8..)? } else { &bytes };
-        Some(ipc::odd(root_as_message(message).ok()?.header_as_schema()?))
-    };
-    found().unwrap_or_default()
+/// Reads the columns by their writer's Arrow metadata, except those of types unknown to Arrow, which have Parquet's own types.
+///
+/// Returns the unknown types in words too; `None` if the metadata makes no sense even so. `bare` has Parquet's own types.
+fn but_odd(path: &Path, bare: &ArrowReaderMetadata) -> Option<(ArrowReaderMetadata, Vec<(String, String)>)> {
+    let file = bare.metadata().file_metadata();
+    let told = file.key_value_metadata()?.iter().find(|kv| kv.key == ARROW_SCHEMA_META_KEY)?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(told.value.as_ref()?).ok()?;
+    let message = if bytes.starts_with(&[0xff; 4]) { bytes.get(8..)? } else { &bytes };
+    let told = root_as_message(message).ok()?.header_as_schema()?.fields()?;
+    if told.len() != bare.schema().fields().len() {
+        return None;
+    }
+    let (mut fields, mut odd) = (Vec::new(), Vec::new());
+    for (told, bare) in told.iter().zip(bare.schema().fields()) {
+        // Arrow's conversion panics on a type that it does not know.
+        fields.push(match guarded(path, || Ok(Field::from(told))) {
+            Ok(field) => Arc::new(field),
+            Err(_) => {
+                odd.push((bare.name().clone(), ipc::words(told)));
+                bare.clone()
+            }
+        });
+    }
+    let told = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&Schema::new(fields)));
+    let schema = parquet_to_arrow_schema(file.schema_descr(), Some(&vec![told])).ok()?;
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    Some((ArrowReaderMetadata::try_new(bare.metadata().clone(), options).ok()?, odd))
 }
 
 /// Opens the columns of a file at these positions.

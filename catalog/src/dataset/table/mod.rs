@@ -52,6 +52,8 @@ struct Source {
     says: BTreeMap<String, String>,
     /// Extension types of wanted columns, which are read as the types they are stored as.
     extensions: BTreeMap<String, String>,
+    /// Whether its columns have the types of its format alone, and not those of its writer.
+    is_bare: bool,
     /// Whether jobs can read the file directly, as far as its footer tells.
     plain: bool,
 }
@@ -147,8 +149,9 @@ impl Table {
         let mut says = partitions(name);
         says.retain(|column, _| self.wanted.contains(column));
         let (has, extensions, named) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+        let (path_of, is_bare) = (path.to_owned(), false);
         let mut source =
-            Source { path: path.to_owned(), format, text: None, taken: vec![], has, named, says, extensions, plain: false };
+            Source { path: path_of, format, text: None, taken: vec![], has, named, says, extensions, is_bare, plain: false };
         match format {
             Format::Empty | Format::Json => {}
             Format::Text => {
@@ -162,10 +165,10 @@ impl Table {
                 let written = read::written(path, format)?;
                 self.once(path, written.schema.fields().iter().map(|field| field.name().as_str()))?;
                 source.named = written.schema.fields().iter().map(|field| field.name().clone()).collect();
-                source.plain = written.plain;
+                (source.plain, source.is_bare) = (written.plain, written.is_bare);
                 if let Some((name, kind)) = written.odd.iter().find(|(name, _)| self.wanted.contains(name)) {
                     let problem =
-                        format!("has type {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
+                        format!("has {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
                     return Err(self.wrong(name, problem));
                 }
                 let wanted = || written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));

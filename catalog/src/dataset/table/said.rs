@@ -7,6 +7,15 @@ use tidegate_protocol::shown::plain as shown;
 use super::{Source, Table, file_name};
 use crate::dataset::{DataError, TableFiles, broken, read::Format};
 
+/// Formats the number of files beside one that is named.
+pub(super) fn and_more(files: usize) -> String {
+    match files {
+        0 => String::new(),
+        1 => " and 1 more file".to_owned(),
+        files => format!(" and {files} more files"),
+    }
+}
+
 impl Table {
     /// Reports the detected formats of the files, similar files together.
     pub(super) fn say_formats(&self, files: &TableFiles, say: &mut dyn FnMut(String)) {
@@ -43,6 +52,13 @@ impl Table {
             let more = files.left_out.len().saturating_sub(names.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             say(format!("left out, as no data: {}{more}", names.join(", ")));
+        }
+        let mut bare = self.sources.iter().filter(|source| source.is_bare).map(|source| file_name(&source.path));
+        if let Some(first) = bare.next() {
+            let more = and_more(bare.count());
+            say(format!(
+                "{first}{more}: what the writer says of the columns' types (ARROW:schema) cannot be read, so the types are those of Parquet alone: times of a time zone are in UTC, and durations are whole numbers. Where a column has such, write the file again"
+            ));
         }
         let extensions: BTreeSet<_> = self.sources.iter().flat_map(|source| &source.extensions).collect();
         for (column, extension) in extensions {
