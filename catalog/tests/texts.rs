@@ -223,3 +223,28 @@ fn days_and_times_of_json_are_told_to_the_owner() {
     .unwrap();
     assert!(!said(&profile, "looks like"), "{:?}", profile.notes);
 }
+
+/// A time with an offset is kept in UTC, where its day may be another: its owner is told so.
+#[test]
+fn times_with_an_offset_are_told_to_the_owner() {
+    let (free, ruled) = ("columns = { x = {} }", "read = { types = { x = 'TIMESTAMP' } }\n        columns = { x = {} }");
+    let (first, second) = ("2024-03-01 00:00:00+01:00", "2024-03-02 00:00:00+01:00");
+    let csv = format!("person,x\n1,{first}\n2,{second}\n");
+    let json = format!("{{\"person\":1,\"x\":\"{first}\"}}\n{{\"person\":2,\"x\":\"{second}\"}}\n");
+    let right = "Timestamp(µs): 2024-02-29T23:00:00 2024-03-01T23:00:00";
+    for (file, text, more, seen) in [
+        ("a.csv", &csv, free, "\"2024-03-01 00:00:00+01:00\" in line 2 of a.csv"),
+        ("a.csv", &csv, ruled, "in line 2 of a.csv"),
+        ("a.json", &json, ruled, "(2024-03-01 00:00:00+01:00)"),
+    ] {
+        let (profile, found) = read(&[(file, text)], more).unwrap();
+        assert_eq!(found, right, "{file}");
+        for words in ["column x has times with an offset from UTC", seen, "types = { x = \"TEXT\" }"] {
+            assert!(said(&profile, words), "{words}: {:?}", profile.notes);
+        }
+    }
+    for text in [csv.replace("+01:00", "Z"), csv.replace("+01:00", "")] {
+        let (profile, _) = read(&[("a.csv", &text)], free).unwrap();
+        assert!(!said(&profile, "offset"), "{:?}", profile.notes);
+    }
+}

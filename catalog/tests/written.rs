@@ -150,3 +150,27 @@ fn types_without_their_writers_word_are_told_to_the_owner() {
     assert_eq!(profile.schema[1].arrow, "Timestamp(µs, \"UTC\")");
     assert!(profile.notes.iter().any(|note| note.contains("a.parquet") && note.contains("in UTC")), "{:?}", profile.notes);
 }
+
+/// Times of several zones are kept in UTC, where their days may be others: their owner is told so.
+#[test]
+fn several_time_zones_are_told_to_the_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoned = |name: &str, zone: &str| {
+        let taken = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone(zone);
+        let columns: [(&str, ArrayRef); 2] = [("person", Arc::new(Int64Array::from(vec![1, 2]))), ("taken", Arc::new(taken))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let path = dir.path().join(name);
+        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        path
+    };
+    let files = [zoned("a.parquet", "Europe/Berlin"), zoned("b.parquet", "UTC")];
+    let notes = |files: &[std::path::PathBuf]| laid_out(files, &policy("columns = { taken = {} }")).unwrap().0.notes;
+    let words =
+        "column taken has times of several time zones (Europe/Berlin in a.parquet, UTC in b.parquet): they are kept in UTC";
+    let said = notes(&files);
+    assert!(said.iter().any(|note| note.contains(words)), "{said:?}");
+    let said = notes(&files[..1]);
+    assert!(!said.iter().any(|note| note.contains("time zone")), "{said:?}");
+}

@@ -15,7 +15,7 @@ use super::{
     place::{Odd, Place},
     value::{
         ALL, BIG, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, MISSING, NO_COMMA, NUMBER, POINT, POINT_WHOLE,
-        TIME, UNPADDED, as_iso, dated, fraction_digits, is_padded, look,
+        TIME, UNPADDED, as_iso, dated, fraction_digits, has_offset, is_padded, look,
     },
 };
 
@@ -52,6 +52,8 @@ pub(crate) struct Evidence {
     /// First number with different values for decimal comma and decimal point.
     ambiguous: Option<Odd>,
     padded: Option<Odd>,
+    /// First time with an offset from UTC.
+    offset: Option<Odd>,
     /// Formats in which all values may be dates, as in [`dated`].
     dated: u8,
 }
@@ -68,6 +70,7 @@ impl Default for Evidence {
             comma: None,
             ambiguous: None,
             padded: None,
+            offset: None,
             dated: u8::MAX,
         }
     }
@@ -139,8 +142,14 @@ impl Evidence {
             not |= CLEAR;
             keep(&mut self.ambiguous);
         }
-        if kinds & TIME != 0 && kinds & DATE == 0 && fraction_digits(&as_iso(value, rules.dates)) > 6 {
-            not |= MICROS;
+        if kinds & TIME != 0 && kinds & DATE == 0 {
+            let time = as_iso(value, rules.dates);
+            if fraction_digits(&time) > 6 {
+                not |= MICROS;
+            }
+            if has_offset(&time) {
+                keep(&mut self.offset);
+            }
         }
         self.signs.see(VALUE | not, unit, odd);
     }
@@ -160,6 +169,7 @@ impl Evidence {
             (&mut self.comma, &other.comma),
             (&mut self.ambiguous, &other.ambiguous),
             (&mut self.padded, &other.padded),
+            (&mut self.offset, &other.offset),
         ] {
             if own.is_none() {
                 own.clone_from(others);
@@ -201,6 +211,9 @@ impl Evidence {
             if kind != ColumnKind::Text {
                 self.say_missing(&name, say);
             }
+            if matches!(kind, ColumnKind::Timestamp | ColumnKind::TimestampNanos) {
+                self.say_offset(column, say);
+            }
             return Ok(taken(kind::said(kind), false, true));
         }
         let kind = asked.kind(can(self.signs.there())).map_err(|NoMark| self.no_mark())?;
@@ -215,6 +228,9 @@ impl Evidence {
             }
             DataType::Utf8 => self.say_nearly(&name, say),
             _ => self.say_missing(&name, say),
+        }
+        if let DataType::Timestamp(..) = kind {
+            self.say_offset(column, say);
         }
         if let DataType::Decimal128(..) = kind {
             say(format!("column {name} has whole numbers beyond 64 bits: they are decimals of 38 digits"));
@@ -269,6 +285,12 @@ impl Evidence {
         if !self.missing.is_empty() {
             let words: Vec<_> = self.missing.iter().map(|(word, count)| format!("{word:?} {count} times")).collect();
             say(format!("column {name}: taken as missing (NULL): {}", words.join(", ")));
+        }
+    }
+
+    fn say_offset(&self, column: &str, say: &mut dyn FnMut(String)) {
+        if let Some(first) = &self.offset {
+            say(kind::in_utc(column, &first.words()));
         }
     }
 

@@ -28,7 +28,7 @@ use super::{
     packed::unpacked,
     records::{RECORD, endless},
     text::said_values,
-    value::{DATE, Kinds, TIME, look},
+    value::{DATE, Kinds, TIME, as_iso, has_offset, look},
 };
 use crate::dataset::{DataError, broken, of_columns};
 
@@ -90,13 +90,15 @@ struct Seen {
     /// Possible kinds of all texts: days, or times.
     times: Kinds,
     text: Option<String>,
+    /// First time with an offset from UTC, in a column of times by the rules.
+    offset: Option<String>,
     /// Whether an object lacks the key.
     lacks: bool,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { signs: Signs::default(), times: DATE | TIME, text: None, lacks: false }
+        Self { signs: Signs::default(), times: DATE | TIME, text: None, offset: None, lacks: false }
     }
 }
 
@@ -127,6 +129,11 @@ fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, 
     {
         seen.times &= look(text.trim(), DATE | TIME, None);
         seen.text.get_or_insert_with(|| text.chars().take(SHOWN).collect());
+    }
+    if let (Value::String(text), Some(ColumnKind::Timestamp | ColumnKind::TimestampNanos)) = (value, of.rules.kind_of(name))
+        && has_offset(&as_iso(text.trim(), of.rules.dates))
+    {
+        seen.offset.get_or_insert_with(|| text.chars().take(SHOWN).collect());
     }
     let of_object = || match object.get(of.unit)? {
         Value::String(name) => Some(unit_of(name)),
@@ -225,6 +232,9 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
     let mut said = Vec::new();
     let unsaid = of.wanted.iter().zip(&columns).filter(|(name, _)| of.rules.kind_of(name).is_none() && *name != of.unit);
     unsaid.for_each(|(name, seen)| seen.say(name, &mut said));
+    for (name, seen) in of.wanted.iter().zip(&columns) {
+        said.extend(seen.offset.iter().map(|text| kind::in_utc(name, &plain(text))));
+    }
     let fields = schema.fields().iter().map(|field| match of.rules.kind_of(field.name()) {
         Some(said) => Arc::new(field.as_ref().clone().with_data_type(kind::said(said))),
         None => field.clone(),

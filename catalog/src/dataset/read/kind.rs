@@ -1,7 +1,10 @@
 //! Type of a text column, as a function of public rules and of properties of all values together.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use tidegate_protocol::policy::{ColumnKind, ReadRules};
+use tidegate_protocol::{
+    policy::{ColumnKind, ReadRules},
+    shown::plain,
+};
 
 use super::value::{
     BIG, BOOL, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, NO_COMMA, POINT, POINT_WHOLE, TIME, UNPADDED,
@@ -103,6 +106,16 @@ pub(crate) fn name(kind: &DataType) -> &'static str {
 pub(crate) fn key(column: &str) -> String {
     let bare = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if bare { column.to_owned() } else { format!("{column:?}") }
+}
+
+/// Formats the note for the owner about a column of times with offsets from UTC, of which one is `seen`.
+pub(super) fn in_utc(column: &str, seen: &str) -> String {
+    format!(
+        "column {} has times with an offset from UTC ({seen}): they are kept in UTC, and so are their days and hours. To keep the local ones, write the times without an offset; or, to have the column as text, {}types = {{ {} = \"TEXT\" }}",
+        plain(column),
+        super::ADD,
+        key(column)
+    )
 }
 
 /// Formats the message for the owner about a column whose type a single unit's values decide.

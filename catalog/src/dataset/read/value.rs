@@ -216,6 +216,14 @@ pub(super) fn time(value: &str) -> Option<(i64, u32)> {
     Some((found.timestamp(), found.timestamp_subsec_nanos()))
 }
 
+/// Returns whether a time has an offset from UTC, or a time zone other than UTC.
+pub(super) fn has_offset(value: &str) -> bool {
+    let after = value.get(MINUTE..).unwrap_or_default();
+    let zone = after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ':' | '.')).trim_start();
+    let is_zero = zone.chars().all(|c| matches!(c, '+' | '-' | ':' | '0'));
+    !is_zero && !zone.eq_ignore_ascii_case("Z") && !zone.eq_ignore_ascii_case("UTC")
+}
+
 /// Returns the number of digits after the second in a time.
 pub(super) fn fraction_digits(value: &str) -> usize {
     value.split_once('.').map_or(0, |(_, after)| after.bytes().take_while(u8::is_ascii_digit).count())
@@ -311,6 +319,17 @@ mod tests {
         }
         assert_eq!(time(&as_iso("1/2/2024", Some(Dates::DayMonthSlash))), time("2024-02-01"));
         assert_eq!(time(&as_iso("1/2/2024", Some(Dates::MonthDaySlash))), time("2024-01-02"));
+        for (text, is) in [
+            ("2024-03-01 00:00:00+01:00", true),
+            ("2024-03-01T00:00:00.125-0330", true),
+            ("2024-03-01 00:00:00 Europe/Berlin", true),
+            ("2024-03-01 00:00:00+00:00", false),
+            ("2024-03-01T00:00:00Z", false),
+            ("2024-03-01 10:30", false),
+            ("2024-03-01", false),
+        ] {
+            assert_eq!(has_offset(text), is, "{text}");
+        }
         assert!(is_padded("007") && !is_padded("0") && !is_padded("0.5"));
     }
 }

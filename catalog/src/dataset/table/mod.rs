@@ -288,6 +288,7 @@ impl Table {
         }
         readable(&kind).map_err(|problem| self.wrong(name, problem))?;
         let kind = plain(&kind).clone();
+        self.say_zones(name, &kind, say);
         let bounded = rules.get(name).is_some_and(|rule| rule.bounds().is_some());
         let kind = if is_unit && kind == DataType::Null {
             // Takes the type from other tables.

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::DataType;
 use tidegate_protocol::shown::plain as shown;
 
 use super::{Source, Table, file_name};
-use crate::dataset::{DataError, TableFiles, broken, read::Format};
+use crate::dataset::{
+    DataError, TableFiles, broken,
+    read::{Format, plain},
+};
 
 /// Formats the number of files beside one that is named.
 pub(super) fn and_more(files: usize) -> String {
@@ -70,6 +74,26 @@ impl Table {
         let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
         for column in said {
             say(format!("column {}: its values are those that the folders' names say", shown(column)));
+        }
+    }
+
+    /// Notes a column of times that are of several time zones in the files, and of one in the dataset.
+    pub(super) fn say_zones(&self, name: &str, kind: &DataType, say: &mut dyn FnMut(String)) {
+        let DataType::Timestamp(_, Some(to)) = kind else { return };
+        let mut zones: BTreeMap<&str, &Source> = BTreeMap::new();
+        for source in &self.sources {
+            if let Some(DataType::Timestamp(_, Some(zone))) = source.has.get(name).map(plain) {
+                zones.entry(zone.as_ref()).or_insert(source);
+            }
+        }
+        if zones.len() > 1 {
+            let of = |(zone, source): (&&str, &&Source)| format!("{} in {}", shown(zone), file_name(&source.path));
+            let of: Vec<_> = zones.iter().map(of).collect();
+            say(format!(
+                "column {} has times of several time zones ({}): they are kept in {to}, and so are their days and hours. To keep the local ones, write the column with one time zone in all files",
+                shown(name),
+                of.join(", ")
+            ));
         }
     }
 
