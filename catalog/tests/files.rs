@@ -280,16 +280,17 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
                 ("b.json", "{\"person\": 2, \"x\": \"much\"}\n{\"person\": 3, \"x\": \"much\"}"),
             ],
             bounded,
-            &["`x`", "Int64 in a.csv", "Utf8 in b.json"],
+            &["`x`", "BIGINT in a.csv", "TEXT in b.json"],
         ),
         (
             &[("a.json", "{\"person\": 1.0, \"x\": 1}\n{\"person\": \"2\", \"x\": 1}")],
             bounded,
             &["a.json", "person", "by texts here"],
         ),
-        (&[("a.json", "[{\"person\": 1, \"x\": [1, 2]}]")], "columns = { x = {} }", &["`x`", "List"]),
+        (&[("a.json", "[{\"person\": 1, \"x\": [1, 2]}]")], "columns = { x = {} }", &["`x`", "is a list"]),
         (&[("a.xlsx", "PK\u{3}\u{4}rest")], bounded, &["a.xlsx", "Excel"]),
         (&[("a.parquet", "nothing of the kind")], bounded, &["a.parquet"]),
+        (&[("a.parquet", "PAR1\u{15}\u{0}junkjunkPAR1")], bounded, &["a.parquet: is no whole Parquet file"]),
     ] {
         let said = read(files, more).map(|(_, found)| found).unwrap_err();
         assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");

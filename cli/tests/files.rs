@@ -110,7 +110,7 @@ fn mock_rows_are_of_the_data_s_types_or_refused() {
     let (file, other, policy) = (world.text("a.csv"), world.text("other.csv"), world.text("policy.toml"));
     let args = ["publish", &file, "--unit", "person", "--policy", &policy, "--name", "mocked", "--mock", &other];
     let said = world.fails("owner", &args);
-    assert!(said.contains("`city`") && said.contains("Int64") && said.contains("Utf8") && said.contains("--mock"), "{said}");
+    assert!(said.contains("`city`") && said.contains("BIGINT") && said.contains("TEXT") && said.contains("--mock"), "{said}");
     // Whole numbers are floats too.
     let mock = world.text("whole.csv");
     let args = ["publish", &file, "--unit", "person", "--policy", &policy, "--name", "mocked", "--mock", &mock];

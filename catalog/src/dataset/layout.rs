@@ -23,7 +23,7 @@ use super::{
     cluster::cluster,
     lost::Count,
     paths::fit_a_manifest,
-    read::guarded,
+    read::{guarded, in_sql},
     table::{self, Table},
     types::common,
     unit::unit_column,
@@ -166,7 +166,11 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
             let Some(data) = like.iter().find(|column| column.name == name) else { continue };
             let kind: DataType = data.arrow.parse().map_err(|e: ArrowError| DataError::Record(e.to_string()))?;
             if common(field.data_type(), &kind).as_ref() != Some(&kind) {
-                let problem = format!("is {} in these rows and {kind} in the data: write it as there", field.data_type());
+                let problem = format!(
+                    "is {} in these rows and {} in the data: write it as there",
+                    in_sql(field.data_type()),
+                    in_sql(&kind)
+                );
                 return Err(DataError::Column { column: name, problem });
             }
             table.retype(field.name(), &kind);

@@ -6,9 +6,10 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, new_null_array},
     compute::{CastOptions, cast_with_options},
     datatypes::{DataType, Float64Type, TimeUnit},
+    error::ArrowError,
 };
 
-use super::read::{plain, spelled};
+use super::read::{in_sql, plain, spelled};
 
 /// Whole numbers below this are exact floats of 64 bits.
 const EXACT: f64 = (1u64 << 53) as f64;
@@ -97,7 +98,10 @@ pub(super) fn unit(kind: &DataType) -> Result<DataType, String> {
             Some((before, _)) if before <= 18 => DataType::Int64,
             Some(_) => DataType::Decimal128(38, 0),
             None => {
-                return Err(format!("has type {kind}: a unit is named by an integer or text, by bytes, or by a whole number"));
+                return Err(format!(
+                    "is {}: a unit is named by an integer or text, by bytes, or by a whole number",
+                    in_sql(kind)
+                ));
             }
         },
     })
@@ -116,10 +120,18 @@ pub(super) fn readable(kind: &DataType) -> Result<(), String> {
     let kind = plain(kind);
     if kind.is_nested() || matches!(kind, DataType::Interval(_)) {
         return Err(format!(
-            "has type {kind}, which no job reads. Write its parts as columns of their own, or leave it out of the policy"
+            "is {}, which no job reads. Write its parts as columns of their own, or leave it out of the policy",
+            in_sql(kind)
         ));
     }
     Ok(())
+}
+
+/// Describes a failed conversion, with the value if the error has it.
+fn unfit(e: &ArrowError) -> String {
+    let text = e.to_string();
+    let value = text.split_once("Can't cast value ").and_then(|(_, after)| after.split_once(" to type"));
+    value.map_or_else(|| "a value does not fit there".to_owned(), |(value, _)| format!("{value} does not fit there"))
 }
 
 /// Converts a column's decoded values to another type able to hold all of them.
@@ -127,7 +139,7 @@ pub(super) fn readable(kind: &DataType) -> Result<(), String> {
 /// # Errors
 /// Returns a description of a value that the type does not hold.
 pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Result<ArrayRef, String> {
-    let said = |e: arrow::error::ArrowError| e.to_string();
+    let said = |e: ArrowError| unfit(&e);
     let column = spelled(column).map_err(said)?;
     let from = column.data_type().clone();
     if from == *kind {
@@ -147,7 +159,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
         let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= most));
         if let Some(wrong) = wrong {
             let why = match wrong.fract() == 0.0 {
-                true => format!("is beyond 2^{power}, where {from} runs together"),
+                true => format!("is beyond 2^{power}, where numbers of the type {} run together", in_sql(&from)),
                 false => "has a fraction".to_owned(),
             };
             return Err(format!("{wrong} {why}: a unit is named by an integer or text, or by a whole number"));
@@ -228,7 +240,8 @@ mod tests {
         let large = Arc::new(Int64Array::from(vec![(1 << 53) + 1])) as ArrayRef;
         assert!(convert(&large, &DataType::Float64, false).unwrap_err().contains("2^53"));
         let unsigned = Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef;
-        assert!(convert(&unsigned, &DataType::Int64, false).is_err());
+        let unfit = convert(&unsigned, &DataType::Int64, false).unwrap_err();
+        assert_eq!(unfit, format!("{} does not fit there", u64::MAX));
         assert!(convert(&unsigned, &DataType::Decimal128(20, 0), false).is_ok());
         let late = Arc::new(arrow::array::Date32Array::from(vec![2_932_896])) as ArrayRef;
         assert!(convert(&late, &DataType::Timestamp(TimeUnit::Nanosecond, None), false).is_err());

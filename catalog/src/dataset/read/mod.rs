@@ -40,7 +40,7 @@ pub(super) use self::{
     json::Of as JsonOf,
     kind::{Asked, key, said},
     reader::BATCH,
-    spelled::{plain, spelled},
+    spelled::{in_sql, plain, spelled},
     text::{Learnt, TextFile, said_values},
     value::is_number,
 };

@@ -15,6 +15,7 @@ use parquet::{
         encode_arrow_schema, parquet_to_arrow_schema,
     },
     basic::{Compression, Type},
+    errors::ParquetError,
     file::metadata::KeyValue,
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Footer {
 /// columns of unknown types alone, if possible.
 pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
-    let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, e)));
+    let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, words(&e))));
     let told = load(ArrowReaderOptions::new());
     let (metadata, understood) = match told {
         Ok(metadata) => (metadata, true),
@@ -53,6 +54,15 @@ pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     let (metadata, odd) = rest.unwrap_or((metadata, vec![]));
     let metadata = guarded(path, || with_times(path, metadata, &old, !understood))?;
     Ok(Footer { metadata, odd, is_bare, plain })
+}
+
+/// Describes an error of a footer, without its reader's words.
+fn words(e: &ParquetError) -> String {
+    match e {
+        ParquetError::External(e) => e.to_string(),
+        ParquetError::NYI(_) => "has something of Parquet that is not read here: write it with common settings".to_owned(),
+        _ => "is no whole Parquet file: it is damaged, or was cut off. Copy it again, or write it again".to_owned(),
+    }
 }
 
 /// Returns the indexes of columns of 96-bit times (INT96), as Spark and Impala write them.

@@ -6,7 +6,7 @@ use tidegate_protocol::policy::ColumnKind;
 use super::{HIVE_NULL, Source, Table, file_name};
 use crate::dataset::{
     DataError,
-    read::{self, Format, plain},
+    read::{self, Format, in_sql, plain},
     types::{common, common_unit, unit},
 };
 
@@ -105,12 +105,13 @@ impl Table {
                 ),
             };
             let (first, second) = (file_name(&first.path), file_name(&second.path));
-            return Err(self.wrong(name, format!("is {one} in {first} and {other} in {second}: write them alike{add}")));
+            return Err(self
+                .wrong(name, format!("is {} in {first} and {} in {second}: write them alike{add}", in_sql(one), in_sql(other))));
         };
         let said = told(kind);
         for (source, found) in self.types(name, is_unit) {
             if !holds(&said, &found) && !self.is_void(source, name)? {
-                let (file, kind) = (file_name(&source.path), kind.name());
+                let (file, kind, found) = (file_name(&source.path), kind.name(), in_sql(&found));
                 return Err(
                     self.wrong(name, format!("is {found} in {file}, and {kind} by [read]: write it as that there, or as NULL"))
                 );

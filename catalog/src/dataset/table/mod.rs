@@ -23,7 +23,7 @@ use tidegate_protocol::{
 use super::{
     DataError, TableFiles, of_columns,
     paths::{fit_a_manifest, partitions},
-    read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, Whose, plain},
+    read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, Whose, in_sql, plain},
     types::{common_unit, readable, unit},
 };
 
@@ -366,7 +366,7 @@ pub(super) fn learn(
                     let (first, other) = (first.unwrap_or_default(), table.name.clone().unwrap_or_default());
                     return Err(wrong(
                         &policy.unit.column,
-                        format!("has type {kind} in {other} and {before} in {first}: make them one"),
+                        format!("is {} in {other} and {} in {first}: make them one", in_sql(kind), in_sql(&before)),
                     ));
                 }
             },

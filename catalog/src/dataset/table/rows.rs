@@ -14,7 +14,7 @@ use tidegate_protocol::{
 use super::{HIVE_NULL, Source, Table, file_name, wrong};
 use crate::dataset::{
     DataError, broken,
-    read::{self, Format, Reader, Taken},
+    read::{self, Format, Reader, Taken, in_sql},
     types::convert,
 };
 
@@ -61,9 +61,10 @@ impl Rows {
             wrong(
                 name,
                 format!(
-                    "is {from} in {} and {} in the dataset, and {} (among the {rows} rows after row {})",
+                    "is {} in {} and {} in the dataset, and {} (among the {rows} rows after row {})",
+                    in_sql(from),
                     file_name(&self.source.path),
-                    field.data_type(),
+                    in_sql(field.data_type()),
                     shown(&problem),
                     self.done
                 ),

@@ -8,7 +8,7 @@ use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 use super::Table;
 use crate::dataset::{
     DataError, of_columns,
-    read::{self, Asked, Evidence, Learnt, is_number},
+    read::{self, Asked, Evidence, Learnt, in_sql, is_number},
 };
 
 /// Words in place of a name at the end of a table of numbers, in the languages of their writers.
@@ -76,7 +76,7 @@ impl Table {
             }
             None => String::new(),
         };
-        self.wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}"))
+        self.wrong(name, format!("has bounds but is not numeric (it is {}){nearly}", in_sql(kind)))
     }
 
     /// Decides how the text files' columns are read, each over all files, and returns the evidence of each column, the unit's
