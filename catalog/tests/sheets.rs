@@ -47,7 +47,7 @@ fn workbook(path: &Path, sheets: &[(&str, &str, &str)], shared: &str) {
 
 const SHARED: &str = "<sst uniqueCount=\"2\"><si><t>person</t></si><si><t>x</t></si></sst>";
 
-/// Rows of cells: a text, a number, or `type=value`.
+/// Rows of cells: a text, a number, `type=value`, or a formula without a value.
 fn rows(rows: &[&[&str]]) -> String {
     let cell = |(column, text): (usize, &&str), row: usize| {
         let at = format!("r=\"{}{row}\"", char::from(b'A' + column as u8));
@@ -57,6 +57,7 @@ fn rows(rows: &[&[&str]]) -> String {
                 let (style, value) = style.split_once(':').unwrap();
                 format!("<c {at} s=\"{style}\"><v>{value}</v></c>")
             }
+            Some(("f", formula)) => format!("<c {at}><f>{formula}</f><v/></c>"),
             Some((kind, value)) => format!("<c {at} t=\"{kind}\"><v>{value}</v></c>"),
             None if text.parse::<f64>().is_ok() => format!("<c {at}><v>{text}</v></c>"),
             None => format!("<c {at} t=\"inlineStr\"><is><t>{text}</t></is></c>"),
@@ -140,6 +141,23 @@ fn the_sheet_that_has_the_columns_is_read_and_said() {
         let said = read(sheets, "columns = { x = { lo = 0, hi = 9 } }").map(|(_, found)| found).unwrap_err();
         assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
     }
+}
+
+/// A program that writes formulas without computing them leaves cells that look empty: their owner is told how many.
+#[test]
+fn formulas_without_a_value_are_told_to_the_owner() {
+    let bounded = "columns = { x = { lo = 0, hi = 9 } }";
+    let sheet = rows(&[&["person", "x", "y"], &["1", "f=1+1", "f=1"], &["2", "f=A3*2", "1"], &["3", "", "1"]]);
+    let (notes, found) = read(&[("data", "visible", &sheet)], bounded).unwrap();
+    assert_eq!(found, "Float64: NULL NULL NULL");
+    let of_formulas: Vec<_> = notes.iter().filter(|note| note.contains("stored value")).collect();
+    assert!(
+        of_formulas.len() == 1 && of_formulas[0].starts_with("column x: 2 formulas have no stored value in a.xlsx"),
+        "{notes:?}"
+    );
+    let (notes, found) = read(&[("data", "visible", &sheet.replace("<v/>", "<v>4</v>"))], bounded).unwrap();
+    assert_eq!(found, "Int64: 4 4 NULL");
+    assert!(!notes.iter().any(|note| note.contains("stored value")), "{notes:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Cursor, Read},
     path::Path,
 };
@@ -68,6 +69,13 @@ impl Dialect {
             Some((name, all)) => format!("a workbook, of its {all} sheets {:?}, by its header", plain(name)),
             None => String::new(),
         }
+    }
+
+    /// Counts the formulas without a stored value in a workbook's columns, by name.
+    pub(crate) fn unvalued(&self, path: &Path) -> Result<BTreeMap<String, u64>, DataError> {
+        let Some((sheet, _)) = &self.sheet else { return Ok(BTreeMap::new()) };
+        let found = sheet::unvalued(path, sheet, self.skip)?;
+        Ok(found.into_iter().filter_map(|(column, count)| Some((self.header.get(column)?.clone(), count))).collect())
     }
 
     /// Returns the word for a record's place.

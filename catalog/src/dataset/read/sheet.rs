@@ -1,6 +1,7 @@
 //! Excel workbooks (.xlsx): the rows of a sheet become lines of text, read by the same rules as any text.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{BufReader, Read},
     path::Path,
@@ -154,6 +155,22 @@ pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Ve
     }
     lines.end();
     Ok(lines.text)
+}
+
+/// Counts the formulas without a stored value below the first row after `skip`, by column.
+///
+/// Counting ends where the sheet makes no sense: formulas play no part in its rows.
+pub(super) fn unvalued(path: &Path, sheet: &str, skip: u32) -> Result<BTreeMap<usize, u64>, DataError> {
+    let mut found = BTreeMap::new();
+    let mut workbook = open(path)?;
+    let mut cells = workbook.worksheet_cells_reader(sheet).map_err(|e| broken(path, e))?;
+    while let Ok(Some(cell)) = cells.next_cell_with_formula_metadata() {
+        let (row, column) = cell.pos;
+        if row > skip && cell.formula.is_some() && matches!(cell.value, DataRef::Empty) {
+            *found.entry(column as usize).or_default() += 1;
+        }
+    }
+    Ok(found)
 }
 
 struct Lines {

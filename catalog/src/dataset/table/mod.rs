@@ -136,6 +136,7 @@ impl Table {
             table.sources.push(source);
         }
         let evidence = table.take_text(&learnt, &rules, say)?;
+        table.say_formulas(say);
         table.learn_json(say)?;
         table.say_formats(files, say);
         table.fill_types();

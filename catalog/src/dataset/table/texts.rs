@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::DataType;
 use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 
-use super::Table;
+use super::{Table, file_name};
 use crate::dataset::{
     DataError, of_columns,
     read::{self, Asked, Evidence, Learnt, in_sql, is_number},
@@ -55,6 +55,22 @@ impl Table {
                 first.words(),
                 if found.len() > 1 { format!("; {} more files", found.len() - 1) } else { String::new() }
             ));
+        }
+    }
+
+    /// Notes the formulas of workbooks that have no stored value: their cells are NULL.
+    pub(super) fn say_formulas(&self, say: &mut dyn FnMut(String)) {
+        for source in &self.sources {
+            let Some(text) = source.text.as_ref().filter(|text| text.dialect.sheet.is_some()) else { continue };
+            let found = read::guarded(&source.path, || text.dialect.unvalued(&source.path)).unwrap_or_default();
+            for (column, count) in found.into_iter().filter(|(column, _)| self.wanted.contains(column)) {
+                let (have, are) = if count == 1 { ("formula has", "its cell is") } else { ("formulas have", "their cells are") };
+                say(format!(
+                    "column {}: {count} {have} no stored value in {}, and {are} NULL. Open the workbook in a program that computes formulas, and save it there",
+                    shown(&column),
+                    file_name(&source.path)
+                ));
+            }
         }
     }
 
