@@ -248,3 +248,37 @@ fn times_with_an_offset_are_told_to_the_owner() {
         assert!(!said(&profile, "offset"), "{:?}", profile.notes);
     }
 }
+
+/// What the names of folders are taken for, where it may surprise, is told to the owner.
+#[test]
+fn names_of_folders_that_are_texts_are_told_to_the_owner() {
+    for (names, more, right, words) in [
+        (
+            ["02", "11"],
+            "",
+            "Utf8: 02 11",
+            Some(
+                "queries compare it with '02'. To have it as a number, add to the policy, under [read]: types = { x = \"BIGINT\" }",
+            ),
+        ),
+        (["2024-01-08", "2024-01-09"], "", "Utf8: 2024-01-08 2024-01-09", Some("[read]: types = { x = \"DATE\" }")),
+        (["2024-01-08", "2024-01-09"], "read = { types = { x = 'DATE' } }", "Date32: 2024-01-08 2024-01-09", None),
+        (["2", "11"], "", "Int64: 2 11", None),
+        (["north", "south"], "", "Utf8: north south", None),
+    ] {
+        let files: Vec<_> =
+            names.iter().enumerate().map(|(i, name)| (format!("x={name}/a.csv"), format!("person,y\n{i},1\n"))).collect();
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let (profile, found) = read(&files, &format!("{more}\n        columns = {{ x = {{}}, y = {{}} }}")).unwrap();
+        let mut found: Vec<_> = found.split(' ').collect();
+        let mut right: Vec<_> = right.split(' ').collect();
+        found.sort_unstable();
+        right.sort_unstable();
+        assert_eq!(found, right, "{names:?}");
+        assert_eq!(said(&profile, "It is TEXT"), words.is_some(), "{names:?}: {:?}", profile.notes);
+        assert!(words.is_none_or(|words| said(&profile, words)), "{names:?}: {:?}", profile.notes);
+    }
+    let files = [("x=02/a.csv", "person,y\n1,1\n"), ("x=11/a.csv", "person,y\n2,1\n")];
+    let refused = read(&files, "columns = { x = { lo = 1, hi = 12 }, y = {} }").map(|(_, found)| found).unwrap_err();
+    assert!(refused.contains("it is TEXT") && refused.contains("types = { x = \"BIGINT\" }"), "{refused}");
+}

@@ -42,7 +42,7 @@ pub(super) use self::{
     reader::BATCH,
     spelled::{in_sql, plain, spelled},
     text::{Learnt, TextFile, said_values},
-    value::is_number,
+    value::{day_or_time, is_number},
 };
 
 /// Schema of a file with named columns.

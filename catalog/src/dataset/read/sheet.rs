@@ -161,7 +161,7 @@ pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Ve
 ///
 /// Counting ends where the sheet makes no sense: formulas play no part in its rows.
 pub(super) fn unvalued(path: &Path, sheet: &str, skip: u32) -> Result<BTreeMap<usize, u64>, DataError> {
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<usize, u64> = BTreeMap::new();
     let mut workbook = open(path)?;
     let mut cells = workbook.worksheet_cells_reader(sheet).map_err(|e| broken(path, e))?;
     while let Ok(Some(cell)) = cells.next_cell_with_formula_metadata() {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
-use tidegate_protocol::policy::Dates;
+use tidegate_protocol::policy::{ColumnKind, Dates};
 
 /// Kinds of a value, a bit each.
 pub(super) type Kinds = u16;
@@ -168,6 +168,15 @@ pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
 
 fn is_dated(value: &str) -> bool {
     matches!(value.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, ..])
+}
+
+/// Returns the type of a day or a time in ISO's notation; `None` for other values.
+pub(in crate::dataset) fn day_or_time(value: &str) -> Option<ColumnKind> {
+    match look(value, DATE | TIME, None) {
+        0 => None,
+        kinds if kinds & DATE != 0 => Some(ColumnKind::Date),
+        _ => Some(ColumnKind::Timestamp),
+    }
 }
 
 /// Rewrites a date in this format, with any time that follows, to `2021-05-01`; returns other values unchanged.

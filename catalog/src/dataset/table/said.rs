@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
-use tidegate_protocol::shown::plain as shown;
+use tidegate_protocol::{policy::ColumnKind, shown::plain as shown};
 
-use super::{Source, Table, file_name};
+use super::{HIVE_NULL, Source, Table, file_name};
 use crate::dataset::{
     DataError, TableFiles, broken,
-    read::{Format, plain},
+    read::{self, Format, day_or_time, plain},
 };
 
 /// Formats the number of files beside one that is named.
@@ -73,8 +73,34 @@ impl Table {
         }
         let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
         for column in said {
-            say(format!("column {}: its values are those that the folders' names say", shown(column)));
+            let hint = self.hint(column);
+            say(format!("column {}: its values are those that the folders' names say{hint}", shown(column)));
         }
+    }
+
+    /// Describes the type of a column of folders' names, if its reader may take it for another.
+    fn hint(&self, column: &str) -> String {
+        if column == self.unit || self.policy.read.kind_of(column).is_some() {
+            return String::new();
+        }
+        let values = self.sources.iter().filter_map(|source| source.says.get(column)).map(String::as_str);
+        let values: BTreeSet<&str> = values.filter(|value| *value != HIVE_NULL).collect();
+        let to_be = |kind: ColumnKind| format!("{}types = {{ {} = \"{}\" }}", read::ADD, read::key(column), kind.name());
+        let number = |value: &str| value.parse::<i64>().ok();
+        if values.iter().all(|value| number(value).is_some()) {
+            let padded = values.iter().find(|value| number(value).is_some_and(|number| number.to_string() != **value));
+            return padded.map_or_else(String::new, |value| {
+                format!(
+                    ". It is TEXT, because a number would lose the zeros before it: queries compare it with '{value}'. To have it as a number, {}",
+                    to_be(ColumnKind::BigInt)
+                )
+            });
+        }
+        let times: Option<Vec<_>> = values.iter().map(|value| day_or_time(value)).collect();
+        times.map_or_else(String::new, |times| {
+            let time = times.iter().find(|kind| **kind != ColumnKind::Date).copied();
+            format!(". It is TEXT. To have it as what it looks like, {}", to_be(time.unwrap_or(ColumnKind::Date)))
+        })
     }
 
     /// Notes a column of times that are of several time zones in the files, and of one in the dataset.

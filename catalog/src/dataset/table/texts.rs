@@ -83,6 +83,13 @@ impl Table {
     pub(super) fn no_number(&self, name: &str, kind: &DataType, evidence: &Evidence) -> DataError {
         let nearly = match evidence.nearly_numeric() {
             Some(nearly) => format!(": {nearly}"),
+            None if self.sources.iter().any(|source| source.says.contains_key(name)) => {
+                format!(
+                    ". Where the names of its folders are numbers, {}types = {{ {} = \"BIGINT\" }}",
+                    read::ADD,
+                    read::key(name)
+                )
+            }
             None if self.json.is_some() => {
                 let name = shown(name);
                 format!(
