@@ -192,11 +192,7 @@ fn rows_without_a_unit_are_told_to_the_owner() {
     writer.close().unwrap();
     let (profile, _) = laid_out(&[file], &policy(columns)).unwrap();
     assert_eq!(profile.layout, tidegate_protocol::manifest::Layout::AsPublished);
-    assert!(
-        said(&profile, "1 of 4 rows have no unit") && said(&profile, "1 of 4 rows have an empty text"),
-        "{:?}",
-        profile.notes
-    );
+    assert!(said(&profile, "1 of 4 rows has no unit") && said(&profile, "1 of 4 rows has an empty text"), "{:?}", profile.notes);
     let tables = "tables = { a = { x = { lo = 0, hi = 9 } }, b = { x = { lo = 0, hi = 9 } } }";
     let given = ["a", "b"].map(|table| {
         let path = dir.path().join(format!("{table}.csv"));
@@ -204,7 +200,7 @@ fn rows_without_a_unit_are_told_to_the_owner() {
         PathBuf::from(format!("{table}={}", path.display()))
     });
     let (profile, _) = laid_out(&given, &policy(tables)).unwrap();
-    assert!(said(&profile, "table b: 1 of 3 rows have no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
+    assert!(said(&profile, "table b: 1 of 3 rows has no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
     assert_eq!(profile.dropped, [0, 1]);
 }
 
@@ -235,7 +231,7 @@ fn numbers_are_read_as_they_are_written_and_said_how() {
         ("person,x\n1,\"1,234\"\n2,\"12,000\"\n", "read = { decimal = ',' }", "Float64: 1.234 12.0", "decimal comma"),
         ("person,x\n1,$5\n2, 7 %\n3,-$1.50\n4,$2.50\n", "", "Float64: 5.0 7.0 -1.5 2.5", "currency"),
         ("person,x\n1, 5\n2, 7 \n3,\\N\n", "", "Int64: 5 7 NULL", "\\\\N"),
-        ("person,x\n1,5\n2,.\n3,-\n4,6\n", "", "Int64: 5 NULL NULL 6", "\"-\" 1 times"),
+        ("person,x\n1,5\n2,.\n3,-\n4,6\n", "", "Int64: 5 NULL NULL 6", "\"-\" once"),
         ("person,x\n1,007\n2,010\n", "", "Utf8: 007 010", "zeros before them"),
         ("person,x\n1,007\n2,010\n", "columns = { x = { lo = 0, hi = 9 } }", "Int64: 7 10", "text"),
         ("person,x\n1,5\n2,unknown\n3,6\n", "read = { nulls = ['unknown'] }", "Int64: 5 NULL 6", "text"),

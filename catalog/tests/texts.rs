@@ -124,7 +124,7 @@ fn a_last_row_that_looks_like_a_total_is_told_to_the_owner() {
     for (files, where_it_is) in [
         (&[("a.csv", "person,x\nann,5\nbob,6\nTOTAL:,11\n")][..], "\"TOTAL:\" in line 4 of a.csv"),
         (&[("a.csv", "person;x\nann;5\nbob;6\nGesamt;11\n;\n")], "\"Gesamt\" in line 4"),
-        (&[("a.csv", "person,x\n1,5\nthe lot,5\n"), ("b.csv", "person,x\n2,5\nthe rest,5\n")], "1 more files"),
+        (&[("a.csv", "person,x\n1,5\nthe lot,5\n"), ("b.csv", "person,x\n2,5\nthe rest,5\n")], " and 1 more file)"),
     ] {
         let (profile, _) = read(files, COLUMNS).unwrap();
         assert!(said(&profile, words) && said(&profile, where_it_is), "{files:?}: {:?}", profile.notes);

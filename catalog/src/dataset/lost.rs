@@ -35,14 +35,20 @@ impl Seen {
         let mut words = Vec::new();
         if self.without_unit > 0 {
             words.push(format!(
-                "{of}{} of {} rows have no unit (column {column} is empty, or NULL) and count for nobody",
-                self.without_unit, self.rows
+                "{of}{} of {} rows {} no unit (column {column} is empty, or NULL) and {} for nobody",
+                self.without_unit,
+                self.rows,
+                if self.without_unit == 1 { "has" } else { "have" },
+                if self.without_unit == 1 { "counts" } else { "count" }
             ));
         }
         if self.empty > 0 {
             words.push(format!(
-                "{of}{} of {} rows have an empty text in column {column}: they count as the rows of one unit of that name",
-                self.empty, self.rows
+                "{of}{} of {} rows {} an empty text in column {column}: {} of one unit of that name",
+                self.empty,
+                self.rows,
+                if self.empty == 1 { "has" } else { "have" },
+                if self.empty == 1 { "it counts as a row" } else { "they count as the rows" }
             ));
         }
         words

@@ -238,7 +238,7 @@ impl Evidence {
         let bare = self.has(INT) || self.has(FLOAT) && rules.decimal != Some(',');
         if kind.is_numeric() && !bare && !matches!(kind, DataType::Decimal128(..)) {
             say(format!(
-                "column {name} has numbers with a decimal {}, thousands apart, or a currency or % beside them, which are left away (the first: {})",
+                "column {name} is read as numbers with a decimal {}: the marks between thousands, and a currency or % beside a number, are ignored (the first value is {})",
                 if rules.decimal == Some(',') { "comma" } else { "point" },
                 self.first.as_ref().map(Odd::words).unwrap_or_default()
             ));
@@ -283,7 +283,11 @@ impl Evidence {
 
     fn say_missing(&self, name: &str, say: &mut dyn FnMut(String)) {
         if !self.missing.is_empty() {
-            let words: Vec<_> = self.missing.iter().map(|(word, count)| format!("{word:?} {count} times")).collect();
+            let words = self.missing.iter().map(|(word, count)| match count {
+                1 => format!("{word:?} once"),
+                count => format!("{word:?} {count} times"),
+            });
+            let words: Vec<_> = words.collect();
             say(format!("column {name}: taken as missing (NULL): {}", words.join(", ")));
         }
     }
@@ -326,11 +330,14 @@ impl Evidence {
                 "{comma} has a comma, and other numbers have a point. Write all with one mark, and {ADD}decimal = that mark"
             ));
         };
+        let not = match self.not_numbers {
+            1 => "1 is no number:".to_owned(),
+            not @ ..=COUNTED => format!("{not} are no numbers, the first is"),
+            _ => format!("more than {COUNTED} are no numbers, the first is"),
+        };
         Some(format!(
-            "of its {} values {}{} are no numbers, the first is {}. Where it stands for a missing value, {ADD}nulls = [{:?}]",
+            "of its {} values {not} {}. Where it stands for a missing value, {ADD}nulls = [{:?}]",
             self.values,
-            if self.not_numbers > COUNTED { "more than " } else { "" },
-            self.not_numbers.min(COUNTED),
             first.words(),
             plain(first.value())
         ))

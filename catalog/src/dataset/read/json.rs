@@ -225,7 +225,7 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
         _ => files
             .iter()
             .find_map(|file| learn(&[*file], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
-            .unwrap_or_else(|| broken(first, format!("of this and {} more files of JSON: {e}", files.len().saturating_sub(1)))),
+            .unwrap_or_else(|| broken(first, format!("of all {} files of JSON together: {e}", files.len()))),
     })?;
     let Some(of) = of else { return Ok((Arc::new(schema), vec![])) };
     decided_by_several(of, &columns)?;

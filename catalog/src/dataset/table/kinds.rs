@@ -6,6 +6,7 @@ use tidegate_protocol::policy::ColumnKind;
 use super::{HIVE_NULL, Source, Table, file_name};
 use crate::dataset::{
     DataError,
+    error::ADD,
     read::{self, Format, in_sql, plain},
     types::{common, common_unit, unit},
 };
@@ -40,8 +41,7 @@ impl Table {
             return Err(self.wrong(
                 name,
                 format!(
-                    "has the names of folders for its values. Of so many they are not published, and one of them alone may not decide its type. To say it, {}types = {{ {} = \"TEXT\" }} (or \"BIGINT\", where each of them is a whole number)",
-                    read::ADD,
+                    "has the names of folders for its values. Of so many they are not published, and one of them alone may not decide its type. To say it, {ADD}types = {{ {} = \"TEXT\" }} (or \"BIGINT\", where each of them is a whole number)",
                     read::key(name)
                 ),
             ));
@@ -98,8 +98,7 @@ impl Table {
             let add = match words.as_slice() {
                 [] => String::new(),
                 [first, rest @ ..] => format!(
-                    "; or, where it has no value in the files of one of these types, {}types = {{ {} = \"{first}\" }}{}",
-                    read::ADD,
+                    "; or, where it has no value in the files of one of these types, {ADD}types = {{ {} = \"{first}\" }}{}",
                     read::key(name),
                     rest.first().map(|other| format!(" (or \"{other}\")")).unwrap_or_default()
                 ),

@@ -281,10 +281,10 @@ impl Table {
                 return Err(self.wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path))));
             }
             say(format!(
-                "column {}: NULL in the rows of {}{}, which has none",
+                "column {}: NULL in the rows of {}{}, where the column is missing",
                 shown(name),
                 file_name(&first.path),
-                if lacking.len() > 1 { format!(" and {} more files", lacking.len() - 1) } else { String::new() }
+                said::and_more(lacking.len() - 1)
             ));
         }
         readable(&kind).map_err(|problem| self.wrong(name, problem))?;

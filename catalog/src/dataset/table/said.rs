@@ -8,6 +8,7 @@ use tidegate_protocol::{policy::ColumnKind, shown::plain as shown};
 use super::{HIVE_NULL, Source, Table, file_name};
 use crate::dataset::{
     DataError, TableFiles, broken,
+    error::ADD,
     read::{self, Format, day_or_time, plain},
 };
 
@@ -85,7 +86,7 @@ impl Table {
         }
         let values = self.sources.iter().filter_map(|source| source.says.get(column)).map(String::as_str);
         let values: BTreeSet<&str> = values.filter(|value| *value != HIVE_NULL).collect();
-        let to_be = |kind: ColumnKind| format!("{}types = {{ {} = \"{}\" }}", read::ADD, read::key(column), kind.name());
+        let to_be = |kind: ColumnKind| format!("{ADD}types = {{ {} = \"{}\" }}", read::key(column), kind.name());
         let number = |value: &str| value.parse::<i64>().ok();
         if values.iter().all(|value| number(value).is_some()) {
             let padded = values.iter().find(|value| number(value).is_some_and(|number| number.to_string() != **value));

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use arrow::datatypes::DataType;
 use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 
-use super::{Table, file_name};
+use super::{Table, file_name, said::and_more};
 use crate::dataset::{
-    DataError, of_columns,
+    DataError,
+    error::ADD,
+    of_columns,
     read::{self, Asked, Evidence, Learnt, in_sql, is_number},
 };
 
@@ -53,7 +55,7 @@ impl Table {
                 "column {}: the last row looks like a total, and no unit's ({}{}). It counts as one unit more: take it out of the file",
                 shown(&self.unit),
                 first.words(),
-                if found.len() > 1 { format!("; {} more files", found.len() - 1) } else { String::new() }
+                and_more(found.len() - 1)
             ));
         }
     }
@@ -84,18 +86,11 @@ impl Table {
         let nearly = match evidence.nearly_numeric() {
             Some(nearly) => format!(": {nearly}"),
             None if self.sources.iter().any(|source| source.says.contains_key(name)) => {
-                format!(
-                    ". Where the names of its folders are numbers, {}types = {{ {} = \"BIGINT\" }}",
-                    read::ADD,
-                    read::key(name)
-                )
+                format!(". Where the names of its folders are numbers, {ADD}types = {{ {} = \"BIGINT\" }}", read::key(name))
             }
             None if self.json.is_some() => {
                 let name = shown(name);
-                format!(
-                    ". Where its texts are numbers, or stand for missing ones, {}types = {{ {name:?} = \"DOUBLE\" }}",
-                    read::ADD
-                )
+                format!(". Where its texts are numbers, or stand for missing ones, {ADD}types = {{ {name:?} = \"DOUBLE\" }}")
             }
             None => String::new(),
         };
