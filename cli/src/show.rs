@@ -182,12 +182,40 @@ fn short(value: f64) -> String {
 ///
 /// Without an interval, six significant digits.
 fn number(value: f64, half: f64) -> String {
+    decimal(value, places(value, half))
+}
+
+/// Returns how many decimal places [`number`] shows.
+fn places(value: f64, half: f64) -> usize {
     let size = if half > 0.0 { half / 10.0 } else { value.abs() * 1e-5 };
-    let places = if size > 0.0 { (-size.log10().floor()).clamp(0.0, 12.0) as usize } else { 0 };
+    if size > 0.0 { (-size.log10().floor()).clamp(0.0, 12.0) as usize } else { 0 }
+}
+
+/// Formats a number with at most as many decimal places.
+fn decimal(value: f64, places: usize) -> String {
     let text = format!("{value:.places$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     // Rounding may leave a sign.
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// Part of the last decimal place by which an end may lie inside the interval: the error of the arithmetic with floats.
+const END_SLACK: f64 = 1e-6;
+
+/// Formats the ends of an interval, the low one rounded down and the high one up: what is shown contains what was released.
+fn ends(low: f64, high: f64) -> [String; 2] {
+    let half = (high - low) / 2.0;
+    if half <= 0.0 {
+        return [number(low, half), number(high, half)];
+    }
+    let places = places(low, half);
+    let step = 10_f64.powi(-(places as i32));
+    let outward = |end: f64, away: f64| {
+        let rounded = format!("{end:.places$}").parse::<f64>().unwrap_or(end);
+        let inside = (end - rounded) * away > step * END_SLACK;
+        decimal(if inside { rounded + away * step } else { rounded }, places)
+    };
+    [outward(low, -1.0), outward(high, 1.0)]
 }
 
 /// Formats a number without an interval.
@@ -201,8 +229,7 @@ fn bare(value: &serde_json::Number) -> String {
 
 /// Formats a number with its interval; a meaningless number is replaced by its note.
 fn cell(cell: &Cell, says_nothing: bool) -> String {
-    let half = (cell.high - cell.low) / 2.0;
-    let [value, low, high] = [cell.value, cell.low, cell.high].map(|v| number(v, half));
+    let (value, [low, high]) = (number(cell.value, (cell.high - cell.low) / 2.0), ends(cell.low, cell.high));
     let value = if says_nothing { TOO_FEW } else { &value };
     format!("{value}  [{low}, {high}]")
 }
@@ -292,9 +319,19 @@ mod tests {
         assert_eq!(shown(842.0, 0.4), "842  [841.6, 842.4]");
         assert_eq!(shown(26_176.0, 35.0), "26176  [26141, 26211]");
         assert_eq!(shown(0.012_34, 0.000_8), "0.01234  [0.01154, 0.01314]");
-        assert_eq!(shown(60.437_21, 0.2), "60.44  [60.24, 60.64]");
-        assert_eq!(shown(-0.2, 35.0), "0  [-35, 35]");
+        assert_eq!(shown(60.437_21, 0.2), "60.44  [60.23, 60.64]");
+        assert_eq!(shown(-0.2, 35.0), "0  [-36, 35]");
         assert_eq!(shown(842.0, 0.0), "842  [842, 842]");
         assert_eq!(shown(1_234.567_89, 0.0), "1234.57  [1234.57, 1234.57]");
+    }
+
+    /// A number at an end of its interval is within what is shown.
+    #[test]
+    fn intervals_are_rounded_outward() {
+        let shown = |low: f64, high: f64| cell(&Cell { value: low, low, high }, true);
+        assert_eq!(shown(0.75, 3.0), "too few to say  [0.7, 3]");
+        assert_eq!(shown(-3.0, -0.75), "too few to say  [-3, -0.7]");
+        assert_eq!(shown(0.1, 0.3), "too few to say  [0.1, 0.3]");
+        assert_eq!(shown(-0.4, 70.4), "too few to say  [-1, 71]");
     }
 }
