@@ -71,6 +71,13 @@ fn where_a_result_cannot_be_written_nothing_is_charged() {
         let said = world.fails("buyer", &[&world.run_args(&job, &node.address, &grant)[..], &["--out", &out]].concat());
         assert!(said.contains(&format!("--out {out}")), "{out}: {said}");
     }
+    // A name with an ending that is no table's is not made a folder unawares.
+    for out in ["sheet.xlsx", "notes.txt"] {
+        let path = world.text(out);
+        let said = world.fails("buyer", &[&world.run_args(&job, &node.address, &grant)[..], &["--out", &path]].concat());
+        assert!(said.contains(&format!("--out {path}")) && said.contains(".csv, .arrow, .parquet, .json"), "{out}: {said}");
+        assert!(!world.path(out).exists(), "{out}");
+    }
     assert_eq!(world.spent(), 0);
     assert!(listed(&world).is_empty());
     let kept = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
@@ -105,6 +112,10 @@ fn what_was_paid_for_is_kept_whatever_becomes_of_the_file() {
     assert!(world.fails("buyer", &["results", "export", id, "--out", &table]).contains("--force"));
     world.ok("buyer", &["results", "export", id, "--out", &folder]);
     assert!(world.path(&format!("there/receipts/{id}.tlog-proof")).exists());
+    let sheet = world.text("sheet.xlsx");
+    assert!(world.fails("buyer", &["results", "export", id, "--out", &sheet]).contains(".csv, .arrow, .parquet, .json"));
+    world.ok("buyer", &["results", "export", id, "--out", &format!("{sheet}/")]);
+    assert!(world.path(&format!("sheet.xlsx/receipts/{id}.tlog-proof")).exists());
     // What was changed since is not shown for what the owner released.
     let kept = std::fs::read_dir(world.path("buyer/results")).unwrap().next().unwrap().unwrap().path().join("delivery.json");
     let mut delivery: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();

@@ -37,7 +37,8 @@ pub(crate) enum Args {
     Export {
         /// As in `show`.
         id: String,
-        /// A folder keeps result, receipt and proof; a file ending in .arrow, .parquet, .csv or .json gets the table.
+        /// A folder keeps result, receipt and proof; a file ending in .csv, .arrow, .parquet or .json gets the table.
+        /// A folder's name has no ending, or a slash after it.
         #[arg(long)]
         out: PathBuf,
         /// Overwrite existing files.

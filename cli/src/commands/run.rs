@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
-    /// A folder keeps result, receipt and proof for an auditor; a file ending in .arrow, .parquet, .csv or .json gets the table.
+    /// A folder keeps result, receipt and proof for an auditor; a file ending in .csv, .arrow, .parquet or .json gets the table. A
+    /// folder's name has no ending, or a slash after it.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Request id, 32 hexadecimal characters: the same job under the same id is charged once and answered with the same bytes.

@@ -25,6 +25,7 @@ use crate::{
         job_file::JobFile,
         offers::{self, Offer},
         question::{Asking, answered},
+        table,
         verified::{Verified, verify},
     },
     file_error,
@@ -278,11 +279,12 @@ fn left(verified: &Verified, name: &str) -> Result<[(String, Vec<u8>); 3], NodeE
 
 /// Checks that [`save`] can write a result of this name, and of this `owner` if known, to a folder.
 ///
-/// A missing folder is created. With `force` existing files may be overwritten.
+/// A missing folder is created, if its name is not that of a file. With `force` existing files may be overwritten.
 ///
 /// # Errors
 /// [`NodeError::File`].
 pub fn can_save(owner: Option<&PeerId>, folder: &Path, name: &str, force: bool) -> Result<(), NodeError> {
+    table::is_folder(folder)?;
     fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
     is_writable(folder)?;
     for part in ["results", "receipts"] {

@@ -56,9 +56,39 @@ fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::er
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-/// Returns whether `path` names a table rather than a folder, judging by the extension.
+/// Endings of the tables that can be written.
+const ENDINGS: [&str; 4] = ["csv", "arrow", "parquet", "json"];
+
+/// Returns whether `path` names a table rather than a folder, judging by the extension. A name with a slash at its end is a folder's.
 pub fn is_table(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ["arrow", "parquet", "csv", "json"].iter().any(|known| e == *known))
+    !ends_with_slash(path) && path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e == *known))
+}
+
+fn ends_with_slash(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(std::path::is_separator)
+}
+
+/// Checks that `path` is named as a folder: without an ending, or with a slash at its end. A folder that is there may have any name.
+///
+/// # Errors
+/// [`NodeError::File`], naming the endings of tables.
+pub(crate) fn is_folder(path: &Path) -> Result<(), NodeError> {
+    if ends_with_slash(path) || path.is_dir() {
+        return Ok(());
+    }
+    let Some(ending) = path.extension() else { return Ok(()) };
+    let folder = "a folder's name has no ending, or a slash after it";
+    Err(file_error(
+        path,
+        match is_table(path) {
+            true => format!("is named as a table, and a folder is needed: {folder}"),
+            false => format!(
+                ".{} is not an ending of a table that can be written. A table's file ends in .{}; {folder}",
+                ending.display(),
+                ENDINGS.join(", .")
+            ),
+        },
+    ))
 }
 
 /// Writes a result, or the answer computed from it, to `path` in the format of the extension.
@@ -176,5 +206,23 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[..5], ["town,n", "\"\",1.5", ",", "\"a,b\",-0.25", "\"say \"\"x\"\"\",1e300"]);
         assert_eq!(lines[5..], ["NULL,3.0", "\" b\",inf"]);
+    }
+
+    #[test]
+    fn a_name_is_a_table_s_or_a_folder_s_or_refused() {
+        for (name, table, folder) in [
+            ("there.csv", true, false),
+            ("there.csv/", false, true),
+            ("results", false, true),
+            ("a.b/results", false, true),
+            ("there.xlsx", false, false),
+            ("there.CSV", false, false),
+            ("there.xlsx/", false, true),
+        ] {
+            let path = Path::new(name);
+            assert_eq!((is_table(path), is_folder(path).is_ok()), (table, folder), "{name}");
+        }
+        let said = is_folder(Path::new("there.txt")).unwrap_err().to_string();
+        assert!(said.contains("there.txt") && said.contains(".csv, .arrow, .parquet, .json"), "{said}");
     }
 }
