@@ -42,6 +42,12 @@ fn a_revoked_grant_is_good_for_nothing_from_then_on() {
     world.ok("buyer", &world.run_args(&job, &node.address, &second));
     let listed = world.ok("owner", &["grants"]);
     assert_eq!(listed.lines().map(|line| line.contains("revoked")).collect::<Vec<_>>(), [true, false], "{listed}");
+    // Both name the dataset.
+    assert!(listed.lines().all(|line| line.contains("  towns: compute for ")), "{listed}");
+    let entries = world.ok("owner", &["receipts", "list"]);
+    for word in ["published ", "granted ", "intent ", "released "] {
+        assert!(entries.lines().any(|line| line.contains(word) && line.contains(" towns ")), "{word}: {entries}");
+    }
     assert!(world.fails("owner", &["revoke", "ffff"]).contains("no grant"));
     let expected = ["publication", "grant", "intent", "outcome", "grant", "revocation", "intent", "outcome"];
     assert_eq!(kinds(&world), expected);

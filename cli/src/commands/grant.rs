@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use tidegate_node::{
+    auditor::names,
     buyer::job_file::JobFile,
     home::Home,
     mirror::{fetch::pass_on, seal::files_key},
@@ -247,16 +248,23 @@ pub(crate) struct ListArgs {
 }
 
 pub(crate) fn list(home: &Home, args: &ListArgs) -> anyhow::Result<()> {
+    let names = names::of_datasets(home);
     for one in grants::list(home)? {
+        let Predicate::Grant { holder, scope, population, .. } = &one.grant else { continue };
+        let name = names.get(&population.to_string());
         if args.json {
-            println!("{}", serde_json::to_string(&one)?);
+            let mut shown = serde_json::to_value(&one)?;
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert("dataset".to_owned(), serde_json::json!(name));
+            }
+            println!("{shown}");
             continue;
         }
-        let Predicate::Grant { holder, scope, .. } = &one.grant else { continue };
         let (actions, expires) = (scope.actions.iter().map(|action| action.word()).collect::<Vec<_>>(), &scope.expires);
         let id = one.id.get(..16).unwrap_or(&one.id);
         let revoked = if one.revoked { ", revoked" } else { "" };
-        println!("{id}  {} for {holder} until {expires}{revoked}", actions.join(", "));
+        let of = name.map_or_else(|| format!("population {}", population.short()), |name| plain(name));
+        println!("{id}  {of}: {} for {holder} until {expires}{revoked}", actions.join(", "));
     }
     Ok(())
 }

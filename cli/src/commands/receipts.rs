@@ -1,6 +1,9 @@
 //! `tidegate receipts`
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tidegate_audit::{
     log::scan,
@@ -9,12 +12,12 @@ use tidegate_audit::{
 };
 use tidegate_ledger::from_folder;
 use tidegate_node::{
-    auditor,
+    auditor::{self, names},
     home::Home,
     owner::{access::pseudonyms, jobs::fallbacks},
 };
 use tidegate_protocol::{
-    Cost,
+    ContentHash, Cost,
     receipt::{Predicate, Statement, entry::Ending},
 };
 
@@ -66,6 +69,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     let owner = home.identity()?.id();
     let (mut wanted, fallbacks) = (None, fallbacks::all(home)?);
+    let mut datasets = Datasets::default();
+    if let Args::List { json: false } = &args {
+        datasets.names = names::of_datasets(home);
+    }
     let why = |statement: &Statement| match &statement.predicate {
         Predicate::Outcome { facts, .. } => fallbacks.get(&facts.job).map(|one| one.why.clone()),
         _ => None,
@@ -84,7 +91,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }),
             Args::List { json: false } => {
                 let why = why(&statement).map(|why| format!(" (noise over the public default: {})", plain(&why)));
-                lines.push(format!("{index:>6}  {}{}", line(statement), why.unwrap_or_default()));
+                let of = datasets.name(&statement.predicate);
+                lines.push(format!("{index:>6}  {}{}", line(statement, &of), why.unwrap_or_default()));
             }
         }
         Ok(())
@@ -100,46 +108,85 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Describes an entry in a few words.
-fn line(statement: Statement) -> String {
+/// Datasets that entries are about.
+#[derive(Default)]
+struct Datasets {
+    /// Names by lineage, as far as this party knows them.
+    names: BTreeMap<String, String>,
+    /// Lineages of the manifests published so far in the log.
+    lineages: BTreeMap<ContentHash, ContentHash>,
+}
+
+impl Datasets {
+    /// Returns the name of an entry's dataset, with a space after it; empty if the entry tells none, or the name is not known.
+    ///
+    /// Expects a log's entries in order.
+    fn name(&mut self, entry: &Predicate) -> String {
+        let population = match entry {
+            Predicate::Publication { manifest, population, .. } => {
+                self.lineages.insert(*manifest, *population);
+                Some(population)
+            }
+            Predicate::Retirement { population, .. }
+            | Predicate::Grant { population, .. }
+            | Predicate::Copy { population, .. }
+            | Predicate::LeaseEnd { population, .. }
+            | Predicate::Replay { population, .. } => Some(population),
+            Predicate::Lease { lease, .. } | Predicate::LeaseTaken { lease, .. } => Some(&lease.population),
+            Predicate::Intent(facts) | Predicate::Outcome { facts, .. } => self.lineages.get(&facts.dataset),
+            Predicate::Refusal { dataset, .. } => self.lineages.get(dataset),
+            Predicate::Revocation { .. }
+            | Predicate::Approval { .. }
+            | Predicate::Fetch { .. }
+            | Predicate::Countersignature { .. } => None,
+        };
+        let name = population.and_then(|population| self.names.get(&population.to_string()));
+        name.map(|name| format!("{} ", plain(name))).unwrap_or_default()
+    }
+}
+
+/// Describes an entry in a few words, with the name `of` its dataset.
+fn line(statement: Statement, of: &str) -> String {
     match statement.predicate {
-        Predicate::Publication { manifest, previous: None, .. } => format!("published  {}", manifest.short()),
+        Predicate::Publication { manifest, previous: None, .. } => format!("published  {of}{}", manifest.short()),
         Predicate::Publication { manifest, previous: Some(previous), changes, .. } => {
             let changes: Vec<_> = changes.iter().map(|change| change.word()).collect();
-            format!("published  {} after {}: {} changed", manifest.short(), previous.short(), changes.join(", "))
+            format!("published  {of}{} after {}: {} changed", manifest.short(), previous.short(), changes.join(", "))
         }
-        Predicate::Retirement { manifest: Some(manifest), .. } => format!("retired    {}", manifest.short()),
-        Predicate::Retirement { manifest: None, population } => format!("retired    all of {}", population.short()),
-        Predicate::Intent(f) => format!("intent     {} {} by {} for {}", f.kind, f.job.short(), f.buyer.short(), f.ledger.cost),
+        Predicate::Retirement { manifest: Some(manifest), .. } => format!("retired    {of}{}", manifest.short()),
+        Predicate::Retirement { manifest: None, population } => format!("retired    all of {of}{}", population.short()),
+        Predicate::Intent(f) => {
+            format!("intent     {of}{} {} by {} for {}", f.kind, f.job.short(), f.buyer.short(), f.ledger.cost)
+        }
         Predicate::Outcome { facts, intent, outcome: Ending::Released, .. } => {
-            format!("released   {} closes {intent}", facts.job.short())
+            format!("released   {of}{} closes {intent}", facts.job.short())
         }
         Predicate::Outcome { facts, intent, outcome: Ending::SpentNotReleased, .. } => {
-            format!("no result  {} closes {intent}, spent and not released", facts.job.short())
+            format!("no result  {of}{} closes {intent}, spent and not released", facts.job.short())
         }
         Predicate::Refusal { job, buyer, outcome, .. } => {
-            format!("refused    {} of {}, {}", job.short(), buyer.short(), outcome.words())
+            format!("refused    {of}{} of {}, {}", job.short(), buyer.short(), outcome.words())
         }
         Predicate::Grant { grant, holder, scope, .. } => {
             let actions: Vec<_> = scope.actions.iter().map(|action| action.word()).collect();
             let most = Cost { rho_micro: scope.rho_ceiling, epsilon_micro: scope.epsilon_ceiling, ..Cost::default() };
             let (id, expires) = (grant.get(..10).unwrap_or_default(), &scope.expires);
-            format!("granted    {id} to {}: {} for {most} a job until {expires}", holder.short(), actions.join(", "))
+            format!("granted    {of}{id} to {}: {} for {most} a job until {expires}", holder.short(), actions.join(", "))
         }
         Predicate::Revocation { grant } => format!("revoked    {}", grant.get(..10).unwrap_or_default()),
         Predicate::Approval { job, approval: Some(_) } => format!("approved   {}", job.short()),
         Predicate::Approval { job, approval: None } => format!("denied     {}", job.short()),
-        Predicate::Copy { peer, manifest, .. } => format!("copy       {} by {}", manifest.short(), peer.short()),
+        Predicate::Copy { peer, manifest, .. } => format!("copy       {of}{} by {}", manifest.short(), peer.short()),
         Predicate::Fetch { peer, file, ranges, .. } => {
             format!("sent       {} to {}, {} range(s)", file.short(), peer.short(), ranges.len())
         }
-        Predicate::Lease { lease, .. } => format!("lease      {} to {}", lease.amount, lease.holder.short()),
-        Predicate::LeaseTaken { lease, owner, .. } => format!("lease      {} of {}", lease.amount, owner.short()),
+        Predicate::Lease { lease, .. } => format!("lease      {of}{} to {}", lease.amount, lease.holder.short()),
+        Predicate::LeaseTaken { lease, owner, .. } => format!("lease      {of}{} of {}", lease.amount, owner.short()),
         Predicate::LeaseEnd { lease, settlement: Some(settlement), .. } => {
-            format!("lease end  {}, spent {}", lease.short(), settlement.spent)
+            format!("lease end  {of}{}, spent {}", lease.short(), settlement.spent)
         }
-        Predicate::LeaseEnd { lease, settlement: None, .. } => format!("lease lost {}", lease.short()),
+        Predicate::LeaseEnd { lease, settlement: None, .. } => format!("lease lost {of}{}", lease.short()),
         Predicate::Countersignature { buyer, outcome, .. } => format!("has it     entry {outcome}, says {}", buyer.short()),
-        Predicate::Replay { auditor, job, .. } => format!("replay     {} by {}", job.short(), auditor.short()),
+        Predicate::Replay { auditor, job, .. } => format!("replay     {of}{} by {}", job.short(), auditor.short()),
     }
 }
