@@ -12,6 +12,7 @@ mod place;
 mod question;
 mod show;
 mod stop;
+mod words;
 
 use std::path::PathBuf;
 

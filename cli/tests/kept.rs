@@ -100,12 +100,17 @@ fn what_was_paid_for_is_kept_whatever_becomes_of_the_file() {
     assert!(!output.status.success() && text(&output).contains("tidegate results export"), "{}", text(&output));
     let all = listed(&world);
     let [one] = &all[..] else { panic!("{all:?}") };
-    assert_eq!((&one["state"], &one["dataset"]), (&"answered".into(), &"towns".into()));
+    let query = "SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset";
+    assert_eq!((&one["state"], &one["dataset"], &one["query"]), (&"answered".into(), &"towns".into(), &query.into()));
     let id = one["request"].as_str().unwrap();
     // By its beginning, from anywhere, with no node there.
     drop(node);
     let again = json(&world.ok("buyer", &["results", "show", &id[..6], "--json"]));
     assert_eq!((&again["result"], &again["receipt"]), (&shown["result"], &shown["receipt"]));
+    assert_eq!(again["query"], query);
+    for words in [&["results", "list"][..], &["results", "show", id]] {
+        assert!(world.ok("buyer", words).contains(query), "{words:?}");
+    }
     assert!(world.fails("buyer", &["results", "show", &id[..5]]).contains("6 characters"));
     let (table, folder) = (world.text("there.csv"), world.text("there"));
     world.ok("buyer", &["results", "export", &id[..8], "--out", &table]);

@@ -14,18 +14,18 @@ use tidegate_node::{
 use tidegate_protocol::PeerId;
 
 use super::run::jobs_time;
-use crate::{file, place::Place, show};
+use crate::{file, place::Place, show, words};
 
 /// Commands on this party's requests and their results.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// List the requests, a line each: id, time, cost, peer asked, and whether an answer came.
+    /// List the requests: id, time, whether an answer came, dataset, cost, and the first line of the query.
     List {
         /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// Show a result, verified again.
+    /// Show a query and its result, verified again.
     Show {
         /// Id of the request, or at least six of its first characters.
         id: String,
@@ -85,6 +85,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// Number of characters before a query in the list.
+const QUERY_INDENT: usize = 4;
+
 fn list(all: &[Kept], json: bool) -> anyhow::Result<()> {
     for kept in all {
         let (job, state) = (kept.job.body(), if kept.is_answered() { "answered" } else { "pending" });
@@ -92,12 +95,13 @@ fn list(all: &[Kept], json: bool) -> anyhow::Result<()> {
             println!(
                 "{}",
                 serde_json::json!({ "request": kept.id, "job": kept.job.id(), "created": job.created, "to": kept.to.to_string(),
-                    "dataset": kept.dataset(), "version": job.dataset, "cost": job.cost, "state": state })
+                    "dataset": kept.dataset(), "version": job.dataset, "query": kept.query(), "cost": job.cost, "state": state })
             );
             continue;
         }
         let price = show::price(job.cost, kept.offer.policy.body().delta_femto);
         println!("{}  {}  {state}  {}  {price}", kept.id, jobs_time(job.created), show::plain(kept.dataset()));
+        println!("    {}", words::first_line(kept.query(), QUERY_INDENT));
         if !kept.is_answered() {
             println!("    sent to {}: `tidegate results fetch {}` gets the answer, at no further charge", kept.to, kept.id);
         }
@@ -119,13 +123,14 @@ async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()>
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
         println!(
             "{}",
-            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(|answer| table::json(answer, &telling)),
-                "result": verified.result, "cell_notes": telling.notes(&verified.result),
+            serde_json::json!({ "request": kept.id, "query": kept.query(),
+                "answer": answer.as_ref().map(|answer| table::json(answer, &telling)), "result": verified.result, "cell_notes": telling.notes(&verified.result),
                 "receipt": receipt, "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
         );
         return Ok(());
     }
     println!("{}, asked at {} of {}", show::plain(kept.dataset()), jobs_time(kept.job.body().created), kept.to.peer);
+    words::text(kept.query()).iter().for_each(|line| println!("  {line}"));
     show::verified(verified, answer.as_ref(), kept.offer.policy.body().delta_femto);
     Ok(())
 }

@@ -246,6 +246,14 @@ impl Kept {
         &self.offer.manifest.body().name
     }
 
+    /// Returns the query; for a program or model, the select of its rows.
+    pub fn query(&self) -> &str {
+        match &self.job.body().program {
+            Program::Sql { query, .. } => query,
+            Program::Wasm { select, .. } | Program::Onnx { select, .. } => select,
+        }
+    }
+
     /// Returns whether the answer is here.
     pub fn is_answered(&self) -> bool {
         self.answered.is_some()
