@@ -255,8 +255,26 @@ fn table(result: &ResultDoc, telling: &Telling) -> Table {
     table
 }
 
+/// Maximum number of released rows to print below the table computed from them.
+const SHORT: usize = 20;
+
+/// Says why a table is empty: the released one, or the one of `shown` rows computed from it.
+fn empty(result: &ResultDoc, shown: Option<usize>) -> Option<&'static str> {
+    match (result.rows.is_empty() && result.remainder.is_none(), shown) {
+        // Groups that the owner's rules keep back are named.
+        (true, _) if !result.suppressed.is_empty() => None,
+        (true, _) => Some(
+            "no row was released: no group passed its threshold, or there are none. Group by less, or declare the groups (`keys`)",
+        ),
+        (false, Some(0)) => Some("the query's own table has no row: HAVING, LIMIT or WHERE left out all rows that were released"),
+        (false, _) => None,
+    }
+}
+
 /// Prints the released result, after the answer computed from it if there is one.
-pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>) {
+///
+/// `elsewhere` says where a released table is that is too long to be printed below an answer; without it, all is printed.
+pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, elsewhere: Option<&str>) {
     if let Some(answer) = answer {
         let mut shown = Table::new();
         shown.load_preset(UTF8_FULL_CONDENSED);
@@ -278,10 +296,21 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
         println!("{shown}");
     }
     if !answer.is_some_and(|answer| answer.is_released(result)) {
-        if answer.is_some() {
-            println!("The table above was computed here. What was released:");
+        let rows = result.rows.len() + usize::from(result.remainder.is_some());
+        match (answer, elsewhere) {
+            (None, _) => println!("{}", table(result, telling)),
+            (Some(_), _) if rows == 0 => {}
+            (Some(_), Some(elsewhere)) if rows > SHORT => {
+                println!("The table above was computed here, from {rows} released rows: {elsewhere}");
+            }
+            (Some(_), _) => {
+                println!("The table above was computed here. What was released:");
+                println!("{}", table(result, telling));
+            }
         }
-        println!("{}", table(result, telling));
+    }
+    if let Some(why) = empty(result, answer.map(|answer| answer.rows().len())) {
+        println!("{why}");
     }
     if result.left_out > 0 {
         println!(
@@ -295,8 +324,10 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
 }
 
 /// Prints a verified result, its cost and the budget left.
-pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDelta) {
-    outcome(&verified.result, &verified.telling(), answer);
+///
+/// `elsewhere` is as in [`outcome`].
+pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDelta, elsewhere: Option<&str>) {
+    outcome(&verified.result, &verified.telling(), answer, elsewhere);
     if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
         counted(&facts.mechanism);
     }

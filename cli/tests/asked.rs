@@ -73,3 +73,28 @@ fn a_check_against_nothing_says_what_to_check_against() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+/// A table without rows comes with the reason, and a long released table is not printed below the few rows that were asked for.
+#[test]
+fn an_empty_answer_has_a_reason_and_a_long_table_is_not_repeated() {
+    let world = World::new();
+    let (mock, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let rehearsed = |query: &str, keys: &str| {
+        let job = world.job("asked.toml", &format!("rho = 0.2\n[sql]\nquery = \"{query}\"\n{keys}\n"));
+        world.ok("buyer", &["rehearse", &job, "--mock", &mock, "--policy", &policy])
+    };
+    let of = |rest: &str| format!("SELECT city, COUNT(*) AS n FROM dataset {rest}");
+    let (none, left_out, computed) = ("no row was released", "left out all rows that were released", "was computed here");
+    let said = rehearsed(&of("WHERE spend > 90 GROUP BY city"), "");
+    assert!(said.contains(none) && said.contains("`keys`") && !said.contains(left_out), "{said}");
+    let said = rehearsed(&of("GROUP BY city HAVING COUNT(*) > 100000"), "keys = [[\"north\"]]");
+    assert!(said.contains(left_out) && !said.contains(none) && said.contains("│ north "), "{said}");
+    let towns = |number: usize| {
+        let keys: Vec<_> = (0..number).map(|town| format!("[\"t{town}\"]")).collect();
+        rehearsed(&of("GROUP BY city ORDER BY n DESC LIMIT 1"), &format!("keys = [{}]", keys.join(", ")))
+    };
+    let (short, long) = (towns(20), towns(21));
+    assert!(short.contains(computed) && short.matches("│ t").count() == 21, "{short}");
+    assert!(long.contains("from 21 released rows: --json prints them") && long.matches("│ t").count() == 1, "{long}");
+    assert!(!long.contains(none) && !long.contains(left_out), "{long}");
+}

@@ -78,7 +78,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    show::outcome(&shown.result, &telling, shown.answer.as_ref());
+    show::outcome(&shown.result, &telling, shown.answer.as_ref(), Some("--json prints them"));
     if let (Some(training), Some((weights, rounds))) = (&file.training, &shown.trained) {
         let weights = weights.iter().map(|w| format!("{w:.4}")).collect::<Vec<_>>().join(", ");
         println!("weights after {rounds} of {} rounds: {weights}; above is the last of them, below each", training.rounds);

@@ -131,7 +131,7 @@ async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()>
     }
     println!("{}, asked at {} of {}", show::plain(kept.dataset()), jobs_time(kept.job.body().created), kept.to.peer);
     words::text(kept.query()).iter().for_each(|line| println!("  {line}"));
-    show::verified(verified, answer.as_ref(), kept.offer.policy.body().delta_femto);
+    show::verified(verified, answer.as_ref(), kept.offer.policy.body().delta_femto, None);
     Ok(())
 }
 

@@ -138,7 +138,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         );
         return left;
     }
-    show::verified(&verified, answer.as_ref(), at);
+    let elsewhere = format!("`tidegate results show {request}` shows them");
+    show::verified(&verified, answer.as_ref(), at, Some(&elsewhere));
     if let Some((index, _)) = &countersigned {
         println!("entry {index} says that you have it");
     }
