@@ -77,7 +77,8 @@ impl BudgetFile {
         let per_buyer = rho("budget.per_buyer", self.per_buyer_rho, of_buyer, delta_femto.delta(), rho_of)?
             .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
         if per_buyer > total {
-            return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
+            let written = if self.per_buyer_epsilon.is_some() { "budget.per_buyer_epsilon" } else { "budget.per_buyer_rho" };
+            return Err(bad(written, "exceeds the whole budget", "Make it at most the total"));
         }
         let cap = |rho_micro, epsilon_micro| Cost { rho_micro, epsilon_micro, delta_femto, reviewed: 0 };
         Ok(Caps { total: cap(total, purse), per_buyer: cap(per_buyer, buyers_purse), delta_femto })

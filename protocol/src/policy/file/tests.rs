@@ -77,6 +77,7 @@ fn unsafe_policies_are_refused_with_the_field() {
         ("rho = 2.0", "rho = 2e6", "budget.rho"),
         ("rho = 2.0", "epsilon = 1001", "budget.epsilon"),
         ("per_buyer_rho = 1.0", "per_buyer_rho = 3.0", "budget.per_buyer_rho"),
+        ("per_buyer_rho = 1.0", "per_buyer_epsilon = 20", "budget.per_buyer_epsilon"),
         ("per_buyer_rho = 1.0", "", "budget.per_buyer_rho"),
         ("kinds = [\"sql\"]", "kinds = []", "jobs.kinds"),
         ("max_groups = 2", "max_groups = 0", "unit.max_groups"),
