@@ -54,6 +54,8 @@ pub fn of_manifest(arrow: &str) -> String {
     match arrow.parse::<DataType>() {
         Ok(DataType::Dictionary(_, value)) => of_manifest(&value.to_string()),
         Ok(of) if of.is_integer() => in_words(arrow),
+        // The zone decides which day a time is of, and what a text beside it may say.
+        Ok(DataType::Timestamp(_, Some(zone))) => format!("TIMESTAMP WITH TIME ZONE, '{zone}'"),
         Ok(of) => kind(&of),
         // An unknown name is shown unchanged.
         Err(_) => arrow.to_owned(),
@@ -114,6 +116,7 @@ mod tests {
             ("UInt8", "TINYINT UNSIGNED"),
             ("Dictionary(Int32, LargeUtf8)", "text"),
             ("Timestamp(µs)", "TIMESTAMP"),
+            ("Timestamp(ns, \"Europe/Berlin\")", "TIMESTAMP WITH TIME ZONE, 'Europe/Berlin'"),
             ("Decimal128(38, 0)", "DECIMAL(38, 0)"),
             ("FixedSizeBinary(16)", "bytes"),
             ("no type", "no type"),
