@@ -20,6 +20,8 @@ use tidegate_protocol::{
     shown,
 };
 
+use crate::words::count;
+
 /// Formats a price for people: ρ, and ε at δ; pure ε; exact results.
 pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     let rho = cost.rho_micro.rho();
@@ -35,7 +37,7 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
         parts.push(format!("pure ε = {pure}"));
     }
     if exact > 0 {
-        parts.push(format!("{exact} exact result{}", if exact == 1 { "" } else { "s" }));
+        parts.push(count(exact, "exact result", "exact results"));
     }
     parts.join(" and ")
 }
@@ -78,11 +80,12 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         (Some(tau), Some(least)) => {
             let price = split.threshold.unwrap_or_default();
             println!(
-                "  a group appears when it has at least {least} units, and with noise (standard deviation {}) at least {tau}, for {currency} {price:.6}",
+                "  a group appears when it has at least {}, and with noise (standard deviation {}) at least {tau}, for {currency} {price:.6}",
+                count(least, "unit", "units"),
                 short(split.noise.unwrap_or_default().deviation(mechanism.threshold_noise.unwrap_or_default()))
             )
         }
-        (Some(least), None) => println!("  a group appears when it has at least {least} units"),
+        (Some(least), None) => println!("  a group appears when it has at least {}", count(least, "unit", "units")),
         (None, _) => {}
     }
     expected::notes(mechanism).iter().for_each(|note| println!("  note: {note}"));
@@ -105,10 +108,11 @@ pub(crate) fn counted(mechanism: &Mechanism) {
         1 => "one row".to_owned(),
         most => format!("at most {most} rows"),
     };
+    let verb = if mechanism.max_rows == 1 { "counts" } else { "count" };
     let sums = has(&|reducer| reducer != "units" && !AVERAGES.contains(&reducer));
     let counts = match (sums.then_some(&rows), &groups) {
-        (Some(rows), Some(groups)) => format!("{rows} in each of {groups} count"),
-        (Some(rows), None) => format!("{rows} count"),
+        (Some(rows), Some(groups)) => format!("{rows} in each of {groups} {verb}"),
+        (Some(rows), None) => format!("{rows} {verb}"),
         (None, Some(groups)) => format!("{groups} count"),
         (None, None) => String::new(),
     };
@@ -314,8 +318,8 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
     }
     if result.left_out > 0 {
         println!(
-            "{} more groups passed, those with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",
-            result.left_out
+            "{} passed, with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",
+            count(result.left_out, "more group", "more groups")
         );
     }
     for kept_back in &result.suppressed {

@@ -1,8 +1,14 @@
-//! Lines of others' texts.
+//! Counts in words, and lines of others' texts.
 
 use comfy_table::Table;
+use tidegate_protocol::shown::plain;
 
-use crate::show::plain;
+/// Formats a count with its noun: `one` after 1, `more` after any other number.
+pub(crate) fn count(n: impl std::fmt::Display, one: &str, more: &str) -> String {
+    let n = n.to_string();
+    let noun = if n == "1" { one } else { more };
+    format!("{n} {noun}")
+}
 
 /// Number of characters of a line where the width of the terminal is not known.
 const WIDTH: usize = 120;
@@ -10,7 +16,7 @@ const WIDTH: usize = 120;
 /// Returns the lines of a text that are not blank, each safe for a terminal.
 pub(crate) fn text(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    lines.map(|line| plain(&line.replace('\t', "    "))).collect()
+    lines.map(|line| plain(&line.replace('\t', "    ")).into_owned()).collect()
 }
 
 /// Returns a text's first line that is not blank, cut to what the terminal has room for beside `taken` characters.
@@ -33,6 +39,11 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0_u64, 1, 2, 11].map(|n| count(n, "entry", "entries")), ["0 entries", "1 entry", "2 entries", "11 entries"]);
+    }
 
     #[test]
     fn a_query_is_told_by_its_first_line() {

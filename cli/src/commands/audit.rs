@@ -19,7 +19,7 @@ use tidegate_node::{
 
 use tidegate_protocol::PeerId;
 
-use crate::{place::Place, show::plain};
+use crate::{place::Place, show::plain, words::count};
 
 /// Options of `tidegate audit`.
 #[derive(Debug, clap::Args)]
@@ -179,13 +179,14 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     };
     println!("{verdict}");
     let known_as = book.name_of(&outcome.owner).map(|name| format!("{} ", plain(name))).unwrap_or_default();
-    println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
+    let (entries, charged) = (count(report.entries, "entry", "entries"), count(report.intents, "job", "jobs"));
+    println!("{name}: {entries}, {charged} charged, {} released", report.outcomes);
     println!("  of {known_as}{}", outcome.owner);
     for finding in &report.findings {
         println!("  WRONG entry {}: {}: {}", finding.entry, finding.rule, plain(&finding.detail));
     }
     if report.further_findings > 0 {
-        println!("  WRONG: {} findings more", report.further_findings);
+        println!("  WRONG: {} more", count(report.further_findings, "finding", "findings"));
     }
     for wrong in files.iter().flat_map(|files| &files.wrong) {
         println!("  WRONG {}", plain(wrong));
@@ -196,19 +197,19 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
         None => println!("  the log is not here: whether it holds was not looked at"),
     }
     let counts = [
-        (report.publications, "versions of datasets published"),
-        (report.retirements, "versions or datasets retired"),
-        (report.grants, "grants issued"),
-        (report.revocations, "revoked"),
-        (report.approvals, "jobs read by the owner"),
-        (report.refusals, "jobs refused"),
-        (report.spent_not_released, "charged and closed without a result"),
-        (report.copies, "copies allowed"),
-        (report.fetches, "parts of files sent"),
-        (report.countersigned, "receipts countersigned by their buyers"),
-        (report.replays, "replays"),
+        (report.publications, "version of a dataset published", "versions of datasets published"),
+        (report.retirements, "version or dataset retired", "versions or datasets retired"),
+        (report.grants, "grant issued", "grants issued"),
+        (report.revocations, "revoked", "revoked"),
+        (report.approvals, "job read by the owner", "jobs read by the owner"),
+        (report.refusals, "job refused", "jobs refused"),
+        (report.spent_not_released, "charged and closed without a result", "charged and closed without a result"),
+        (report.copies, "copy allowed", "copies allowed"),
+        (report.fetches, "part of a file sent", "parts of files sent"),
+        (report.countersigned, "receipt countersigned by its buyer", "receipts countersigned by their buyers"),
+        (report.replays, "replay", "replays"),
     ];
-    let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let counts: Vec<_> = counts.iter().filter(|(n, ..)| *n > 0).map(|(n, one, more)| count(n, one, more)).collect();
     if !counts.is_empty() {
         println!("  {}", counts.join(", "));
     }
@@ -221,16 +222,16 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     }
     if let Some(older) = &outcome.older {
         println!(
-            "  an older copy: {} entries were verified before. The first {} of these are the same{}",
-            older.verified,
+            "  an older copy: {} verified before. The first {} of these are the same{}",
+            count(older.verified, "entry was", "entries were"),
             older.the_same,
             if older.the_same < report.entries { "; of those after them that cannot be told from here" } else { "" }
         );
     }
     if outcome.receipts > 0 {
         println!(
-            "  {} receipts are in {}, and of the results beside them",
-            outcome.receipts,
+            "  {} in {}, and of the results beside them",
+            count(outcome.receipts, "receipt is", "receipts are"),
             match report.entries {
                 0 => "a log that the owner signed",
                 _ => "this log",
@@ -251,7 +252,8 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     let leases = report.leases.values();
     if leases.len() > 0 {
         let (back, lost) = (leases.clone().filter(|l| l.spent.is_some()).count(), leases.clone().filter(|l| l.burnt).count());
-        println!("  {} parts of a budget handed over: {back} came back, {lost} are lost", leases.len());
+        let (parts, lost) = (count(leases.len(), "part", "parts"), count(lost, "is lost", "are lost"));
+        println!("  {parts} of a budget handed over: {back} came back, {lost}");
     }
     for lease in &report.lost_leases {
         println!("  lease {} has run out and is not back: all of it counts as spent", lease.short());
@@ -260,12 +262,13 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
         println!("  entry {index}: charged, no outcome yet");
     }
     if let Some(files) = files {
-        println!("  {} files verified to the last byte", files.verified);
+        println!("  {} verified to the last byte", count(files.verified, "file", "files"));
         for file in files.not_looked_at.iter().take(NAMED) {
             println!("  not looked at: {}", plain(file));
         }
         if files.not_looked_at.len() > NAMED {
-            println!("  not looked at: {} files more (--json names them)", files.not_looked_at.len() - NAMED);
+            let more = count(files.not_looked_at.len() - NAMED, "file", "files");
+            println!("  not looked at: {more} more (--json names them)");
         }
     }
     println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
@@ -288,8 +291,9 @@ fn evidence(home: &Home, json: bool) -> anyhow::Result<bool> {
                 let (first, second) = evidence.check()?;
                 let log = plain(&first.origin);
                 println!(
-                    "{log} signed two histories: one of {} entries, and one of {} that does not go on from it",
-                    first.size, second.size
+                    "{log} signed two histories: one of {}, and one of {} that does not go on from it",
+                    count(first.size, "entry", "entries"),
+                    second.size
                 );
                 println!("  {}", path.display());
             }

@@ -9,7 +9,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::Cost;
 
-use crate::show::price;
+use crate::{show::price, words::count};
 
 /// Options of `tidegate budget`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let at = policy.delta_femto;
         println!("{} ({})", manifest.name, manifest.population.short());
         println!("  budget {}", price(policy.budget, at));
-        println!("  spent  {} in {} jobs", price(account.spent, at), account.charges.len());
+        println!("  spent  {} in {}", price(account.spent, at), count(account.charges.len(), "job", "jobs"));
         if account.reserved != Cost::default() {
             println!("         of that {} for jobs that have no result yet", price(account.reserved, at));
         }
@@ -57,7 +57,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         let out = account.leases.iter().filter(|handed| handed.settlement.is_none() && !handed.burnt).count();
         if !account.leases.is_empty() {
-            println!("         and in {} leases, of which {out} are out: `tidegate leases`", account.leases.len());
+            let (leases, out) = (count(account.leases.len(), "lease", "leases"), count(out, "is", "are"));
+            println!("         and in {leases}, of which {out} out: `tidegate leases`");
         }
         println!("  left   {}", price(left, at));
         for (buyer, spent) in &account.buyers {

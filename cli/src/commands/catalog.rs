@@ -19,6 +19,7 @@ use crate::{
     file,
     place::Place,
     show::{batches, plain, price},
+    words::count,
 };
 
 /// Listings heard by this party. A running node hears more (`tidegate serve --with PEER`); `sync` asks a peer.
@@ -106,7 +107,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 }
             }
             if found.is_empty() && !json {
-                println!("nothing found among {} listings; hear more with `tidegate catalog sync --from PEER`", catalogue.len()?);
+                let all = count(catalogue.len()?, "listing", "listings");
+                println!("nothing found among {all}; hear more with `tidegate catalog sync --from PEER`");
             }
         }
         Args::Show { dataset, json } => {
@@ -179,7 +181,8 @@ async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> 
     if json {
         println!("{}", serde_json::to_string(&synced)?);
     } else {
-        println!("{} listings were lacking here, {} are kept; {} in all", synced.asked, synced.new, catalogue.len()?);
+        let lacking = count(synced.asked, "listing was", "listings were");
+        println!("{lacking} lacking here, {} kept; {} in all", count(synced.new, "is", "are"), catalogue.len()?);
     }
     Ok(())
 }
@@ -215,7 +218,15 @@ fn whole(one: &Kept, book: &Book) {
         ("population", listing.population.to_string()),
         ("published", listing.published.clone()),
         ("good until", listing.expires.clone()),
-        ("unit", format!("{}, at most {} of them, {} rows each in a group", listing.unit, listing.max_units, listing.max_rows)),
+        (
+            "unit",
+            format!(
+                "{}, at most {} of them, {} each in a group",
+                listing.unit,
+                listing.max_units,
+                count(listing.max_rows, "row", "rows")
+            ),
+        ),
         ("jobs", listing.kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")),
         (
             "budget",

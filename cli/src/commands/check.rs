@@ -13,7 +13,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
-use crate::{file, place::Place, question::Question, show};
+use crate::{file, place::Place, question::Question, show, words::count};
 
 /// Options of `tidegate check`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +105,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             } else {
                 let all = show::price(cost.times(rounds.into()), policy.delta_femto);
                 if file.training.is_some() {
-                    println!("accept: {rounds} rounds would cost {all}, each {}", show::price(cost, policy.delta_femto));
+                    let all_rounds = count(rounds, "round", "rounds");
+                    println!("accept: {all_rounds} would cost {all}, each {}", show::price(cost, policy.delta_femto));
                 } else {
                     println!("accept: it would cost {all}");
                 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use tidegate_node::buyer::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen, Verdict, inspect};
 
-use crate::show::plain;
+use crate::{show::plain, words::count};
 
 /// Options of `tidegate inspect`.
 #[derive(Debug, clap::Args)]
@@ -35,12 +35,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn component(seen: &ComponentSeen) {
-    let functions = seen.functions.map_or(String::new(), |functions| format!(", {functions} functions"));
+    let functions = seen.functions.map_or(String::new(), |functions| format!(", {}", count(functions, "function", "functions")));
     println!("{}  {} bytes{functions}", seen.hash, seen.size);
     seen.imports.iter().for_each(|name| println!("  imports {}", plain(name)));
     seen.exports.iter().for_each(|name| println!("  exports {}", plain(name)));
     if let Some(RowFunction { takes, gives, proof }) = &seen.row {
-        println!("  a row function of {takes} numbers to {gives}");
+        println!("  a row function of {} to {gives}", count(takes, "number", "numbers"));
         match proof {
             Proof::Bounded(most) => {
                 println!("  proven to keep no state, and to take at most {most} of fuel: called for many rows at once")
@@ -57,19 +57,20 @@ fn component(seen: &ComponentSeen) {
 }
 
 fn model(seen: &ModelSeen) {
-    println!("{}  {} bytes, {} operators", seen.hash, seen.size, seen.nodes);
+    println!("{}  {} bytes, {}", seen.hash, seen.size, count(seen.nodes, "operator", "operators"));
     seen.inputs.iter().for_each(|input| println!("  input {}", plain(input)));
     if seen.best != Verdict::Reject {
-        println!("  a row takes {} operations and {} bytes; weights take {} bytes", seen.operations, seen.bytes, seen.weights);
+        let operations = count(seen.operations, "operation", "operations");
+        println!("  a row takes {operations} and {} bytes; weights take {} bytes", seen.bytes, seen.weights);
     }
     for output in &seen.outputs {
-        let numbers = output.numbers.unwrap_or_default();
+        let numbers = count(output.numbers.unwrap_or_default(), "number", "numbers");
         let of = if output.by_row == Some(true) { "a row" } else { "a run" };
         let name = plain(&output.name);
         match (&output.refused, &output.mixed_by) {
             (Some(why), _) => println!("  output {name}: refused: {}", plain(why)),
-            (None, Some(node)) => println!("  output {name}: {numbers} numbers {of}; {} may mix rows", plain(node)),
-            (None, None) => println!("  output {name}: {numbers} numbers {of}, of that row alone"),
+            (None, Some(node)) => println!("  output {name}: {numbers} {of}; {} may mix rows", plain(node)),
+            (None, None) => println!("  output {name}: {numbers} {of}, of that row alone"),
         }
     }
     let of = seen.worst.as_ref().map_or(String::new(), |name| format!("at worst, of output {}: ", plain(name)));

@@ -40,6 +40,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let grant = if grant.is_empty() { " A grant may show more (--grant)." } else { "" };
         let older = match superseded.len() {
             0 => String::new(),
+            1 => " The only version is retired: `tidegate catalog history NAME --to …` shows it.".to_owned(),
             n => format!(" Of {n} earlier versions the newest is retired: `tidegate catalog history NAME --to …` shows them."),
         };
         println!("nothing is offered.{grant}{older}");

@@ -12,7 +12,7 @@ use tidegate_node::{
     home::Home,
 };
 
-use crate::show::plain;
+use crate::{show::plain, words::count};
 
 /// Commands on this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -57,7 +57,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         Args::Restore { from } => {
             let copy = if from.join("log").is_dir() { from.join("log") } else { from };
             let (_, restored) = Store::restore(home.path(), identity, &mut from_folder(copy))?;
-            println!("{} entries are back; {} jobs of them had no result and are closed", restored.entries, restored.closed);
+            let closed = count(restored.closed, "job of them had no result and is", "jobs of them had no result and are");
+            println!("{} back; {closed} closed", count(restored.entries, "entry is", "entries are"));
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -89,7 +90,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     if json {
         println!("{}", serde_json::json!({ "report": report, "ledger": held }));
     } else {
-        println!("{} entries, {} tiles", report.entries, report.tiles);
+        println!("{}, {}", count(report.entries, "entry", "entries"), count(report.tiles, "tile", "tiles"));
         for file in &report.not_looked_at {
             println!("  not looked at: {}", plain(file));
         }

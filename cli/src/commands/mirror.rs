@@ -16,6 +16,7 @@ use crate::{
     place::Place,
     show::{bytes_bar, report},
     stop::Stop,
+    words::count,
 };
 
 /// Commands on mirrored datasets.
@@ -101,7 +102,8 @@ async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
     bar.finish_and_clear();
     buyer.close().await;
     refreshed.context("nothing is held yet: the same command goes on where it was")?;
-    println!("holding {}: {} files. Serve them with `tidegate mirror serve`", kept.population, kept.files().count());
+    let files = count(kept.files().count(), "file", "files");
+    println!("holding {}: {files}. `tidegate mirror serve` serves what is held", kept.population);
     Ok(())
 }
 
@@ -112,7 +114,7 @@ async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
     let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
     let (address, swarm) = (local_address(&endpoint, &identity, &reach), Swarm::new(&endpoint)?);
     let router = serve_in(endpoint.clone(), Arc::new(node.clone()), &served, Some(&swarm));
-    println!("mirroring {} datasets at {address}", node.len());
+    println!("mirroring {} at {address}", count(node.len(), "dataset", "datasets"));
     tokio::spawn(node.tend(endpoint, swarm, args.with));
     if let Some(path) = args.address_file {
         file::write("--address-file", &path, address.to_string())?;

@@ -25,12 +25,14 @@ use tidegate_protocol::{listing::About, manifest::Layout};
 use crate::{
     file,
     show::{bytes_bar, plain, report},
+    words::count,
 };
 
 /// Options of `tidegate publish`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them; if the policy has tables, TABLE=FILE for each.
+    /// Parquet, CSV, Excel (.xlsx), Arrow IPC or newline-JSON files, or folders of them; if the policy has tables, TABLE=FILE for
+    /// each.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Name of the dataset, for people.
@@ -140,7 +142,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
         notes.iter().for_each(|note| println!("read {}", plain(note)));
-        println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.count());
+        println!(
+            "population {}; {}; no value left this machine",
+            manifest.population,
+            count(manifest.files.count(), "file", "files")
+        );
         if let Some(pace) = pace.ok().filter(Pace::fits) {
             println!("{}", pace.words());
         }

@@ -21,7 +21,10 @@ use tidegate_protocol::{
     receipt::{Predicate, Statement, entry::Ending},
 };
 
-use crate::show::{batches, plain};
+use crate::{
+    show::{batches, plain},
+    words::count,
+};
 
 /// Commands on the receipts in this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -99,7 +102,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })?;
     if matches!(args, Args::Show { .. }) {
         let size = read.checkpoint.size;
-        let statement = wanted.ok_or_else(|| anyhow::anyhow!("the log has {size} entries"))?;
+        let statement = wanted.ok_or_else(|| anyhow::anyhow!("the log has {}", count(size, "entry", "entries")))?;
         println!("{}", serde_json::to_string_pretty(&statement)?);
     }
     for line in lines {
@@ -178,7 +181,7 @@ fn line(statement: Statement, of: &str) -> String {
         Predicate::Approval { job, approval: None } => format!("denied     {}", job.short()),
         Predicate::Copy { peer, manifest, .. } => format!("copy       {of}{} by {}", manifest.short(), peer.short()),
         Predicate::Fetch { peer, file, ranges, .. } => {
-            format!("sent       {} to {}, {} range(s)", file.short(), peer.short(), ranges.len())
+            format!("sent       {} to {}, {}", file.short(), peer.short(), count(ranges.len(), "range", "ranges"))
         }
         Predicate::Lease { lease, .. } => format!("lease      {of}{} to {}", lease.amount, lease.holder.short()),
         Predicate::LeaseTaken { lease, owner, .. } => format!("lease      {of}{} of {}", lease.amount, owner.short()),

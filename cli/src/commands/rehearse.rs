@@ -18,6 +18,7 @@ use crate::{
     place::Place,
     question::{Question, pointed},
     show,
+    words::count,
 };
 
 /// Maximum number of distinct lines of the program to show; `--json` has all.
@@ -94,7 +95,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     show::noise(&shown.mechanism, &shown.split);
     if let Some(Fuel { limit, calls, least, mean, most }) = shown.said.fuel {
-        println!("{calls} calls took {least} to {most} fuel, {mean} on average; each may take {limit}");
+        println!("{} took {least} to {most} fuel, {mean} on average; each may take {limit}", count(calls, "call", "calls"));
     }
     // A repeated line is shown once, where it first came.
     let mut seen = Vec::<(&str, u64)>::new();
@@ -111,7 +112,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("  program: {times}{}", line.split('\n').map(show::plain).collect::<Vec<_>>().join("\n    "));
     }
     if seen.len() > MOST_LINES {
-        println!("  … and {} more lines", seen.len() - MOST_LINES);
+        println!("  … and {}", count(seen.len() - MOST_LINES, "more line", "more lines"));
     }
     Ok(())
 }

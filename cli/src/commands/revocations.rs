@@ -9,7 +9,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::PeerId;
 
-use crate::place::Place;
+use crate::{place::Place, words::count};
 
 /// Options of `tidegate revocations`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             serde_json::json!({ "owner": owner, "list": body, "fits": wrong.as_ref().map(Option::is_none), "why": wrong.clone().flatten() })
         );
     } else {
-        println!("{} revocations in all, {} by which something could still be copied", body.number, body.revoked.len());
+        let all = count(body.number, "revocation", "revocations");
+        println!("{all} in all, {} by which something could still be copied", body.revoked.len());
         println!("signed {}, good until {}", body.issued, body.expires);
         match &wrong {
             None => {}

@@ -17,6 +17,7 @@ use crate::{
     place::{self, Place, Places},
     question::{Question, pointed},
     show,
+    words::count,
 };
 
 /// Options of `tidegate run`.
@@ -292,7 +293,7 @@ async fn train(
         println!("{text}");
         return Ok(());
     }
-    println!("weights after {} rounds:", trained.rounds);
+    println!("weights after {}:", count(trained.rounds, "round", "rounds"));
     trained.weights.iter().enumerate().for_each(|(i, w)| println!("  [{i}]  {w:.6}"));
     if let (Some(at), Some(left)) = (at, left) {
         println!("cost {}; a receipt a round, each verified", show::price(trained.cost, at));

@@ -2,7 +2,10 @@
 
 use tidegate_node::{home::Home, mirror::seal};
 
-use crate::show::{bytes_bar, report};
+use crate::{
+    show::{bytes_bar, report},
+    words::count,
+};
 
 /// Options of `tidegate seal`.
 #[derive(Debug, clap::Args)]
@@ -38,9 +41,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "encrypted {} ({bytes} bytes in {} files and an index): mirrors get it from `tidegate serve`",
+        "encrypted {} ({bytes} bytes in {} and an index): mirrors get it from `tidegate serve`",
         manifest.name,
-        body.files.len()
+        count(body.files.len(), "file", "files")
     );
     println!("who is granted `mirror` may hold it, who is granted `replicate` may copy it from there and open it");
     Ok(())

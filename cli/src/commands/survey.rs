@@ -12,7 +12,7 @@ use tidegate_node::{
     },
 };
 
-use crate::{file, show};
+use crate::{file, show, words::count};
 
 /// Options of `tidegate survey`.
 #[derive(Debug, clap::Args)]
@@ -54,9 +54,10 @@ pub(crate) fn shown(surveys: &[Survey]) {
     println!("what counts of each unit's rows, exactly: for you alone, not for publication");
     for survey in surveys {
         let of = survey.table.as_ref().map(|table| format!("{}: ", show::plain(table))).unwrap_or_default();
-        println!("  {of}{} rows of {} units", survey.rows, survey.units);
+        println!("  {of}{} of {}", count(survey.rows, "row", "rows"), count(survey.units, "unit", "units"));
         if survey.without_unit > 0 {
-            println!("  {of}{} more rows have no unit and count for nobody", survey.without_unit);
+            let without = count(survey.without_unit, "more row has no unit and counts", "more rows have no unit and count");
+            println!("  {of}{without} for nobody");
         }
         let bound = &survey.max_rows;
         println!("  unit.max_rows = {}: {}", bound.allows, of_bound(bound, survey, "rows"));
@@ -66,9 +67,9 @@ pub(crate) fn shown(surveys: &[Survey]) {
             if bound.units_over > 0 {
                 let column = show::plain(&grouped.column);
                 println!(
-                    "  unit.max_groups = {}, grouped by {column} ({} values): {}",
+                    "  unit.max_groups = {}, grouped by {column} ({}): {}",
                     bound.allows,
-                    grouped.groups,
+                    count(grouped.groups, "value", "values"),
                     of_bound(bound, survey, "groups")
                 );
                 others("unit.max_groups", bound);
