@@ -88,32 +88,37 @@ impl Answer {
             && self.columns.iter().all(|column| !column.computed.contains(&true))
     }
 
-    /// Converts the answer to an Arrow batch.
+    /// Converts the answer to an Arrow batch, and says of each of its columns whether its numbers are released counts.
     ///
     /// A released column is followed by the ends of its interval, and a column that may rest on too few rows by a note.
     ///
     /// # Errors
     /// Returns Arrow's error if the columns do not form a batch.
-    pub fn batch(&self, telling: &Telling) -> Result<RecordBatch, ArrowError> {
-        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    pub fn batch(&self, telling: &Telling) -> Result<(RecordBatch, Vec<bool>), ArrowError> {
+        let (mut fields, mut columns, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (field, column)) in self.table.schema().fields().iter().zip(self.table.columns()).enumerate() {
             fields.push(field.clone());
             columns.push(column.clone());
+            let released = self.columns.get(at).map(|column| column.places.as_slice()).unwrap_or_default();
+            let is_count = !released.is_empty() && released.iter().all(|place| telling.is_count(*place));
+            counts.push(is_count);
             if let Some(of) = self.columns.get(at).filter(|column| !column.places.is_empty()) {
                 let of = |end: fn(&Cell) -> f64| of.cells.iter().map(|cell| cell.map(|(_, cell)| end(&cell))).collect::<Vec<_>>();
                 for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
                     fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
                     columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
+                    counts.push(is_count);
                 }
             }
             if self.can_be_untold(telling, at) {
                 let note = |row| self.is_too_few(telling, at, row).then_some(TOO_FEW);
                 fields.push(Arc::new(Field::new(format!("{}_note", field.name()), DataType::Utf8, true)));
                 columns.push(Arc::new((0..self.table.num_rows()).map(note).collect::<StringArray>()));
+                counts.push(false);
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.table.num_rows()));
-        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+        Ok((RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?, counts))
     }
 
     /// Returns the column names.

@@ -4,8 +4,8 @@ use std::{fs::File, path::Path, sync::Arc};
 
 pub use arrow::array::RecordBatch;
 use arrow::{
-    array::{Array as _, ArrayRef, Float64Array, StringArray},
-    datatypes::{DataType, Field, Schema},
+    array::{Array as _, ArrayRef, AsArray as _, Float64Array, StringArray},
+    datatypes::{DataType, Field, Float64Type, Schema},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use tidegate_protocol::{
@@ -25,11 +25,11 @@ use crate::{
 /// Selector of a number of a cell.
 type Part = fn(&Cell) -> f64;
 
-/// Converts a result to a batch.
+/// Converts a result to a batch, and says of each of its columns whether its numbers are counts.
 ///
 /// Keys are text. Each column has its value, the ends of the noise's 95 % interval, and a note if it may rest on too few rows.
-fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (vec![], vec![]);
+fn batch(result: &ResultDoc, telling: &Telling) -> Result<(RecordBatch, Vec<bool>), arrow::error::ArrowError> {
+    let (mut fields, mut columns, mut counts): (Vec<Field>, Vec<ArrayRef>, Vec<bool>) = (vec![], vec![], vec![]);
     for (i, name) in result.keys.iter().enumerate() {
         let text = |key: &Key| match key {
             Key::Null => None,
@@ -40,20 +40,23 @@ fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::er
         };
         fields.push(Field::new(name, DataType::Utf8, true));
         columns.push(Arc::new(result.rows.iter().map(|r| r.key.get(i).and_then(text)).collect::<StringArray>()));
+        counts.push(false);
     }
     for (i, name) in result.columns.iter().enumerate() {
         let parts: [(&str, Part); 3] = [("", |c| c.value), ("_low", |c| c.low), ("_high", |c| c.high)];
         for (suffix, part) in parts {
             fields.push(Field::new(format!("{name}{suffix}"), DataType::Float64, true));
             columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).map(part)).collect::<Float64Array>()));
+            counts.push(telling.is_count(i));
         }
         if telling.can_be_untold(i) {
             let note = |cell: &Cell| telling.is_too_few(i, cell).then_some(TOO_FEW);
             fields.push(Field::new(format!("{name}_note"), DataType::Utf8, true));
             columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).and_then(note)).collect::<StringArray>()));
+            counts.push(false);
         }
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, counts))
 }
 
 /// Endings of the tables that can be written.
@@ -104,7 +107,8 @@ pub fn write(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, pat
         return std::fs::write(path, bytes.map_err(|e| file_error(path, e))?).map_err(|e| file_error(path, e));
     }
     let batch = answer.map_or_else(|| batch(result, telling), |answer| answer.batch(telling));
-    write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
+    let (batch, counts) = batch.map_err(|e| file_error(path, e))?;
+    put(&[batch], &counts, path)
 }
 
 /// Converts an answer to JSON.
@@ -126,15 +130,27 @@ fn line(fields: impl Iterator<Item = Option<String>>) -> String {
     fields.map(field).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Formats batches as CSV with a header.
-fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error::ArrowError> {
+/// Bound below which every whole number is a double of its own.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Returns a whole number of a column of doubles.
+fn whole(column: &ArrayRef, row: usize) -> Option<i64> {
+    let value = column.as_primitive_opt::<Float64Type>()?.value(row);
+    (value.fract() == 0.0 && value.abs() < WHOLE).then_some(value as i64)
+}
+
+/// Formats batches as CSV with a header. `counts` says which columns have counts, which are written without decimal places.
+fn csv(batches: &[RecordBatch], schema: &Schema, counts: &[bool]) -> Result<String, arrow::error::ArrowError> {
     let mut text = line(schema.fields().iter().map(|field| Some(field.name().clone())));
     let options = FormatOptions::default();
     for batch in batches {
         let columns = batch.columns().iter().map(|column| Ok((column, ArrayFormatter::try_new(column, &options)?)));
         let columns = columns.collect::<Result<Vec<_>, arrow::error::ArrowError>>()?;
         for row in 0..batch.num_rows() {
-            text += &line(columns.iter().map(|(column, shown)| column.is_valid(row).then(|| shown.value(row).to_string())));
+            text += &line(columns.iter().enumerate().map(|(at, (column, shown))| {
+                let count = counts.get(at).is_some_and(|is_count| *is_count).then(|| whole(column, row)).flatten();
+                column.is_valid(row).then(|| count.map_or_else(|| shown.value(row).to_string(), |count| count.to_string()))
+            }));
         }
     }
     Ok(text)
@@ -145,7 +161,11 @@ fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error:
 /// # Errors
 /// [`NodeError::File`].
 pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeError> {
-    let put = || -> Result<(), Box<dyn std::error::Error>> {
+    put(batches, &[], path)
+}
+
+fn put(batches: &[RecordBatch], counts: &[bool], path: &Path) -> Result<(), NodeError> {
+    let written = || -> Result<(), Box<dyn std::error::Error>> {
         let schema = batches.first().ok_or("there is nothing to write")?.schema();
         match path.extension().and_then(|e| e.to_str()) {
             Some("arrow") => {
@@ -159,7 +179,7 @@ pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeErr
                 writer.close()?;
             }
             Some("csv") => {
-                std::fs::write(path, csv(batches, &schema)?)?;
+                std::fs::write(path, csv(batches, &schema, counts)?)?;
             }
             Some("json") => {
                 let mut writer = arrow::json::LineDelimitedWriter::new(File::create(path)?);
@@ -170,7 +190,7 @@ pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeErr
         }
         Ok(())
     };
-    put().map_err(|e| file_error(path, e))
+    written().map_err(|e| file_error(path, e))
 }
 
 /// Formats batches as text, a list of values per row: for people.
@@ -202,10 +222,20 @@ mod tests {
             ("n", Arc::new(Float64Array::from(numbers.to_vec())) as ArrayRef, true),
         ])
         .unwrap();
-        let text = csv(std::slice::from_ref(&batch), &batch.schema()).unwrap();
+        let text = csv(std::slice::from_ref(&batch), &batch.schema(), &[]).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[..5], ["town,n", "\"\",1.5", ",", "\"a,b\",-0.25", "\"say \"\"x\"\"\",1e300"]);
         assert_eq!(lines[5..], ["NULL,3.0", "\" b\",inf"]);
+    }
+
+    #[test]
+    fn counts_have_no_decimal_places_in_csv() {
+        let numbers = [Some(600.0), None, Some(-3.0), Some(0.5), Some(-0.0), Some(1e300)];
+        let column = || Arc::new(Float64Array::from(numbers.to_vec())) as ArrayRef;
+        let batch = RecordBatch::try_from_iter_with_nullable([("n", column(), true), ("s", column(), true)]).unwrap();
+        let text = csv(std::slice::from_ref(&batch), &batch.schema(), &[true, false]).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines, ["n,s", "600,600.0", ",", "-3,-3.0", "0.5,0.5", "0,-0.0", "1e300,1e300"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Detection of meaningless numbers.
+//! Detection of meaningless numbers, and of counts.
 //!
-//! These are an average, a spread or a percentile of so few rows that its interval is all that its bounds allow, and any number
+//! Meaningless are an average, a spread or a percentile of so few rows that its interval is all that its bounds allow, and any number
 //! divided by one that cannot be told from zero. This follows from released numbers and public bounds alone.
 
 use tidegate_protocol::{
@@ -12,6 +12,8 @@ use tidegate_protocol::{
 pub const TOO_FEW: &str = "too few to say";
 /// Note on a number computed from released ones.
 pub const NO_INTERVAL: &str = "no interval";
+/// Reducers that count.
+const COUNTS: [&str; 2] = ["units", "count"];
 /// Tolerance between floats of the same bounds, relative to their width.
 const SLACK: f64 = 1e-9;
 
@@ -22,6 +24,8 @@ pub struct Telling {
     ///
     /// `None` for counts and sums, and if nothing is hidden by noise.
     ranges: Vec<Option<(f64, f64)>>,
+    /// For each column, whether it counts units or rows.
+    counts: Vec<bool>,
 }
 
 impl Telling {
@@ -29,7 +33,13 @@ impl Telling {
     pub fn of(mechanism: &Mechanism, result: &ResultDoc) -> Self {
         let hides = mechanism.noise != "none" && mechanism.blocks.is_none();
         let noted = noted(&mechanism.columns, &result.columns);
-        Self { ranges: noted.into_iter().map(|note| note.filter(|_| hides).and_then(range)).collect() }
+        let counts = noted.iter().map(|note| note.is_some_and(|note| COUNTS.contains(&note.reducer.as_str()))).collect();
+        Self { ranges: noted.into_iter().map(|note| note.filter(|_| hides).and_then(range)).collect(), counts }
+    }
+
+    /// Returns whether a column's numbers are counts of units or rows.
+    pub(crate) fn is_count(&self, column: usize) -> bool {
+        self.counts.get(column).copied().unwrap_or(false)
     }
 
     /// Returns whether a column's numbers can rest on too few rows.
@@ -108,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_anywhere_within_its_bounds_says_nothing() {
         let says = |reducer: &str, (lo, hi): (f64, f64), (low, high): (f64, f64)| {
-            let telling = Telling { ranges: vec![range(&note(reducer, lo, hi))] };
+            let telling = Telling { ranges: vec![range(&note(reducer, lo, hi))], ..Telling::default() };
             !telling.is_too_few(0, &Cell { value: low, low, high })
         };
         for (reducer, bounds, whole) in [
