@@ -1,5 +1,5 @@
 //! A log as served by a stranger: checkpoints, proofs, tiles.
-use tidegate_audit::{evidence, log, note, rules};
+use tidegate_audit::{evidence, log, note};
 use tidegate_ledger::witness;
 use tidegate_protocol::{Identity, PeerId};
 
@@ -25,14 +25,14 @@ pub fn run(bytes: &[u8]) {
     }
     assert!(serde_json::from_slice::<evidence::Evidence>(bytes).map_or(true, |e| e.check().is_err()), "nothing here is signed");
     let _ = log::is_log_path(&text);
-    let _ = audit::open_entry(bytes, &owner);
+    let _ = tidegate_audit::open_entry(bytes, &owner);
 
     // A real checkpoint over any size and root, and arbitrary bytes as tiles and entries.
     if let Some((head, rest)) = bytes.split_at_checked(33) {
         let root = tlog_tiles::Hash(head[1..].try_into().unwrap());
         let checkpoint = note::sign_checkpoint(&Identity::from_seed([7; 32]), u64::from(head[0]), &root);
         let served = |path: &str| Ok(if path == "checkpoint" { checkpoint.clone().into_bytes() } else { rest.to_vec() });
-        let (mut audit, mut served) = (audit::Audit::new(owner), served);
+        let (mut audit, mut served) = (tidegate_audit::Audit::new(owner), served);
         let read = log::scan(&note::Verifier::log(&owner), &mut served, |index, entry| {
             audit.bundle(index, &[entry.to_vec()]);
             Ok(())

@@ -9,7 +9,7 @@ use std::{
 use tidegate_lockdown::Standing;
 
 use crate::{
-    InferenceFailed, failed,
+    error::{InferenceFailed, failed},
     layout::Layout,
     shared::{Plain, Shared},
     wire::{Loaded, Model, number, read, write, write_runs},

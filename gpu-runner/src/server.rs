@@ -12,7 +12,7 @@ use ort::environment::Environment;
 use tidegate_lockdown::{Standing, Walls, Who, device, enter};
 
 use crate::{
-    InferenceFailed, failed,
+    error::{InferenceFailed, failed},
     layout::Layout,
     library::{QUIET, is_quiet, version},
     session::{Scorer, warm_up},

@@ -11,7 +11,7 @@ use ort::{
 };
 
 use crate::{
-    InferenceFailed, failed,
+    error::{InferenceFailed, failed},
     layout::Layout,
     shared::Shared,
     wire::{Cuda, Input, Model},

@@ -2,7 +2,7 @@
 //!
 //! # Goals
 //! - One call, [`enter`], made by a worker or runner after its inputs are open and before it looks at the buyer's text or code;
-//! two around a device ([`device`]).
+//!   two around a device ([`device`]).
 //! - Report which measures are in force ([`Standing`]), so that the owner can see and require them.
 //!
 //! # Non-goals

@@ -6,7 +6,7 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, RecordBatch, UInt64Array},
+    array::{Array, UInt64Array},
     compute::take,
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,

@@ -20,9 +20,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use tidegate_protocol::{
-    ContentHash, Envelope, PeerId, Signed,
-    dsse::BadDocument,
-    limits,
+    ContentHash, Envelope, Signed, limits,
     listing::{BadListing, Listing},
 };
 

@@ -2,12 +2,7 @@
 
 use std::{collections::BTreeSet, fs::File, path::Path, sync::Arc};
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    compute::cast,
-    datatypes::{DataType, Field, Schema, SchemaRef},
-    error::ArrowError,
-};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::ReadRules};
 
 use super::error::{ADD, DataError, broken};
