@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod above;
+mod arguments;
 mod audit;
 mod beside;
 mod bounded;

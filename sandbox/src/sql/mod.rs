@@ -7,6 +7,7 @@
 
 mod above;
 mod admit;
+mod arguments;
 mod clamp;
 mod cost;
 mod dated;

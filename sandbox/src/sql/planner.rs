@@ -22,7 +22,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    Tables,
+    Tables, arguments,
     clamp::clamp,
     exact::mark,
     flags, mismatch, refuse,
@@ -228,6 +228,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
         raw = as_published(raw, name).map_err(said)?;
     }
     raw = mark(raw).map_err(said)?;
+    arguments::check(&raw, &policy.unit.column)?;
     mismatch::check(&raw)?;
     let plan = state.analyzer().execute_and_check(raw.clone(), state.config_options(), |_, _| {}).map_err(said)?;
     let grouping = Analyzer::with_rules(vec![Arc::new(ResolveGroupingFunction::new())]);

@@ -8,14 +8,14 @@ use datafusion::{
     sql::{
         parser::Statement as DfStatement,
         sqlparser::ast::{
-            Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, Statement, TableFactor, Value,
-            ValueWithSpan, Visit as _, VisitMut, Visitor, VisitorMut,
+            DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Query,
+            Select, Statement, TableFactor, Value, ValueWithSpan, Visit as _, VisitMut, Visitor, VisitorMut,
         },
     },
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{refuse, said::engine, spelled::Spelled, times};
+use super::{place, refuse, said::engine, spelled::Spelled, times};
 
 /// Checks length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -55,8 +55,11 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refu
     }
     let DfStatement::Statement(inner) = &statement else { return Err(refuse("only SELECT is supported")) };
     let Statement::Query(query) = &**inner else { return Err(refuse("only SELECT is supported")) };
-    match query.visit(&mut Clauses) {
-        ControlFlow::Break(clause) => Err(refuse(format!("{clause} is not supported"))),
+    if let ControlFlow::Break(clause) = query.visit(&mut Clauses) {
+        return Err(refuse(format!("{clause} is not supported")));
+    }
+    match query.visit(&mut Calls(state)) {
+        ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
     }
 }
@@ -132,6 +135,78 @@ impl Visitor for Clauses {
             TableFactor::Derived { lateral: false, sample: None, .. } => ControlFlow::Continue(()),
             _ => ControlFlow::Break("this form of FROM"),
         }
+    }
+}
+
+/// Visitor to find a function call of which the planner would ignore a part.
+struct Calls<'s>(&'s SessionState);
+
+impl Visitor for Calls<'_> {
+    type Break = Refusal;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };
+        self.ignored(call).map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+}
+
+impl Calls<'_> {
+    /// Explains which part of a call would be ignored.
+    fn ignored(&self, call: &Function) -> Option<Refusal> {
+        let name = call.name.0.last()?.as_ident()?.value.to_lowercase();
+        let said = |what: String, fix: String| Some(place::of_call(refuse(what), &name).fix(fix));
+        if call.parameters != FunctionArguments::None {
+            return said(format!("{name} has two lists of arguments"), format!("Write one: {name}(…)"));
+        }
+        let list = match &call.args {
+            FunctionArguments::List(list) => list,
+            FunctionArguments::Subquery(_) => {
+                return said(format!("{name} of a query without brackets is not supported"), format!("Write {name}((SELECT …))"));
+            }
+            FunctionArguments::None => return None,
+        };
+        let order = list.clauses.iter().find_map(|clause| match clause {
+            FunctionArgumentClause::OrderBy(order) => order.first(),
+            _ => None,
+        });
+        let nulls = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_)));
+        let of_rows =
+            [(list.duplicate_treatment == Some(DuplicateTreatment::Distinct), "DISTINCT"), (call.filter.is_some(), "FILTER")];
+        let of_order = [
+            (call.over.is_some(), "OVER"),
+            (!call.within_group.is_empty(), "WITHIN GROUP"),
+            (call.null_treatment.is_some() || nulls, "NULLS"),
+            (order.is_some(), "ORDER BY"),
+        ];
+        let written = |found: &[(bool, &'static str)]| found.iter().find(|(there, _)| *there).map(|(_, clause)| *clause);
+        if self.0.scalar_functions().contains_key(&name) {
+            let clause = written(&of_rows).or_else(|| written(&of_order))?;
+            return said(
+                format!("{name} is no aggregate, and takes no {clause}"),
+                format!("Leave {clause} out, or write it after the aggregate's brackets, as in SUM({name}(…)) FILTER (WHERE …)"),
+            );
+        }
+        let aggregate = self.0.aggregate_functions().get(&name);
+        // As a window, these are the engine's own functions of windows.
+        let moves = matches!(name.as_str(), "first_value" | "last_value" | "nth_value");
+        if call.over.is_some() && (aggregate.is_none() || moves) {
+            let clause = written(&of_rows)?;
+            return said(
+                format!("{name} over a window takes no {clause}"),
+                format!("Leave {clause} out, and choose rows in a subquery: SELECT … FROM (SELECT … WHERE …)"),
+            );
+        }
+        // The planner takes the value from the order.
+        if let (Some(order), [value, _, ..]) = (order, list.args.as_slice())
+            && aggregate.is_some_and(|aggregate| aggregate.supports_within_group_clause())
+            && order.expr.to_string() != value.to_string()
+        {
+            return said(
+                format!("{name} is of one value, and has {value} and {}", order.expr),
+                format!("Write {name}(0.9) WITHIN GROUP (ORDER BY x)"),
+            );
+        }
+        None
     }
 }
 

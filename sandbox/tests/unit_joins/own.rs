@@ -134,7 +134,7 @@ fn what_a_units_values_come_to_has_public_bounds() {
         ("MEDIAN(DISTINCT cost)", "MEDIAN(DISTINCT …) of a unit's rows is not supported"),
         ("SUM(DISTINCT cost)", "SUM(DISTINCT …) of a unit's rows is not supported"),
         ("COUNT(DISTINCT person + 1)", "privacy unit"),
-        ("COUNT(DISTINCT cost, day)", "one value of each"),
+        ("COUNT(DISTINCT cost, day)", "takes one"),
         ("PERCENTILE_CONT(1.5) WITHIN GROUP (ORDER BY cost)", "between 0 and 1"),
         ("approx_distinct(cost)", "COUNT(DISTINCT x), median"),
     ] {
