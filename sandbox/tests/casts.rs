@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array};
+use arrow::array::{ArrayRef, Decimal128Array, Float64Array, Int64Array};
+use tidegate_protocol::job::Key;
 
 use crate::{
+    common::plain::value,
     differential::World,
     values::{counts, world},
 };
@@ -69,4 +71,53 @@ async fn whole_numbers_beside_narrow_decimals_are_compared_as_they_are() {
         let refused = table().rows(&format!("SELECT COUNT(*) AS c FROM dataset WHERE {query}")).await.unwrap_err();
         assert!(refused.contains("does not hold every value") && refused.contains("AS DOUBLE"), "{query}: {refused}");
     }
+}
+
+/// A cast of a released number is computed, however it is written, and only a number that it keeps has its interval.
+#[tokio::test]
+async fn casts_of_released_numbers_are_computed() {
+    let x: ArrayRef = Arc::new(Float64Array::from(vec![36.0, 37.0, 38.0]));
+    let world = world(vec![("x", x), ("k", Arc::new(Int64Array::from(vec![4, 4, 4])) as ArrayRef)]);
+    for (what, shown, kept) in [
+        ("AVG(x)", Key::Float(36.9932), true),
+        ("CAST(AVG(x) AS INT)", Key::Int(37), false),
+        ("TRY_CAST(AVG(x) AS INT)", Key::Int(37), false),
+        ("AVG(x)::INT", Key::Int(37), false),
+        ("CAST(AVG(x) AS DOUBLE)", Key::Float(36.9932), true),
+        ("TRY_CAST(AVG(x) AS DOUBLE)", Key::Float(36.9932), true),
+        ("AVG(x)::DOUBLE", Key::Float(36.9932), true),
+        ("CAST(CAST(AVG(x) AS INT) AS DOUBLE)", Key::Float(37.0), false),
+        ("CAST(AVG(x) AS BOOLEAN)", Key::Bool(true), false),
+        ("CAST(AVG(x) AS TEXT)", Key::Text("36.9932".into()), false),
+        // What a type does not hold is NULL, and no error.
+        ("CAST(AVG(x) AS DECIMAL(3, 2))", Key::Null, false),
+        ("CAST(AVG(x) AS TINYINT)", Key::Int(37), false),
+        // A whole number stays what it is.
+        ("CAST(COUNT(*) AS BIGINT)", Key::Int(3), true),
+        ("COUNT(*)::INT", Key::Int(3), true),
+        ("CAST(COUNT(*) AS BOOLEAN)", Key::Bool(true), false),
+    ] {
+        // Beside others, and alone.
+        for query in
+            [format!("SELECT {what} AS a, AVG(x) + COUNT(*) AS b FROM dataset"), format!("SELECT {what} AS a FROM dataset")]
+        {
+            let admitted = world.admitted(&query, None).unwrap_or_else(|e| panic!("{query}: {e}"));
+            let (mut document, _) = world.released(&admitted, &query);
+            for (name, cell) in document.columns.iter().zip(&mut document.rows[0].cells) {
+                let is_mean = !name.contains("count") && (what.contains("AVG") || name.contains("avg"));
+                cell.value = if is_mean { 36.9932 } else { 3.0 };
+            }
+            let Some(view) = &admitted.view else {
+                assert!(kept, "{query} is no more than what is released");
+                continue;
+            };
+            let answered = view.answer(&document).await.unwrap_or_else(|e| panic!("{query}: {e}"));
+            assert_eq!(value(answered.table.column(0), 0), shown, "{query}");
+            let of = &answered.columns[0];
+            assert_eq!((of.cells[0].is_some(), of.computed[0]), (kept, !kept), "{query}");
+        }
+    }
+    // A released key that is cast is one no more, and its text is a whole number's.
+    let query = "SELECT CAST(k AS TEXT) AS a, COUNT(*) AS n FROM (SELECT person, k * 2 AS k FROM dataset) GROUP BY k";
+    assert_eq!(world.rows(query).await.unwrap(), [[Key::Text("8".into()), Key::Float(3.0)]]);
 }

@@ -176,7 +176,7 @@ fn plain(above: &LogicalPlan) -> Option<Vec<usize>> {
         return None;
     }
     let place = |item| {
-        let Expr::Column(column) = bare(item) else { return None };
+        let Expr::Column(column) = bare(item, projection.input.schema()) else { return None };
         projection.input.schema().index_of_column(column).ok()
     };
     let places = projection.expr.iter().map(place).collect::<Option<Vec<_>>>()?;

@@ -37,7 +37,7 @@ mod trunc;
 pub(super) mod whole;
 mod zone;
 
-pub(super) use cast::{checked, mark};
+pub(super) use cast::{checked, is_written, mark};
 use guessed::float_again;
 pub(super) use guessed::one_number;
 pub(super) use literal::ticks;

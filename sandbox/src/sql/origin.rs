@@ -5,19 +5,21 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column, ScalarValue,
         tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
     },
     error::{DataFusionError, Result},
     logical_expr::{
-        BinaryExpr, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, Union, Window, lit,
+        BinaryExpr, Cast, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, TryCast, Union,
+        Window, cast, lit,
     },
 };
 
 use super::{
     above::{is_released, subqueries},
-    measures::unalias,
+    measures::{conditional, unalias},
     view::bare,
 };
 
@@ -206,7 +208,16 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
             exprs.push(traced.data);
         }
         let origins = projection.expr.iter().map(|expr| origin(expr, &projection.input, &input.columns, &scalars));
-        let columns = origins.enumerate().collect();
+        let mut columns: Vec<(usize, Origin)> = origins.enumerate().collect();
+        for ((_, of), expr) in columns.iter_mut().zip(&projection.expr) {
+            let from = narrowed(expr, &projection.input).filter(|_| of.cell.is_none());
+            let Some(from) = from else { continue };
+            let Origin { cell: Some(cell), places, .. } = origin(from, &projection.input, &input.columns, &[]) else { continue };
+            let same = cast(unalias(expr).clone(), DataType::Float64).eq(cast(from.clone(), DataType::Float64));
+            let name = self.name();
+            more.push((name.clone(), conditional(input.column(&cell), Some(&same))));
+            (of.cell, of.places) = (Some(name), places);
+        }
         exprs.extend(input.carried.iter().map(|name| input.column(name)));
         let mut carried = input.carried;
         for (name, expr) in more {
@@ -348,6 +359,16 @@ impl<'a, F: Fn(&[String]) -> Result<LogicalPlan>> Tracer<'a, F> {
     }
 }
 
+/// Returns the column that an expression casts to another type of number: some of its values may stay as they are.
+fn narrowed<'e>(expr: &'e Expr, input: &LogicalPlan) -> Option<&'e Expr> {
+    match unalias(expr) {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) if field.data_type().is_numeric() => {
+            Some(bare(expr, input.schema())).filter(|from| matches!(from, Expr::Column(_)))
+        }
+        _ => None,
+    }
+}
+
 /// Returns the origin of an expression over the columns of `input`.
 fn origin(expr: &Expr, input: &LogicalPlan, columns: &[(usize, Origin)], scalars: &[Scalar]) -> Origin {
     let column = |column: &Column| {
@@ -355,7 +376,7 @@ fn origin(expr: &Expr, input: &LogicalPlan, columns: &[(usize, Origin)], scalars
         columns.get(place).map(|(_, origin)| origin.clone())
     };
     let scalar = |subquery: &Subquery| scalars.iter().find(|scalar| scalar.subquery == *subquery).map(|s| s.origin.clone());
-    let of = |expr: &Expr| match bare(expr) {
+    let of = |expr: &Expr| match bare(expr, input.schema()) {
         Expr::Column(name) => column(name),
         Expr::ScalarSubquery(subquery) => Some(scalar(subquery).unwrap_or_else(Origin::pooled)),
         Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => Some(Origin::pooled()),

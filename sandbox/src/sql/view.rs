@@ -8,19 +8,19 @@ use std::{future::poll_fn, sync::Arc};
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, RecordBatch, UInt64Array},
     compute::{cast, concat_batches},
-    datatypes::{DataType, Field, Schema, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, Schema, UInt64Type},
 };
 use datafusion::{
     common::{DFSchema, tree_node::Transformed},
     datasource::MemTable,
     error::{DataFusionError, Result},
-    logical_expr::{Expr, LogicalPlan, expr_rewriter::NamePreserver},
+    logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan, TryCast, expr_rewriter::NamePreserver},
 };
 use tidegate_protocol::{job::Key, result::ResultDoc};
 
 use super::{
     above::{is_released, released},
-    exact::whole,
+    exact::{is_written, whole},
     keys,
     measures::unalias,
     origin::{Made, Origin, Tracer},
@@ -68,12 +68,29 @@ pub struct View {
     kinds: Vec<DataType>,
 }
 
-/// Strips aliases and casts from an expression. COUNT is Int64, and the analyzer sometimes wraps it in a cast to itself.
-pub(super) fn bare(expr: &Expr) -> &Expr {
+/// Strips aliases and casts that keep the value from an expression over columns of `schema`.
+///
+/// Those are casts of the planner (COUNT is Int64, and the analyzer sometimes wraps it in a cast to itself), and written ones to
+/// the type that the value has.
+pub(super) fn bare<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    let same = |from: &DataType, to: &DataType| from == to || from.is_string() && to.is_string();
     match unalias(expr) {
-        Expr::Cast(cast) => bare(&cast.expr),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
+            if !is_written(field) || expr.get_type(schema).is_ok_and(|from| same(&from, field.data_type())) =>
+        {
+            bare(expr, schema)
+        }
         other => other,
     }
+}
+
+/// Makes floats integers where the planner has integers, if all of them are.
+fn as_planned(array: ArrayRef, planned: &DataType) -> Result<ArrayRef> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let is_whole = |v: f64| v.fract() == 0.0 && v.abs() <= MOST;
+    let whole = planned.is_integer()
+        && array.as_primitive_opt::<Float64Type>().is_some_and(|floats| floats.iter().flatten().all(is_whole));
+    if whole { Ok(cast(&array, &DataType::Int64)?) } else { Ok(array) }
 }
 
 /// Returns the aggregate columns output unchanged by `above`: output names, and positions in the aggregate's schema.
@@ -88,7 +105,7 @@ fn shown(plan: &LogicalPlan, place: usize) -> Option<usize> {
         return Some(place);
     }
     match plan {
-        LogicalPlan::Projection(projection) => match bare(projection.expr.get(place)?) {
+        LogicalPlan::Projection(projection) => match bare(projection.expr.get(place)?, projection.input.schema()) {
             Expr::Column(column) => shown(&projection.input, projection.input.schema().index_of_column(column).ok()?),
             _ => None,
         },
@@ -183,8 +200,9 @@ impl View {
         for (i, field) in self.aggregate.fields().iter().enumerate() {
             let array = if i < keys {
                 let values: Vec<&Key> = result.rows.iter().map(|r| r.key.get(i).ok_or_else(wrong)).collect::<Result<_>>()?;
-                keys::typed(values.into_iter(), self.kinds.get(i).unwrap_or_else(|| field.data_type()))
-                    .map_err(|e| DataFusionError::Execution(format!("key {}: {e}", field.name())))?
+                let typed = keys::typed(values.into_iter(), self.kinds.get(i).unwrap_or_else(|| field.data_type()))
+                    .map_err(|e| DataFusionError::Execution(format!("key {}: {e}", field.name())))?;
+                as_planned(typed, field.data_type())?
             } else {
                 let values = result.rows.iter().map(|r| Ok(r.cells.get(self.places[i - keys]).ok_or_else(wrong)?.value));
                 Arc::new(values.collect::<Result<Float64Array>>()?) as ArrayRef

@@ -24,7 +24,7 @@ use crate::sql::{kinds, own::calendar, refuse, written::written};
 const WRITTEN: &str = "as written";
 
 /// Returns whether the query's text has a cast to this field.
-pub(super) fn is_written(field: &FieldRef) -> bool {
+pub(in crate::sql) fn is_written(field: &FieldRef) -> bool {
     field.name() == WRITTEN
 }
 

@@ -10,6 +10,7 @@ use datafusion::{
     logical_expr::{Cast, Expr, ExprSchemable as _, TryCast},
 };
 
+use super::cast::is_written;
 use crate::sql::{
     expr::{float, whole_literal},
     own::nearest,
@@ -31,7 +32,7 @@ pub(super) fn rounded(number: &Expr, from: &DataType, to: &DataType) -> Option<E
     }
 }
 
-/// Rounds in the same way where an expression over released numbers casts to integers.
+/// Rounds in the same way where an expression over released numbers casts to integers, and makes casts that fail NULL.
 ///
 /// # Errors
 /// Returns the engine's own errors.
@@ -44,7 +45,12 @@ pub(in crate::sql) fn released(expr: Expr, schema: &DFSchema) -> Result<Transfor
         if let Some(whole) = whole_literal(expr, to) {
             return Ok(Transformed::yes(whole));
         }
-        let Some(whole) = rounded(expr, &expr.get_type(schema)?, to) else { return Ok(Transformed::no(e)) };
+        let Some(whole) = rounded(expr, &expr.get_type(schema)?, to) else {
+            // One number that does not fit costs no answer that was paid for.
+            let fails = matches!(e, Expr::Cast(_)) && is_written(field) && expr.nullable(schema).is_ok_and(|may| may);
+            let made = fails.then(|| TryCast::new_from_field(expr.clone(), field.clone()));
+            return Ok(made.map_or_else(|| Transformed::no(e), |made| Transformed::yes(Expr::TryCast(made))));
+        };
         Ok(Transformed::yes(Expr::TryCast(TryCast::new(Box::new(whole), to.clone()))))
     })
 }
