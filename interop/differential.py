@@ -56,6 +56,7 @@ right(x, n) := CASE WHEN n IS NULL THEN NULL ELSE right(x, greatest(least(n, 100
 substr(x, a, n) := CASE WHEN n < 0 OR n IS NULL OR a IS NULL THEN NULL WHEN a < 1 THEN substr(x, 1, greatest(least(n::HUGEINT + a::HUGEINT - 1, 100000), 0)::BIGINT) ELSE substr(x, least(a, 100000), least(n, 100000)) END
 split_part(x, mark, n) := CASE WHEN n = 0 THEN NULL WHEN mark = '' THEN CASE WHEN n IN (1, -1) THEN x ELSE '' END ELSE split_part(x, mark, n) END
 text(x) := CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN replace(x::VARCHAR, 'e+', 'e') WHEN typeof(x) LIKE 'TIMESTAMP%' THEN replace(x::VARCHAR, ' ', 'T') ELSE x::VARCHAR END
+as_text(x, kind) := CASE WHEN typeof(kind) LIKE '%INT' OR typeof(kind) LIKE '%INTEGER' THEN TRY_CAST(x AS BIGINT)::VARCHAR ELSE d_text(x) END
 concat(a, b) := concat(a, d_text(b))
 concatenated(a, b) := a || b
 matches(x, pattern, flags) := regexp_matches(x, pattern, flags)

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Decimal128Array, Float64Array, Int64Array};
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array};
 use tidegate_protocol::job::Key;
 
 use crate::{
     common::plain::value,
     differential::World,
-    values::{counts, world},
+    values::{counts, number, world},
 };
 
 const WHOLE: [i64; 10] = [i64::MIN, -100_000, -1000, -999, 0, 3, 999, 1000, 99_999, i64::MAX];
@@ -120,4 +120,50 @@ async fn casts_of_released_numbers_are_computed() {
     // A released key that is cast is one no more, and its text is a whole number's.
     let query = "SELECT CAST(k AS TEXT) AS a, COUNT(*) AS n FROM (SELECT person, k * 2 AS k FROM dataset) GROUP BY k";
     assert_eq!(world.rows(query).await.unwrap(), [[Key::Text("8".into()), Key::Float(3.0)]]);
+}
+
+/// Arithmetic is of floats, and the text of whole numbers is theirs all the same.
+#[tokio::test]
+async fn the_text_of_whole_numbers_has_no_point() {
+    let n: ArrayRef = Arc::new(Int64Array::from(vec![2, 2, -3, 5]));
+    let day: ArrayRef = Arc::new(Date32Array::from(vec![19_358; 4]));
+    let y: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 2.5, 3.0]));
+    let world = world(vec![("n", n), ("day", day), ("y", y)]);
+    counts(
+        &world,
+        &[
+            ("CAST(n * 2 AS TEXT) = '4'", 2.0),
+            ("TRY_CAST(n * 2 AS TEXT) = '4'", 2.0),
+            ("(n * 2)::TEXT = '4'", 2.0),
+            ("CAST(-n AS TEXT) = '3'", 1.0),
+            ("CAST(n - 2 AS TEXT) = '0'", 2.0),
+            ("CAST(abs(n) AS TEXT) IN ('2', '3')", 3.0),
+            ("CAST(n % 2 AS TEXT) = '-1'", 1.0),
+            ("CAST(n % 0 AS TEXT) IS NULL", 4.0),
+            ("CAST(greatest(n, 3) AS TEXT) = '3'", 3.0),
+            ("CAST(year(day) * 100 + month(day) AS TEXT) = '202301'", 4.0),
+            ("(n * 2) || 'x' = '4x'", 2.0),
+            ("concat('x', n * 2) = 'x4'", 2.0),
+            ("lpad(CAST(n * 2 AS TEXT), 3, '0') = '004'", 2.0),
+            ("CAST(n * 2 AS TEXT) LIKE '%.%'", 0.0),
+            ("CAST(coalesce(n * 2, 0) AS TEXT) = '4'", 2.0),
+            ("CAST(nullif(n + 1, 6) AS TEXT) = '3'", 2.0),
+            ("CAST(CASE WHEN n > 0 THEN n + 1 ELSE 0 END AS TEXT) IN ('3', '0')", 3.0),
+            ("CAST(CASE WHEN n < 0 THEN 0 ELSE n * 2 END AS TEXT) = '4'", 2.0),
+            // Fractions and floats have theirs.
+            ("CAST(n / 2 AS TEXT) = '1.0'", 2.0),
+            ("CAST(n / 2 AS TEXT) = '2.5'", 1.0),
+            ("CAST(n * 1.0 AS TEXT) = '2.0'", 2.0),
+            ("CAST(CAST(n AS DOUBLE) * 2 AS TEXT) = '4.0'", 2.0),
+            ("CAST(y * 2 AS TEXT) = '4.0'", 1.0),
+            ("CAST(CASE WHEN n > 0 THEN n * 2 ELSE y END AS TEXT) = '4.0'", 2.0),
+        ],
+    )
+    .await;
+    let inner = "SELECT COUNT(*) AS c FROM (SELECT person, n * 2 AS m FROM dataset) WHERE CAST(m AS TEXT) = '4'";
+    assert_eq!(number(&world, inner).await, 2.0);
+    let keys = world.rows("SELECT CAST(n * 2 AS TEXT) AS k, COUNT(*) AS c FROM dataset GROUP BY 1").await.unwrap();
+    let mut keys: Vec<String> = keys.iter().map(|row| row[0].to_string()).collect();
+    keys.sort();
+    assert!(keys.iter().all(|key| !key.contains('.')) && keys.len() == 3, "{keys:?}");
 }

@@ -57,6 +57,7 @@ const PASSES: [&str; 27] = [
 /// Returns a [`Refusal`] for values that no type holds together.
 pub(super) fn exact(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
     let mut refused = None;
+    let expr = whole::texts(expr, schema).map_err(|e| super::engine(&e))?;
     let made = expr.transform_up(|e| match node(e, schema) {
         Ok(made) => Ok(Transformed::yes(made)),
         Err(refusal) => {

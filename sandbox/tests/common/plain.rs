@@ -14,7 +14,8 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
     sql::sqlparser::{
         ast::{
-            BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, visit_expressions_mut,
+            BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
+            visit_expressions_mut,
         },
         dialect::GenericDialect,
         parser::Parser,
@@ -109,6 +110,78 @@ impl ScalarUDFImpl for Counted {
     }
 }
 
+/// The text of a number: without a point where its second argument is a whole number, as the planner takes it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct AsText(Signature);
+
+impl ScalarUDFImpl for AsText {
+    fn name(&self) -> &str {
+        "as_text"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, _: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::error::Result<ColumnarValue> {
+        let (array, kind) = (args.args[0].to_array(args.number_rows)?, args.args[1].data_type());
+        let whole = kind.is_integer() || kind.is_null() || matches!(kind, DataType::Decimal128(_, 0));
+        let array = if whole { cast(&array, &DataType::Int64)? } else { array };
+        Ok(ColumnarValue::Array(cast(&array, &DataType::Utf8)?))
+    }
+}
+
+/// Functions of numbers that are whole where all of their arguments are.
+const KEEP: [&str; 4] = ["abs", "greatest", "least", "left_over"];
+
+fn arguments(call: &Function) -> Vec<&Expr> {
+    let FunctionArguments::List(list) = &call.args else { return vec![] };
+    let exprs = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    exprs.collect()
+}
+
+/// What arithmetic, as it is written out, is made of, and so of which types: whole numbers give whole ones, but for quotients.
+fn made_of(expr: &Expr, all: &mut Vec<String>) {
+    let operand = |expr: &Expr, all: &mut Vec<String>| match expr {
+        Expr::Cast { expr, data_type, .. } if data_type.to_string() == "DOUBLE" => made_of(expr, all),
+        other => made_of(other, all),
+    };
+    match expr {
+        Expr::Nested(e) => made_of(e, all),
+        Expr::Case { conditions, else_result, .. } => {
+            conditions.iter().map(|when| &when.result).chain(else_result.as_deref()).for_each(|e| made_of(e, all));
+        }
+        Expr::Function(call) => match (call.name.to_string().to_lowercase().as_str(), arguments(call).as_slice()) {
+            ("nullif" | "coalesce", args) => args.iter().for_each(|e| made_of(e, all)),
+            ("date_part", [part, _]) if part.to_string() != "'epoch'" => all.push("1".to_owned()),
+            ("settled", [Expr::UnaryOp { op: UnaryOperator::Minus, expr }]) => operand(expr, all),
+            ("settled", [Expr::BinaryOp { left, op, right }])
+                if matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply) =>
+            {
+                operand(left, all);
+                operand(right, all);
+            }
+            ("settled", [Expr::Function(of)]) if KEEP.contains(&of.name.to_string().as_str()) => {
+                arguments(of).into_iter().for_each(|e| operand(e, all));
+            }
+            _ => all.push(expr.to_string()),
+        },
+        _ => all.push(expr.to_string()),
+    }
+}
+
+/// The text of what may be a whole number; `None` for anything else.
+fn text(expr: &Expr) -> Option<String> {
+    let mut all = vec![];
+    made_of(expr, &mut all);
+    let computed = all != [expr.to_string()] && expr.to_string().contains("settled(");
+    computed.then(|| format!("as_text({expr}, coalesce({}))", all.join(", ")))
+}
+
 /// An engine with these tables.
 pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
@@ -152,6 +225,7 @@ pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
     context.register_udf(left_over);
     context.register_udf(ScalarUDF::new_from_impl(Nearest(Signature::any(1, Volatility::Immutable))));
     context.register_udf(ScalarUDF::new_from_impl(Counted(Signature::any(1, Volatility::Immutable))));
+    context.register_udf(ScalarUDF::new_from_impl(AsText(Signature::any(2, Volatility::Immutable))));
     context.register_udf(whole);
     context.register_udf(number);
     context.register_udf(clamp);
@@ -186,6 +260,7 @@ pub(crate) fn documented(query: &str) -> String {
             Expr::Cast { kind, data_type, expr: inner, .. } => {
                 *kind = CastKind::TryCast;
                 let written = matches!(**inner, Expr::Value(_));
+                let text = text(inner).filter(|_| data_type.to_string() == "TEXT");
                 let (inner, data_type) = (inner.to_string(), data_type.clone());
                 let float = ["DOUBLE", "REAL"].contains(&data_type.to_string().as_str());
                 let whole = ["INT", "BIGINT", "TINYINT UNSIGNED"].contains(&data_type.to_string().as_str());
@@ -194,7 +269,7 @@ pub(crate) fn documented(query: &str) -> String {
                     // A number that is written rounds as a decimal does.
                     (_, true) if written => format!("whole(TRY_CAST(TRY_CAST(round({inner}) AS {data_type}) AS BIGINT))"),
                     (_, true) => format!("whole(TRY_CAST(TRY_CAST(nearest({inner}) AS {data_type}) AS BIGINT))"),
-                    _ => expr.to_string(),
+                    _ => text.unwrap_or_else(|| expr.to_string()),
                 }
             }
             Expr::Ceil { expr, .. } => format!("settled(ceil({}))", double(expr)),
@@ -215,6 +290,7 @@ pub(crate) fn documented(query: &str) -> String {
             Expr::Function(call) => {
                 let name = call.name.to_string().to_lowercase();
                 let FunctionArguments::List(args) = &call.args else { return ControlFlow::Continue(()) };
+                let texts = arguments(call).into_iter().map(|e| text(e).unwrap_or_else(|| e.to_string())).collect::<Vec<_>>();
                 let args: Vec<String> = args.args.iter().map(ToString::to_string).collect();
                 let whole = |from: usize| {
                     let arg = |(i, a): (usize, &String)| if i < from { a.clone() } else { format!("TRY_CAST({a} AS BIGINT)") };
@@ -241,6 +317,7 @@ pub(crate) fn documented(query: &str) -> String {
                     }
                     "substr" | "left" | "right" => whole(1),
                     "split_part" => whole(2),
+                    "concat" => format!("concat({})", texts.join(", ")),
                     _ => return ControlFlow::Continue(()),
                 }
             }
