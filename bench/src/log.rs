@@ -143,7 +143,7 @@ fn raw_fsyncs(folder: &Path) -> anyhow::Result<f64> {
     use std::io::Write as _;
     let mut file = std::fs::File::create(folder.join("raw"))?;
     let (start, mut writes) = (Instant::now(), 0);
-    while start.elapsed().as_secs_f64() < 1.0 {
+    while start.elapsed() < std::time::Duration::from_secs(1) {
         file.write_all(&[7; 3072])?;
         file.sync_data()?;
         writes += 1;

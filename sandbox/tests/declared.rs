@@ -13,8 +13,11 @@ use crate::{
     differential::{NAMES, World},
 };
 
+/// Of each group its key, its units and its sums.
+type Groups = BTreeMap<String, (Vec<Key>, i64, Vec<i128>)>;
+
 /// A group's sums by its key, in a form in which keys can be sorted.
-fn by_key(world: &World, text: &str, keys: Option<&[Vec<Key>]>) -> Result<BTreeMap<String, (Vec<Key>, i64, Vec<i128>)>, String> {
+fn by_key(world: &World, text: &str, keys: Option<&[Vec<Key>]>) -> Result<Groups, String> {
     let admitted = world.admitted(text, keys)?;
     let plan = Plan::new(admitted.shape.clone()).unwrap();
     let groups = world.groups(&admitted, &plan, text).into_iter();

@@ -13,8 +13,7 @@ use tidegate_guest::component;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::{FemtoDelta, MicroEpsilon, out_of_range},
-    device::On,
-    job::{Data, Key, Mode, Output, Program, RowReduce, Split},
+    job::{Data, Mode, Program},
     policy::{Policy, ReadRules},
 };
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};

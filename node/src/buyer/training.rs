@@ -8,15 +8,9 @@
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidegate_exchange::Address;
-use tidegate_protocol::{
-    Code, ContentHash, Cost, Refusal,
-    cost::FemtoDelta,
-    job::{Output, Reducer},
-    policy::Policy,
-    result::ResultDoc,
-};
+use tidegate_protocol::{Code, ContentHash, Cost, Refusal, cost::FemtoDelta, policy::Policy, result::ResultDoc};
 
 use crate::{
     NodeError,

@@ -14,7 +14,6 @@ use std::{
     path::Path,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -24,10 +23,9 @@ use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
 };
-use tidegate_ledger::{Store, StoreError};
 use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
-    Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,
+    Code, ContentHash, Listing, PeerId, Refusal, Signed,
     frame::{Published, Reply, Request},
     grant::{Action, Presented},
     lease, limits,
@@ -54,7 +52,6 @@ use crate::{
             salts::{self, Salts},
         },
         jobs::registry,
-        spool,
     },
     worker::{self, Workers},
 };

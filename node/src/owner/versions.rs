@@ -8,7 +8,7 @@ use tidegate_audit::lineage::{Lineage, NotInForce};
 use tidegate_catalog::dataset::{Dataset, DatasetRecord};
 use tidegate_ledger::{Store, StoreError};
 use tidegate_protocol::{
-    Code, ContentHash, Envelope, Job, Refusal, Signed,
+    Code, ContentHash, Envelope, Refusal, Signed,
     frame::Published,
     manifest::Manifest,
     policy::{Access, Policy},

@@ -13,7 +13,6 @@ use tidegate_protocol::{device::Place, policy::ModelRules};
 use tidegate_sandbox::{
     RunError,
     onnx::{self, Inference, Values},
-    wasm::ways,
 };
 
 use crate::worker::{WorkerFailed, Workers, failed, memory::threads, pool::receive};

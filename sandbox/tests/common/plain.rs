@@ -159,9 +159,10 @@ fn made_of(expr: &Expr, all: &mut Vec<String>) {
             ("nullif" | "coalesce", args) => args.iter().for_each(|e| made_of(e, all)),
             ("date_part", [part, _]) if part.to_string() != "'epoch'" => all.push("1".to_owned()),
             ("settled", [Expr::UnaryOp { op: UnaryOperator::Minus, expr }]) => operand(expr, all),
-            ("settled", [Expr::BinaryOp { left, op, right }])
-                if matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply) =>
-            {
+            (
+                "settled",
+                [Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply, right }],
+            ) => {
                 operand(left, all);
                 operand(right, all);
             }

@@ -25,8 +25,10 @@ use crate::owner::{
     access::authorize::Shown,
     broken, drain,
     jobs::{inference, queue::Slot, schedule},
-    not_logged, unavailable,
-    versions::{InForce, refused},
+    not_logged,
+    refusals::not_in_force,
+    unavailable,
+    versions::InForce,
 };
 use crate::{
     buyer::check::{self, holds},
@@ -379,7 +381,7 @@ impl Provider {
             ReserveError::Conflict(request) => conflict(&request),
             ReserveError::Store(e) => not_logged(e),
             ReserveError::Rule { rule, detail } => broken(rule, &detail),
-            ReserveError::NotInForce(why) => refused(&why),
+            ReserveError::NotInForce(why) => not_in_force(&why),
             ReserveError::Rate => Refusal::new(Code::NotGranted, e.to_string()).at("grant").fix("Send it again later"),
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")

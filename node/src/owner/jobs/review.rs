@@ -15,7 +15,7 @@ use std::{
 };
 
 use tidegate_protocol::{
-    Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
+    Approval, Code, ContentHash, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
 };
 
 use tidegate_catalog::dataset::load_all;

@@ -1,31 +1,20 @@
 //! Leases on datasets held for other owners: requesting a lease, charging jobs to it, and returning the rest.
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::dataset::Dataset;
 use tidegate_exchange::Endpoint;
 use tidegate_ledger::store::{LeaseStanding, Taken};
 use tidegate_protocol::{
     Code, ContentHash, Lease, Refusal, Signed,
     frame::{Reply, Request},
-    grant, revocations,
+    revocations,
 };
 
 use crate::owner::{Provider, unavailable, versions::InForce};
-use crate::{
-    NodeError,
-    client::Buyer,
-    home::Home,
-    mirror::lists,
-    owner::leases::store::{self, Held},
-};
+use crate::{NodeError, client::Buyer, mirror::lists, owner::leases::store::Held};
 
 /// Interval between requests for revocation lists and checks of leases.
 const LOOK: Duration = Duration::from_secs(10);

@@ -48,7 +48,7 @@ pub struct Held {
     pub list: Option<Signed<Revocations>>,
 }
 
-fn all(home: &Home) -> PathBuf {
+pub(super) fn all(home: &Home) -> PathBuf {
     home.path().join("held")
 }
 
@@ -61,7 +61,7 @@ pub fn load_all(home: &Home) -> Result<Vec<Held>, NodeError> {
     all.filter_map(|(population, folder)| load(folder, population).transpose()).collect()
 }
 
-fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Held>, NodeError> {
+pub(super) fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Held>, NodeError> {
     let path = folder.join("place.json");
     let Some(text) = get(&path)? else { return Ok(None) };
     let place: Place = serde_json::from_str(&text).map_err(|e| file_error(&path, e))?;

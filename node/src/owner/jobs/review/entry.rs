@@ -17,7 +17,7 @@ static ENTERING: Mutex<()> = Mutex::new(());
 ///
 /// # Errors
 /// Always returns the [`Refusal`] to send.
-pub fn enter(
+pub(crate) fn enter(
     home: &Home,
     owner: &PeerId,
     rules: &ReviewRules,
