@@ -72,7 +72,9 @@ pub(crate) fn commands(world: &World, of: &[String]) -> Vec<Vec<String>> {
     let listed = help.split_once("\nCommands:\n").map_or(if of.is_empty() { help.as_str() } else { "" }, |(_, listed)| listed);
     let listed = listed.split_once("Options:").map_or(listed, |(listed, _)| listed);
     let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let names = names
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help" && !name.starts_with('-') && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     names
         .flat_map(|name| {
             let command = [of, &[name.to_owned()]].concat();
