@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray},
+    array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray, Time64MicrosecondArray},
     compute::cast,
     datatypes::DataType,
 };
@@ -77,6 +77,17 @@ async fn what_other_engines_have_is_spelled_out() {
         let said = world.rows(&format!("SELECT COUNT(*) AS n FROM dataset WHERE {refused} = ''")).await.unwrap_err();
         assert!(said.contains("lpad"), "{refused}: {said}");
     }
+}
+
+/// A time of day has hours, minutes and seconds as a timestamp has, and no year.
+#[tokio::test]
+async fn times_of_day_have_parts() {
+    let t: ArrayRef = Arc::new(Time64MicrosecondArray::from(vec![Some(3_723_000_000), Some(86_399_000_000), None]));
+    let world = world(vec![("t", t)]);
+    let conditions =
+        [("hour(t) = 1", 1.0), ("minute(t) = 2 AND second(t) = 3", 1.0), ("hour(t) = 23", 1.0), ("hour(t) IS NULL", 1.0)];
+    counts(&world, &conditions).await;
+    assert!(world.rows("SELECT COUNT(*) AS n FROM dataset WHERE year(t) = 1").await.unwrap_err().contains("year takes"));
 }
 
 /// Percentiles of one value share a tree, and each has the name that the query gives it.

@@ -63,9 +63,13 @@ impl TimeFunction {
             _ => Ok(()),
         };
         Ok(match &self.what {
-            What::Part(_) => {
+            What::Part(part) => {
                 count(1, 1, &format!("{name}(x)"))?;
-                times(kinds)?;
+                let of_day = matches!(*part, "hour" | "minute" | "second")
+                    && matches!(kinds[0], DataType::Time32(_) | DataType::Time64(_));
+                if !of_day {
+                    times(kinds)?;
+                }
                 DataType::Int32
             }
             What::Between => {
