@@ -56,6 +56,8 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         Expr::IsFalse(e) => Expr::IsFalse(each(e)?),
         Expr::IsNotTrue(e) => Expr::IsNotTrue(each(e)?),
         Expr::IsNotFalse(e) => Expr::IsNotFalse(each(e)?),
+        Expr::IsUnknown(e) => Expr::IsNull(each(e)?),
+        Expr::IsNotUnknown(e) => Expr::IsNotNull(each(e)?),
         Expr::Negative(e) => Expr::Negative(Box::new(float(*each(e)?))),
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             if let Some(whole) = whole_literal(&expr, field.data_type()) {
@@ -120,8 +122,21 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
                 "Join on the unit: LEFT SEMI JOIN … ON a.{unit} = b.{unit} is EXISTS, LEFT ANTI JOIN is NOT EXISTS"
             )));
         }
-        other => return Err(refuse(format!("{} is not supported in a row expression", other.variant_name()))),
+        other => return Err(no_row(&other)),
     })
+}
+
+/// Refuses an expression that has no value for a row, or none that is supported.
+fn no_row(expr: &Expr) -> Refusal {
+    let (what, fix) = match expr {
+        Expr::SimilarTo(_) => ("SIMILAR TO", "Write x ~ '^(pattern)$', a regular expression"),
+        Expr::Placeholder(_) => ("a placeholder, as $1,", "Write the value in its place"),
+        Expr::AggregateFunction(_) | Expr::WindowFunction(_) => {
+            ("an aggregate or a call with OVER", "Compute from released numbers in a query around the one that aggregates")
+        }
+        _ => ("this form of SQL", "Compare it with docs/reference/sql.md"),
+    };
+    refuse(format!("{what} is not supported in a row's expression")).fix(fix)
 }
 
 /// Returns the condition under which an expression is the unit, if the expression is NULL elsewhere.

@@ -182,6 +182,21 @@ fn unlisted(name: &str, given: usize) -> Refusal {
         return place::of_name(refusal, name)
             .fix("Write the day or time, as in DATE '2024-01-31' or TIMESTAMP '2024-01-31 10:30:00'");
     }
+    let other = match name {
+        MATCHES => Some(("takes a text and a pattern here, and no flags", "Write x ~* 'pattern' for letters in either case")),
+        "lpad" | "rpad" => Some((
+            "takes a literal length from 1 to 256 and a single character here, and no text that is padded itself",
+            "Write it like lpad(x, 5, '0')",
+        )),
+        _ => None,
+    };
+    if let Some((what, fix)) = other {
+        return place::of_call(refuse(format!("function {name} {what}")), name).fix(fix);
+    }
+    if matches!(name, "struct" | "named_struct") {
+        return refuse("a list of values in brackets is not compared as one")
+            .fix("Compare the columns one by one, as in a = 1 AND b = 2");
+    }
     let counted = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).find(|(known, _)| *known == name);
     let Some((_, counts)) = counted else {
         let refusal = refuse(format!("function {name} is there, and is not allowed in a query"));

@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 
 /// Engine's type names with SQL's.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 28] = [
     ("Binary", "bytes"),
     ("BinaryView", "bytes"),
     ("Boolean", "BOOLEAN"),
@@ -22,6 +22,8 @@ const NAMES: [(&str, &str); 26] = [
     ("Null", "NULL"),
     ("Numeric", "number"),
     ("String", "text"),
+    ("Time32", "TIME"),
+    ("Time64", "TIME"),
     ("Timestamp", "TIMESTAMP"),
     ("UInt16", "SMALLINT UNSIGNED"),
     ("UInt32", "INT UNSIGNED"),
@@ -72,7 +74,7 @@ pub(super) fn in_words(text: &str) -> String {
             None => (said, rest) = (said + word, after),
             Some((_, own)) => {
                 // Time unit and zone are left out: nobody asked for them.
-                let inner = after.strip_prefix('(').filter(|_| matches!(word, "Interval" | "Timestamp"));
+                let inner = after.strip_prefix('(').filter(|_| matches!(word, "Interval" | "Time32" | "Time64" | "Timestamp"));
                 rest = inner.and_then(|inner| inner.split_once(')')).map_or(after, |(_, after)| after);
                 said += own;
             }

@@ -128,7 +128,11 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusa
                 _ if of.is_temporal() => {
                     format!("CAST({name} AS DATE) reads texts such as 2024-01-31, and is NULL for others")
                 }
-                _ => format!("CAST({name} AS DOUBLE) reads texts that are numbers, and is NULL for others"),
+                _ if *of == DataType::Boolean => {
+                    format!("CAST({name} AS BOOLEAN) reads texts such as true and false, and is NULL for others")
+                }
+                _ if of.is_numeric() => format!("CAST({name} AS DOUBLE) reads texts that are numbers, and is NULL for others"),
+                _ => format!("Compare {name} with texts"),
             };
             return Err(refuse(format!("{name} is text, and is compared with a {}", kinds::kind(of))).fix(fix));
         }

@@ -12,16 +12,20 @@ use datafusion::{
 };
 use tidegate_protocol::Refusal;
 
+use self::known::{CONVERT, between, known, quoted, types};
 use super::{
     functions,
     kinds::{in_words, of_time},
     place, refuse,
 };
 
+mod known;
+
 /// Maximum number of characters passed on from the engine's own message.
 const CHARS: usize = 300;
 /// Maximum number of columns listed.
 const LISTED: usize = 40;
+const FUNCTIONS: &str = "docs/reference/sql.md lists the functions under \"Total functions\"";
 
 /// Names that may be listed to the author of the query.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,7 +56,15 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
                 return refuse("brackets and operators nest too deep").fix("Split the query");
             };
             let (message, place) = place::of_message(message);
-            let refusal = refuse(format!("is not read as SQL: {}", first(message)));
+            let operator =
+                message.starts_with("No infix parser").then(|| between(message, "value: \"", "\"").unwrap_or("an operator"));
+            let said = match operator {
+                Some(word) => format!("{word} is not expected there"),
+                // The parser's own words for a token.
+                None if message.contains(" { ") => "something is not expected there".to_owned(),
+                None => first(message),
+            };
+            let refusal = refuse(format!("is not read as SQL: {said}"));
             let (line, column) = place.unwrap_or_default();
             // No keyword or operator starts like this, so a name or a text was meant.
             let odd = |c: char| !c.is_ascii() && !c.is_alphanumeric();
@@ -61,6 +73,7 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
             } else {
                 "Write one SELECT, as docs/reference/sql.md describes it"
             };
+            let fix = if operator == Some("DIV") { "Write trunc(a / b)" } else { fix };
             place::at(refusal.fix(fix), line, column)
         }
         root => words(&root.message(), shown),
@@ -134,11 +147,6 @@ fn listed(columns: &[Column]) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
 }
 
-/// Returns the text between the first two quotes of a message.
-fn quoted(message: &str) -> &str {
-    message.split('\'').nth(1).unwrap_or_default()
-}
-
 /// Returns the first sentence or two of the engine's message, without the candidates and advice that follow.
 fn first(message: &str) -> String {
     let ends =
@@ -151,11 +159,6 @@ fn first(message: &str) -> String {
     short.trim().trim_end_matches(['.', ',', ':']).chars().take(CHARS).collect()
 }
 
-/// Returns the part of `text` between two words.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    text.split_once(before)?.1.split_once(after).map(|(within, _)| within)
-}
-
 /// Returns whether types, in SQL's words, begin with a date or time type.
 fn is_time(kinds: &str) -> bool {
     kinds.starts_with("DATE") || kinds.starts_with("TIMESTAMP")
@@ -163,8 +166,6 @@ fn is_time(kinds: &str) -> bool {
 
 /// Rewrites the engine's message as a refusal.
 fn words(message: &str, shown: Shown<'_>) -> Refusal {
-    const CONVERT: &str = "Convert the value first, as in CAST(x AS DOUBLE)";
-    const FUNCTIONS: &str = "docs/reference/sql.md lists the functions under \"Total functions\"";
     let text = first(message);
     let casts = |kind: &str| ["CAST", "TRY_CAST"].iter().any(|cast| text.contains(&format!("Unsupported {cast} from {kind}")));
     if text.starts_with("table '") && text.ends_with("not found") {
@@ -179,15 +180,14 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
         let like = functions::like(function).map_or_else(String::new, |like| format!("Perhaps it is {like}. "));
         return place::of_call(refuse(format!("there is no function {function}")).fix(format!("{like}{FUNCTIONS}")), function);
     }
-    if let Some((call, kind)) = text.split_once("but received ").filter(|(call, _)| call.contains("Function '")) {
-        let kind = kind.split([' ', '.', ',']).next().unwrap_or_default();
-        let fix = if is_time(kind) { of_time("x", "0.5") } else { CONVERT.to_owned() };
-        return place::of_call(refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(fix), quoted(call));
+    if let Some((call, given)) = text.split_once("but received ").filter(|(call, _)| call.contains("unction '")) {
+        return arguments(quoted(call), given.split([' ', '.', ',', '(']).next().unwrap_or_default());
     }
     if let Some(given) = between(&text, "coercion from ", " to the signature") {
         let arguments =
             "Give it the arguments that it takes; docs/reference/sql.md lists the functions under \"Total functions\"";
         let fix = if is_time(given) { of_time("x", "0.5") } else { arguments.to_owned() };
+        let given = types(given).unwrap_or("values of these types");
         return place::of_call(refuse(format!("{} does not take ({given})", quoted(&text))).fix(fix), quoted(&text));
     }
     if text.contains("temporal operation") || ["DATE", "TIMESTAMP", "Duration", "INTERVAL"].into_iter().any(casts) {
@@ -202,12 +202,50 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
     if text.contains("require unique expression names") {
         return refuse("two columns of the result have the same name").fix("Give one of them another name with AS");
     }
-    let refusal = refuse(format!("the query cannot be planned: {text}"));
-    if text.contains("cannot be nested") {
-        return refusal.fix("Aggregate each unit's rows in a subquery that groups by the unit, and its results outside");
+    let other = || refuse("this form of SQL is not supported").fix("Compare it with docs/reference/sql.md");
+    let refusal = known(&text).unwrap_or_else(other);
+    match located(message) {
+        Some((line, column)) => place::at(refusal, line, column),
+        None => refusal,
     }
-    let types = ["coerce", "expects", "Unsupported", "common argument type", "type"].iter().any(|word| text.contains(word));
-    refusal.fix(if types { CONVERT } else { "Compare it with docs/reference/sql.md" })
+}
+
+/// Refuses a call that is given a value of a wrong type, or a wrong number of values.
+fn arguments(function: &str, given: &str) -> Refusal {
+    let takes = match function {
+        "round" | "trunc" => Some(("a number, and a literal number of decimal places", "round(x, 2)")),
+        "median" => Some(("one number", "MEDIAN(x), or APPROX_PERCENTILE_CONT(x, 0.9) for another percentile")),
+        name if name.starts_with("approx_percentile") => {
+            Some(("a number, and a literal percentile from 0 to 1", "APPROX_PERCENTILE_CONT(x, 0.5)"))
+        }
+        _ => None,
+    };
+    let counted = given.parse::<usize>().ok().map(|n| format!("{n} argument{}", if n == 1 { "" } else { "s" }));
+    let (said, fix) = match (takes, counted) {
+        (_, None) if is_time(given) => (format!("{function} does not take values of type {given}"), of_time("x", "0.5")),
+        (Some((takes, like)), counted) => {
+            let given = counted.unwrap_or_else(|| format!("a value of type {given}"));
+            (format!("{function} takes {takes}, and is given {given}"), format!("Write {like}"))
+        }
+        (None, Some(given)) => {
+            (format!("{function} does not take {given}"), format!("Give {function} the arguments that it takes: {FUNCTIONS}"))
+        }
+        (None, None) if given == "bytes" => {
+            (format!("{function} does not take bytes"), "Compare bytes, or name a column of texts or numbers".to_owned())
+        }
+        (None, None) if given == "text" => (format!("{function} does not take values of type text"), CONVERT.to_owned()),
+        (None, None) => {
+            let fix = "Give it a value of another type; CAST(x AS TEXT) makes a text of any".to_owned();
+            (format!("{function} does not take values of type {given}"), fix)
+        }
+    };
+    place::of_call(refuse(said).fix(fix), function)
+}
+
+/// Returns the line and column in the engine's description of a piece of SQL.
+fn located(message: &str) -> Option<(u64, u64)> {
+    let (line, column) = between(message, "Location(", ")")?.split_once(',')?;
+    Some((line.trim().parse().ok()?, column.trim().parse().ok()?))
 }
 
 #[cfg(test)]

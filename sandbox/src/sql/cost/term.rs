@@ -143,7 +143,7 @@ impl<'a> Over<'a> {
             }
             Expr::BinaryExpr(binary) => part.extend([&*binary.left, &*binary.right]),
             Expr::ScalarFunction(call) => part.extend(&call.args),
-            other => return Err(refuse(format!("{} has no known cost", other.variant_name()))),
+            other => return Err(refuse(format!("{} has no known cost", written(other)))),
         }
         let terms = parts.iter().map(|part| self.term(part)).collect::<Result<Vec<_>, _>>()?;
         let (mine, bytes) = self.own(expr, &parts, &terms)?;
