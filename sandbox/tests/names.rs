@@ -67,6 +67,38 @@ fn a_name_that_is_taken_is_refused_by_name() {
     admit_query(&Asked::new("SELECT COUNT(*) FROM dataset"), &published(&t.schema, "dataset"), &policy()).unwrap();
 }
 
+/// Columns of one value as another type have names of their own, as have those that the query does not name.
+#[test]
+fn casts_beside_what_they_are_of_have_names_of_their_own() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    for (query, names) in [
+        ("SELECT AVG(spend) AS a, AVG(CAST(spend AS INT)) AS b FROM dataset", vec!["a", "b"]),
+        (
+            "SELECT SUM(spend), SUM(CAST(spend AS INT)), SUM(spend::BIGINT) FROM dataset",
+            vec!["sum(spend)", "sum(CAST(spend AS INT))", "sum(CAST(spend AS BIGINT))"],
+        ),
+        ("SELECT MEDIAN(spend) AS a, MEDIAN(CAST(spend AS INT)) AS b FROM dataset", vec!["a", "b"]),
+        ("SELECT COUNT(spend) AS a, COUNT(CAST(spend AS INT)) AS b FROM dataset", vec!["a", "b"]),
+        (
+            "SELECT city, AVG(spend) AS a FROM dataset GROUP BY city HAVING AVG(CAST(spend AS INT)) > 1",
+            vec!["a", "avg(CAST(spend AS INT))"],
+        ),
+        ("SELECT AVG(spend) AS a FROM dataset ORDER BY AVG(CAST(spend AS INT))", vec!["a", "avg(CAST(spend AS INT))"]),
+        ("SELECT spend, CAST(spend AS INT) AS whole, COUNT(*) AS n FROM dataset GROUP BY spend, CAST(spend AS INT)", vec!["n"]),
+        ("SELECT COUNT(*), SUM(clamp(spend, 0, 5)) FROM dataset", vec!["count(*)", "sum(clamp(spend, 0, 5))"]),
+        ("SELECT APPROX_PERCENTILE_CONT(spend, 0.5) FROM dataset", vec!["approx_percentile_cont(spend, 0.5)"]),
+    ] {
+        let admitted = admit_query(&Asked::new(query), &t.schema, &policy()).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let columns = &admitted.shape.columns;
+        let found: Vec<&str> = columns.iter().map(|c| c.titles.first().unwrap_or(&c.name).as_str()).collect();
+        assert_eq!(found, names, "{query}");
+    }
+    // One name for two columns is the query's own fault.
+    let same = "SELECT SUM(spend) AS a, SUM(CAST(spend AS INT)) AS a FROM dataset";
+    let refused = admit_query(&Asked::new(same), &t.schema, &policy()).unwrap_err().to_string();
+    assert!(refused.contains("another name with AS"), "{refused}");
+}
+
 /// Whether jobs read the owner's files or a copy may follow from rows. Either has the columns in an order of its own, and may say that some have no NULL: a query by
 /// places, as any, asks the same.
 #[test]

@@ -29,6 +29,7 @@ use super::{
     rows::{PartOf, Rows, unsupported},
     select::Select,
     sets::{self, GROUPING, Set},
+    titles::{distinct, readable},
     view::{View, bare, named},
 };
 use crate::{deep::deep, units};
@@ -218,24 +219,26 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let unit = &policy.unit.column;
     let (bounds, source) = (rows.source.bounds(policy), rows.source.schema(&planned));
     // In the order of the aggregate's schema: keys, then the column that tells grouping sets apart, then the calls.
-    let named_by = |expr: &Expr| title(expr, &planned);
+    let named_by = |expr: &Expr| readable(&title(expr, &planned));
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
         key_exprs.iter().map(named_by).chain(grouping).chain(aggregate.aggr_expr.iter().map(named_by)).collect();
     let named = named(&above);
     // Each column gets its first name that no other column has.
     for (name, place) in &named {
-        let name = planned.bare(name);
+        let name = readable(&planned.bare(name));
         if titles.contains(&name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
             continue;
         }
         titles[*place] = name;
     }
+    let calls = titles.len() - aggregate.aggr_expr.len();
+    distinct(&mut titles, calls);
     let keys_len = key_exprs.len();
     if keys_len > limits::KEYS {
         return Err(refuse(format!("more than {} keys", limits::KEYS)));
     }
-    let (key_names, titles) = titles.split_at(titles.len() - aggregate.aggr_expr.len());
+    let (key_names, titles) = titles.split_at(calls);
     let key = |expr: &Expr, part: PartOf<'_>| {
         let key = part.resolve(expr)?;
         mismatch::no_quotient(&key, &source)?;
@@ -287,8 +290,9 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     let plan = Plan::new(shape.clone()).map_err(refuse)?;
     check_memory(&shape, &plan)?;
-    let alias =
-        |(name, place): (String, usize)| Some((planned.bare(&name), *found.of_calls.get(place.checked_sub(key_names.len())?)?));
+    let alias = |(name, place): (String, usize)| {
+        Some((readable(&planned.bare(&name)), *found.of_calls.get(place.checked_sub(key_names.len())?)?))
+    };
     let aliases = named.into_iter().filter_map(alias).collect();
     // A different order, or additional columns, need a view.
     let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0] < two[1]));

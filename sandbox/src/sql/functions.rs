@@ -13,6 +13,7 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use super::{
+    casts::NAMED,
     clamp::CLAMP,
     expr::float,
     matching::{MATCHES, Pattern},
@@ -101,6 +102,9 @@ pub(super) fn listed() -> impl Iterator<Item = (&'static str, std::ops::RangeInc
 /// Makes `call` total, given its arguments, which are total already.
 pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name().to_owned();
+    if name == NAMED {
+        return args.into_iter().next().ok_or_else(|| unlisted(&name, 0));
+    }
     if let Some(what) = times::of(&call.func) {
         return times::total(what, &name, args);
     }

@@ -8,6 +8,7 @@
 mod above;
 mod admit;
 mod arguments;
+mod casts;
 mod clamp;
 mod cost;
 mod dated;
@@ -47,6 +48,7 @@ mod spelled;
 mod table;
 mod text;
 mod times;
+mod titles;
 mod unit_join;
 mod view;
 mod written;

@@ -22,7 +22,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    Tables, arguments,
+    Tables, arguments, casts,
     clamp::clamp,
     exact::mark,
     flags, mismatch, refuse,
@@ -84,6 +84,7 @@ pub(super) fn context() -> SessionContext {
         .build();
     let context = SessionContext::new_with_state(state);
     context.register_udf(clamp());
+    context.register_udf(casts::named());
     // Alias of a function that one of ours replaces.
     context.deregister_udf("date_format");
     for function in times::named() {
@@ -223,7 +224,10 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     // Whoever sends a job presents a grant, whose holder may also see the listing, unless nobody may.
     let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
     let said = |e: DataFusionError| planning(&e, shown);
-    let mut raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
+    let mut raw = match block_on(state.statement_to_plan(statement.clone())) {
+        Err(e) if casts::same_name(&e) => block_on(state.statement_to_plan(casts::apart(statement))).map_err(|_| said(e))?,
+        planned => planned.map_err(said)?,
+    };
     if let Some(name) = &published {
         raw = as_published(raw, name).map_err(said)?;
     }

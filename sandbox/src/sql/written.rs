@@ -7,11 +7,13 @@ use datafusion::{
 };
 
 use super::{
+    casts::NAMED,
     exact::{CLOCK, INSTANT, UNZONED},
     matching,
     own::{CALENDAR, LENGTH, NEAREST, REMAINDER, SETTLED, SHORT, START},
     public::Lookup,
     times::{self, What},
+    titles::readable,
 };
 
 /// Maximum number of characters of an expression in a refusal.
@@ -85,7 +87,7 @@ fn sql(expr: &Expr) -> String {
             _ => format!("{} {op} {}", operand(left), operand(right)),
         },
         Expr::ScalarFunction(call) => function(call),
-        other => other.to_string().replace("dataset.", ""),
+        other => readable(&other.to_string().replace("dataset.", "")),
     }
 }
 
@@ -107,7 +109,9 @@ fn function(call: &ScalarFunction) -> String {
         _ => {}
     }
     match (call.name(), call.args.as_slice()) {
-        (SHORT | START | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK | UNZONED, [inner]) | (INSTANT, [_, inner]) => sql(inner),
+        (SHORT | START | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK | UNZONED, [inner])
+        | (INSTANT, [_, inner])
+        | (NAMED, [inner, _]) => sql(inner),
         (REMAINDER, [a, b]) => format!("{} % {}", operand(a), operand(b)),
         (name, args) => format!("{name}({})", list(args)),
     }
