@@ -139,6 +139,18 @@ fn the_costliest_part_is_one_that_the_query_has() {
     }
 }
 
+/// Columns of text are named where their length costs, and nothing is said of texts where the query reads none.
+#[test]
+fn texts_are_named_where_their_length_costs() {
+    let many = policy(&POLICY.replace("max_units = 3000", "max_units = 100000000").replace("1e-6", "1e-9"));
+    let said = |query: &str| admit(query, &many).unwrap_err().to_string();
+    let numbers = said("SELECT COUNT(*) AS n, AVG(age) AS a FROM dataset");
+    assert!(numbers.contains(": 200000000 rows (2 of each of 100000000 units) × "), "{numbers}");
+    assert!(numbers.contains("the owner for a longer") && !numbers.contains("left(") && !numbers.contains("chars"), "{numbers}");
+    let texts = said("SELECT diag, COUNT(*) AS n FROM dataset GROUP BY diag");
+    assert!(texts.contains("a text may have") && texts.contains("(diag)") && texts.contains("`chars` of diag"), "{texts}");
+}
+
 /// What people ask is not: of three thousand people in three seconds, and of ten million rows in a minute and a half.
 #[test]
 fn honest_queries_are_admitted_at_the_rate_that_nobody_states() {

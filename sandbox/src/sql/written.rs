@@ -24,6 +24,13 @@ pub(super) fn written(expr: &Expr) -> String {
     shortened(&sql(expr))
 }
 
+/// Returns whether a column of a subquery or a join is named by its position, as no text names it.
+pub(super) fn is_inner(name: &str) -> bool {
+    let numbered =
+        |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()));
+    name.starts_with("unit ") || numbered("first ") || numbered("second ")
+}
+
 /// Returns the first words of a text, as many as fit, with `…` if there are more.
 fn shortened(text: &str) -> String {
     if text.chars().count() <= CHARS {
@@ -51,7 +58,7 @@ fn sql(expr: &Expr) -> String {
     let not = |negated: bool| if negated { "NOT " } else { "" };
     match expr {
         // Columns of subqueries are named by their positions.
-        Expr::Column(column) if column.name.starts_with("unit ") => "a column of the subquery".to_owned(),
+        Expr::Column(column) if is_inner(&column.name) => "a column of the subquery".to_owned(),
         Expr::Column(column) => column.name.clone(),
         Expr::Literal(value, _) => literal(value),
         Expr::Alias(alias) => sql(&alias.expr),

@@ -3,9 +3,13 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    sync::Arc,
 };
 
-use datafusion::{arrow::datatypes::DataType, logical_expr::Expr};
+use datafusion::{
+    arrow::datatypes::{DataType, Field},
+    logical_expr::Expr,
+};
 use tidegate_protocol::{Refusal, job::Split, limits, policy::Policy};
 
 use super::{
@@ -26,6 +30,9 @@ use crate::{
 /// Maximum number of patterns in a query: each has automata in a worker's memory, on every thread.
 const PATTERNS: usize = 32;
 
+/// Maximum characters of a text that costs little.
+const SHORT: usize = 32;
+
 /// Longest text of each column, in bytes.
 pub(super) type Texts = BTreeMap<String, u64>;
 
@@ -35,6 +42,8 @@ pub(super) struct Weighing<'a> {
     once: Cell<u64>,
     patterns: Cell<usize>,
     heavy: RefCell<Option<Heavy>>,
+    /// Columns of long texts that are read, with their maximum characters.
+    long: RefCell<Vec<(String, usize)>>,
 }
 
 /// Stage at which rows are made, with the operations for a unit's rows.
@@ -83,7 +92,7 @@ impl Node {
 
 impl<'a> Weighing<'a> {
     pub(super) fn new(policy: &'a Policy) -> Self {
-        Self { policy, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default() }
+        Self { policy, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default(), long: RefCell::default() }
     }
 
     /// Returns a query's operations done once, whatever the rows.
@@ -99,6 +108,11 @@ impl<'a> Weighing<'a> {
     /// Returns the costliest part of all expressions.
     pub(super) fn heavy(&self) -> Option<Heavy> {
         self.heavy.borrow().clone()
+    }
+
+    /// Returns the columns of long texts that are read, with their maximum characters.
+    pub(super) fn long(&self) -> Vec<(String, usize)> {
+        self.long.borrow().clone()
     }
 
     /// Weighs a query's rows, and the groups made from them.
@@ -146,7 +160,15 @@ impl<'a> Weighing<'a> {
         let bytes = |name: &str| {
             if name == first.unit { Some(2 * limits::UNIT_NAME_BYTES as u64) } else { texts.get(name).copied() }
         };
-        let row = fields.map(|field| weights::read(field.data_type(), bytes(field.name()))).sum::<u64>();
+        let reach = Reach::all(self.policy);
+        let weighed = |field: &Arc<Field>| {
+            let chars = reach.chars(field.name());
+            if weights::is_text(field.data_type()) && *field.name() != first.unit && chars > SHORT {
+                self.long.borrow_mut().push((field.name().clone(), chars));
+            }
+            weights::read(field.data_type(), bytes(field.name()))
+        };
+        let row = fields.map(weighed).sum::<u64>();
         Ok(with_reading(node, row + ROW))
     }
 

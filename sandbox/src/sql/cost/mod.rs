@@ -76,15 +76,29 @@ pub(super) fn of_program(select: &Select, split: Split, policy: &Policy) -> Resu
     reach::fit(&node, &weighing, policy, policy.select_work(), kept)
 }
 
-/// Builds a refusal with the costliest expression.
-fn too_costly(problem: String, heavy: Option<&Heavy>) -> Refusal {
-    let Some(heavy) = heavy else {
-        return refuse(format!("{problem}; reading and grouping the rows takes that by itself")).fix(
-            "Name fewer columns and group by fewer. Or ask the owner for a longer `jobs.slot`, `chars` of the text columns, `sql.rows` or more of `sql.mops`",
-        );
+/// Maximum number of columns of text listed.
+const LISTED: usize = 6;
+
+/// Builds a refusal with the costliest expression, and the columns of `long` texts with their maximum characters.
+fn too_costly(problem: &str, heavy: Option<&Heavy>, long: &[(String, usize)]) -> Refusal {
+    const OWNER: &str = "a longer `jobs.slot`, `sql.rows` or more of `sql.mops`";
+    let most = long.iter().map(|(_, chars)| *chars).max().unwrap_or_default();
+    let names = long.iter().take(LISTED).map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = if long.len() > LISTED { names + ", …" } else { names };
+    let (texts, owner) = match names.as_str() {
+        "" => (String::new(), format!("the owner for {OWNER}")),
+        names => (format!("; a text may have {most} characters ({names})"), format!("the owner for `chars` of {names}, {OWNER}")),
     };
-    refuse(format!("{problem}; the costliest part is {heavy}")).fix(
-        "Make that part cheaper: left(x, 32) of a text before anything else, fewer and simpler patterns. Or ask the owner for a longer `jobs.slot`, \
-         `chars` of the text columns, `sql.rows` or more of `sql.mops`",
-    )
+    let part = heavy.map_or_else(
+        || "reading and grouping the rows takes that by itself".to_owned(),
+        |heavy| format!("the costliest part is {heavy}"),
+    );
+    refuse(format!("{problem}; {part}{texts}")).fix(match (heavy, long) {
+        (None, []) => format!("Ask {owner}"),
+        (None, _) => format!("Leave out columns of text, or ask {owner}"),
+        (Some(_), []) => format!("Make that part simpler, or leave it out. Or ask {owner}"),
+        (Some(_), _) => format!(
+            "Make that part cheaper: left(x, 32) of a text before anything else, fewer and simpler patterns. Or ask {owner}"
+        ),
+    })
 }

@@ -132,17 +132,19 @@ pub(super) fn fit(
         .fix("Select fewer columns, left(x, 32) of texts, or ask for less `resample`"));
     };
     let seconds = |work: u128| work as f64 / (policy.sql.work_per_ms as f64 * 1e3);
+    let rows = u128::from(policy.sql.rows.unwrap_or(u64::MAX));
+    let rows = rows.min(u128::from(policy.unit.max_units).saturating_mul(needed.into())).max(1);
     let problem = format!(
-        "the query may take {:.3} s at worst ({} operations for a row, {needed} rows of each of {} units{}), and the policy's slot allows {:.3} s",
+        "the query may take {:.3} s at worst, and the policy's slot allows {:.3} s: {rows} rows ({needed} of each of {} units) × {} operations a row{}",
         seconds(worst.saturating_add(u128::from(weighing.once()))),
-        node.unit(1),
+        seconds(budget.into()),
         policy.unit.max_units,
+        worst.div_ceil(rows),
         times(needed)
             .filter(|times| *times > 1)
             .map_or(String::new(), |times| format!(", read {times} times to lie in memory by block")),
-        seconds(budget.into())
     );
-    Err(too_costly(problem, weighing.heavy().as_ref()))
+    Err(too_costly(&problem, weighing.heavy().as_ref(), &weighing.long()))
 }
 
 #[cfg(test)]

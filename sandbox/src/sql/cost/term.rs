@@ -13,7 +13,10 @@ use super::{
     flow::Texts,
     weights::{self, COLUMN},
 };
-use crate::sql::{kinds, refuse, times, written::written};
+use crate::sql::{
+    kinds, refuse, times,
+    written::{is_inner, written},
+};
 
 /// Worst case of an expression with parts of lifetime `'e`.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +52,11 @@ impl fmt::Display for Heavy {
     }
 }
 
-/// Returns whether the query's text has an expression: not if it reads the column with a row's table, which no text names.
+/// Returns whether the query's text has an expression: not if it is a column of a subquery or a join, or reads the column with a
+/// row's table, which no text names.
 fn is_written(expr: &Expr) -> bool {
-    !expr.column_refs().iter().any(|column| column.name == ROW_TABLE)
+    let inner = matches!(expr, Expr::Column(column) if is_inner(&column.name));
+    !inner && !expr.column_refs().iter().any(|column| column.name == ROW_TABLE)
 }
 
 /// Returns the costlier of two.
