@@ -24,8 +24,10 @@ use self::{
 };
 use super::{
     clamp::CLAMP,
+    kinds,
     own::{NEAREST, REMAINDER, SETTLED, settled},
-    refuse, times,
+    place, refuse, times,
+    written::written,
 };
 
 mod case;
@@ -155,6 +157,9 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
         Expr::IsNull(e) => Expr::IsNull(boxed(e, schema)),
         Expr::IsNotNull(e) => Expr::IsNotNull(boxed(e, schema)),
         Expr::ScalarFunction(mut call) => {
+            if matches!(call.name(), "greatest" | "least") {
+                call.args.iter().try_for_each(|arg| no_time(call.name(), arg, schema))?;
+            }
             if !PASSES.contains(&call.name()) {
                 call.args = call.args.into_iter().map(|e| number(e, schema)).collect();
             }
@@ -182,6 +187,18 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
         }
         other => other,
     })
+}
+
+/// Refuses a date or time as an argument of a function of numbers, of which the planner would make a number.
+fn no_time(function: &str, arg: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    let (Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. })) = arg else { return Ok(()) };
+    match expr.get_type(schema) {
+        Ok(kind) if kind.is_temporal() => {
+            let what = format!("{function} takes numbers, and {} is a {}", written(expr), kinds::kind(&kind));
+            Err(place::of_call(refuse(what), function).fix("Write CASE WHEN a > b THEN a ELSE b END"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_number_of(expr: &Expr, schema: &DFSchema) -> bool {

@@ -176,6 +176,8 @@ fn no_refusal_has_a_word_of_the_engines() {
         ("regexp_like(city, 'a', 'i')", "Write x ~* 'pattern'"),
         ("round(spend, 'a') = 1", "a literal number of decimal places, and is given a value of type text. Write round(x, 2)"),
         ("lpad(city, 300, '0') = 'x'", "a literal length from 1 to 256"),
+        ("greatest(day, CAST(seen AS DATE)) > DATE '2024-01-01'", "greatest takes numbers, and day is a DATE. Write CASE WHEN"),
+        ("least(seen, TIMESTAMP '2024-01-01') > seen", "least takes numbers, and seen is a TIMESTAMP"),
         ("year(tod) = 1", "year takes dates and times"),
         ("spend & city > 1", "operators on bits"),
         ("city ~ 1", "CAST(x AS TEXT)"),
