@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 
 /// Engine's type names with SQL's.
-const NAMES: [(&str, &str); 28] = [
+const NAMES: [(&str, &str); 29] = [
     ("Binary", "bytes"),
     ("BinaryView", "bytes"),
     ("Boolean", "BOOLEAN"),
@@ -22,6 +22,7 @@ const NAMES: [(&str, &str); 28] = [
     ("Null", "NULL"),
     ("Numeric", "number"),
     ("String", "text"),
+    ("Time", "TIME"),
     ("Time32", "TIME"),
     ("Time64", "TIME"),
     ("Timestamp", "TIMESTAMP"),
@@ -74,7 +75,8 @@ pub(super) fn in_words(text: &str) -> String {
             None => (said, rest) = (said + word, after),
             Some((_, own)) => {
                 // Time unit and zone are left out: nobody asked for them.
-                let inner = after.strip_prefix('(').filter(|_| matches!(word, "Interval" | "Time32" | "Time64" | "Timestamp"));
+                let inner =
+                    after.strip_prefix('(').filter(|_| matches!(word, "Interval" | "Time" | "Time32" | "Time64" | "Timestamp"));
                 rest = inner.and_then(|inner| inner.split_once(')')).map_or(after, |(_, after)| after);
                 said += own;
             }

@@ -64,7 +64,9 @@ pub(super) fn collect(
     // Location of each call: (column of the shape, cell within it).
     let mut cells: Vec<(usize, usize)> = Vec::new();
     for (call, title) in aggregate.aggr_expr.iter().zip(titles) {
-        let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
+        let Expr::AggregateFunction(call) = unalias(call) else {
+            return Err(refuse(format!("{} is not an aggregate", written(call))));
+        };
         let of_parts = rows.parts().map(|part| measure(call, part, source, most)).collect::<Result<Vec<_>, _>>()?;
         let (measures, arguments): (Vec<_>, Vec<_>) = of_parts.into_iter().unzip();
         let measure = measures.into_iter().reduce(hull).filter(is_bounded);

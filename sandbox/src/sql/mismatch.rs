@@ -125,6 +125,7 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusa
                 _ if matches!(of, DataType::Timestamp(..)) => {
                     format!("CAST({name} AS TIMESTAMP) reads texts such as 2024-01-31T10:20:00, and is NULL for others")
                 }
+                _ if is_of_day(of) => "Compare a time of day with a literal, as in x > '08:00:00'".to_owned(),
                 _ if of.is_temporal() => {
                     format!("CAST({name} AS DATE) reads texts such as 2024-01-31, and is NULL for others")
                 }
@@ -137,8 +138,9 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusa
             return Err(refuse(format!("{name} is text, and is compared with a {}", kinds::kind(of))).fix(fix));
         }
         if kind.is_temporal() && of.is_numeric() {
+            let part = if is_of_day(kind) { "hour" } else { "year" };
             return Err(refuse(format!("{says}, and {} is a number", written(unalias(other))))
-                .fix(format!("Write {}, or compare date_part('year', {name})", with(literal))));
+                .fix(format!("Write {}, or compare date_part('{part}', {name})", with(literal))));
         }
         if *kind == DataType::Boolean && of.is_numeric() {
             let no = matches!(unalias(other), Expr::Literal(value, _) if value.to_string() == "0");
@@ -182,6 +184,10 @@ fn plain(kind: DataType) -> DataType {
     if let DataType::Dictionary(_, value) = kind { *value } else { kind }
 }
 
+fn is_of_day(kind: &DataType) -> bool {
+    matches!(kind, DataType::Time32(_) | DataType::Time64(_))
+}
+
 fn is_text(kind: &DataType) -> bool {
     kind.is_string() || kind.is_binary()
 }
@@ -214,6 +220,7 @@ fn example(kind: &DataType) -> (&'static str, &'static str) {
     match kind {
         DataType::Date32 | DataType::Date64 => ("DATE '2024-01-31'", ""),
         DataType::Timestamp(..) => ("TIMESTAMP '2024-01-31 10:30:00'", ""),
+        DataType::Time32(_) | DataType::Time64(_) => ("'08:00:00'", ""),
         DataType::Boolean => ("true", ""),
         kind if kind.is_integer() => ("50", ", without quotes"),
         kind if kind.is_numeric() => ("12.5", ", without quotes"),

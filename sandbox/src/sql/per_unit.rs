@@ -33,6 +33,7 @@ use super::{
     rows::Rows,
     said::{engine, engine_words},
     select::Select,
+    titles::readable,
 };
 use crate::{
     RunError,
@@ -103,7 +104,9 @@ pub(super) fn admit(
     // Whether an argument that the planner takes for an integer is an integer here too.
     let mut whole = Vec::with_capacity(aggregate.aggr_expr.len());
     for call in &aggregate.aggr_expr {
-        let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
+        let Expr::AggregateFunction(call) = unalias(call) else {
+            return Err(refuse(format!("{} is not an aggregate", readable(&call.to_string()))));
+        };
         let name = call.func.name();
         let params = &call.params;
         let first = matches!(name, FIRST | LAST);

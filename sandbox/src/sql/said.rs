@@ -140,9 +140,10 @@ fn nearest<'c>(field: &Column, columns: &'c [Column]) -> Option<&'c Column> {
     columns.iter().min_by_key(far).filter(|column| far(column) <= asked.chars().count().min(9) / 3)
 }
 
-/// Lists the names of columns, without duplicates.
+/// Lists the names of columns, without duplicates and names that the engine made of literals.
 fn listed(columns: &[Column]) -> Option<String> {
-    let names: BTreeSet<_> = columns.iter().map(name).collect();
+    let made = |name: &String| ["Float64(", "Int64(", "Utf8("].iter().any(|literal| name.contains(literal));
+    let names: BTreeSet<_> = columns.iter().map(name).filter(|name| !made(name)).collect();
     let more = if names.len() > LISTED { ", …" } else { "" };
     let names: Vec<_> = names.into_iter().take(LISTED).collect();
     (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
@@ -223,7 +224,17 @@ fn arguments(function: &str, given: &str) -> Refusal {
     };
     let counted = given.parse::<usize>().ok().map(|n| format!("{n} argument{}", if n == 1 { "" } else { "s" }));
     let (said, fix) = match (takes, counted) {
-        (_, None) if is_time(given) => (format!("{function} does not take values of type {given}"), of_time("x", "0.5")),
+        (_, None) if is_time(given) => {
+            let numbers = ["approx_", "avg", "corr", "covar", "median", "std", "sum", "var"]
+                .iter()
+                .any(|start| function.starts_with(start));
+            let part = "Write to_char(x, 'YYYY-MM-DD') for a text of it, or date_part('year', x) for a number";
+            let fix = if numbers { of_time("x", "0.5") } else { part.to_owned() };
+            (format!("{function} does not take values of type {given}"), fix)
+        }
+        (_, None) if given == "TIME" => {
+            (format!("{function} does not take values of type TIME"), "Take a number of it, as date_part('hour', x)".to_owned())
+        }
         (Some((takes, like)), counted) => {
             let given = counted.unwrap_or_else(|| format!("a value of type {given}"));
             (format!("{function} takes {takes}, and is given {given}"), format!("Write {like}"))

@@ -7,7 +7,7 @@
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
-use super::refuse;
+use super::{refuse, titles::readable};
 
 /// Name of the column distinguishing grouping sets.
 pub(super) const GROUPING: &str = "grouping";
@@ -36,7 +36,7 @@ pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Ref
         return Ok((aggregate.group_expr.clone(), None));
     };
     let keys: Vec<Expr> = sets.distinct_expr().into_iter().cloned().collect();
-    let at = |e: &Expr| keys.iter().position(|k| k == e).ok_or_else(|| refuse(format!("{e} is no key")));
+    let at = |e: &Expr| keys.iter().position(|k| k == e).ok_or_else(|| refuse(format!("{} is no key", readable(&e.to_string()))));
     let positions = |exprs: &[Expr]| exprs.iter().map(at).collect::<Result<Vec<_>, _>>();
     let mut found = match sets {
         GroupingSet::Rollup(exprs) => (0..=exprs.len()).rev().map(|n| positions(&exprs[..n])).collect::<Result<Vec<_>, _>>()?,

@@ -64,6 +64,11 @@ const KNOWN: &[(&str, (&str, &str))] = &[
     ("GetFieldAccess", PARTS),
     ("Cannot access field", PARTS),
     ("compound identifier", PARTS),
+    (
+        "date_trunc granularity",
+        ("date_trunc has no such part", "Write date_trunc('month', x), or year, quarter, week, day or hour"),
+    ),
+    ("binary operator", ("an operator is not supported", "Use AND, OR, =, <>, <, >, +, -, *, /, %, ||, ~ and LIKE")),
     ("variable [", ("variables, as @x, are not supported", "Write the value in its place")),
     (": RLike", PATTERNS),
     (
