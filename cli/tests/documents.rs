@@ -68,7 +68,7 @@ fn files_in_the_documents_exist() {
         let links = links.filter_map(|link| link.split('#').next()).filter(|link| !link.is_empty());
         let named = text.split('`').skip(1).step_by(2).filter(|code| {
             !code.contains([' ', '*', '…', '{', '<'])
-                && code.split_once('/').is_some_and(|(room, _)| root.join(room).join("Cargo.toml").is_file())
+                && code.split_once('/').is_some_and(|(room, _)| !room.is_empty() && root.join(room).join("Cargo.toml").is_file())
         });
         let here = document.parent().unwrap();
         for path in links.map(|link| here.join(link)).chain(named.map(|path| root.join(path))) {
