@@ -22,6 +22,11 @@ pub(super) fn tensor(from: &TensorProto) -> Result<Tensor, String> {
     if held != values {
         return Err(format!("has {held} values, its shape says {values}"));
     }
+    // Runtimes differ on any other byte: one counts it as true, another casts it to its own number.
+    let raw = from.raw_data.as_deref().unwrap_or_default();
+    if elem == Elem::Bool && (raw.iter().any(|byte| *byte > 1) || from.int32_data.iter().any(|n| !matches!(n, 0 | 1))) {
+        return Err("has a truth value other than 0 and 1".into());
+    }
     let mut tensor = Tensor::new(elem, dims, Flow::Public);
     if tensor.rank() <= 1 && values <= KNOWN as u64 {
         tensor.ints = ints(from, elem);
@@ -70,8 +75,8 @@ fn ints(from: &TensorProto, elem: Elem) -> Option<Vec<Int>> {
         Elem::I64 => wide(8, |b| b.try_into().map_or(0, i64::from_le_bytes)),
         Elem::I32 if raw.is_empty() => from.int32_data.iter().map(|n| i64::from(*n)).collect(),
         Elem::I32 => wide(4, |b| b.try_into().map_or(0, i32::from_le_bytes).into()),
-        Elem::Bool if raw.is_empty() => from.int32_data.iter().map(|n| i64::from(*n != 0)).collect(),
-        Elem::Bool => wide(1, |b| i64::from(b[0] != 0)),
+        Elem::Bool if raw.is_empty() => from.int32_data.iter().map(|n| i64::from(*n)).collect(),
+        Elem::Bool => wide(1, |b| b[0].into()),
         _ => return None,
     };
     Some(values.into_iter().map(Int::of).collect())

@@ -11,7 +11,7 @@ use tidegate_fixtures::models::{
 };
 
 use super::{
-    super::strict,
+    super::{proto, strict},
     tensor::{Dim, Elem, Flow, Tensor, count},
     *,
 };
@@ -64,6 +64,28 @@ fn known_numbers_are_those_of_their_types() {
     assert_eq!(product(i64s, &[1 << 40, 1 << 40]), None);
     // A part of it may leave the type, in whatever order they are multiplied.
     assert_eq!(product(i32s, &[1 << 20, 1 << 20, 0]), None);
+}
+
+/// A byte other than 0 and 1 is true to one operator and its own number to another.
+#[test]
+fn truth_values_of_a_model_are_0_and_1() {
+    let stored = |bytes: &[u8], ints: &[i32]| {
+        let tensor = proto::TensorProto {
+            dims: vec![(bytes.len() + ints.len()) as i64],
+            data_type: Some(Elem::Bool.number()),
+            raw_data: (!bytes.is_empty()).then(|| bytes.to_vec()),
+            int32_data: ints.to_vec(),
+            ..proto::TensorProto::default()
+        };
+        constant::tensor(&tensor)
+            .ok()
+            .and_then(|tensor| tensor.ints)
+            .map(|ints| ints.iter().map(|int| int.times).collect::<Vec<_>>())
+    };
+    assert_eq!(stored(&[0, 1], &[]), Some(vec![0, 1]));
+    assert_eq!(stored(&[], &[1, 0]), Some(vec![1, 0]));
+    assert_eq!(stored(&[0, 2], &[]), None);
+    assert_eq!(stored(&[], &[1, -1]), None);
 }
 
 /// Multiples of the number of rows stay small beside their type, whatever the number.
