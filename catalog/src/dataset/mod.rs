@@ -31,6 +31,6 @@ pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use paths::{TableFiles, fit_a_manifest, tables};
 pub use people::People;
 pub use proven::Proven;
-pub use read::{Reader, describe, open, open_by};
+pub use read::{Reader, describe, names, open, open_by};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 pub use survey::{Bound, Grouped, Setting, Survey, survey};

@@ -156,6 +156,21 @@ pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
     }
 }
 
+/// Returns the names of a file's columns, in the file's order, without their types. Where a text file or workbook can be read in
+/// several ways, the way with most of the columns `wanted` is taken, as at publication.
+///
+/// # Errors
+/// Returns [`DataError`] if the file cannot be read.
+pub fn names(path: &Path, wanted: &[String]) -> Result<Vec<String>, DataError> {
+    let of = |schema: &Schema| -> Vec<String> { schema.fields().iter().map(|field| field.name().clone()).collect() };
+    match format(path)? {
+        Format::Empty => Ok(vec![]),
+        Format::Json => Ok(of(&learn_json(&[(path, Whose::Rows)], None, &mut |_| {})?)),
+        Format::Text => Ok(guarded(path, || dialect::Dialect::of(path, &ReadRules::default(), wanted))?.header),
+        format => Ok(of(&written(path, format)?.schema)),
+    }
+}
+
 /// Hashes a file; `progress` is told the bytes done.
 ///
 /// # Errors
