@@ -49,7 +49,15 @@ pub(crate) fn given(path: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// As [`text`]; for an unsafe policy, names its field and the fix.
 pub(crate) fn policy(path: &Path) -> anyhow::Result<Policy> {
-    let file = PolicyFile::parse(&text("--policy", path)?).with_context(|| named("--policy", path))?;
+    policy_of("--policy", path)
+}
+
+/// Like [`policy()`], for the TOML file named by an option or argument.
+///
+/// # Errors
+/// As [`policy()`].
+pub(crate) fn policy_of(option: &str, path: &Path) -> anyhow::Result<Policy> {
+    let file = PolicyFile::parse(&text(option, path)?).with_context(|| named(option, path))?;
     Ok(file.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?)
 }
 

@@ -14,6 +14,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "serve",
             "grant",
             "budget",
+            "policy",
             "receipts",
             "survey",
             "grants",

@@ -40,6 +40,9 @@ enum Command {
     Publish(commands::publish::Args),
     /// Show the owner how much of a dataset a policy's bounds let count, and how much other bounds would.
     Survey(commands::survey::Args),
+    /// Begin a policy from the columns of files, or check what a policy allows and what its budget buys.
+    #[command(subcommand)]
+    Policy(commands::policy::Args),
     /// Withdraw a version of a dataset, or the whole dataset, which then answers nothing.
     Retire(commands::retire::Args),
     /// Encrypt a dataset for mirrors, which hold and serve data without being able to read them.
@@ -195,6 +198,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             }
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
             Command::Survey(args) => commands::survey::run(&home, args).await.map(done),
+            Command::Policy(args) => commands::policy::run(&args).map(done),
             Command::Retire(args) => commands::retire::run(&home, &args).map(done),
             Command::Seal(args) => commands::seal::run(&home, args).await.map(done),
             Command::Mirror(args) => commands::mirror::run(home, args).await.map(done),

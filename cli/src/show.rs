@@ -171,7 +171,7 @@ pub(crate) fn key(key: &Key) -> String {
 }
 
 /// Formats a positive number with four significant digits.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }

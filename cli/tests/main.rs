@@ -35,6 +35,7 @@ mod neighbours;
 mod new;
 mod node_tests;
 mod pipes;
+mod policies;
 mod programs;
 mod publish;
 mod quarantine;

@@ -21,6 +21,7 @@ pub(crate) mod network;
 pub(crate) mod new;
 pub(crate) mod peers;
 pub(crate) mod ping;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod receipts;

@@ -22,7 +22,7 @@ pub(crate) enum Args {
 }
 
 /// Template of a policy.
-const POLICY: &str = include_str!("../../templates/policy.toml");
+pub(super) const POLICY: &str = include_str!("../../templates/policy.toml");
 
 /// Options of `tidegate new job`.
 #[derive(Debug, clap::Args)]
