@@ -21,7 +21,7 @@ use tidegate_node::home::Home;
 
 /// A decentralized data exchange and compute-to-data engine: aggregates go out, rows stay.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "tidegate", version, propagate_version = true)]
 struct Cli {
     /// Folder with this party's key and state.
     #[arg(long, env = "TIDEGATE_HOME", default_value = "~/.tidegate", global = true)]
