@@ -25,6 +25,10 @@ fn steps(document: &Path) -> Vec<Step> {
 /// The words of a line, with one for all that differ in each run: numbers, ids, times, paths and lines of tables.
 fn words(line: &str) -> Vec<&str> {
     let own = |word: &str| word.chars().any(|c| c.is_ascii_digit() || "/│┆═─┌└╞".contains(c)) || word.starts_with("did:key");
+    if line.trim_start().starts_with('│') {
+        // A cell is one word: beside its numbers may stand that they say too little.
+        return line.split(['│', '┆']).map(str::trim).map(|cell| if own(cell) { "#" } else { cell }).collect();
+    }
     // What follows a name of a party or an id is of no length that is sure.
     line.split_whitespace().map(|word| if own(word) { "#" } else { word }).collect()
 }
