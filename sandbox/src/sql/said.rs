@@ -236,8 +236,11 @@ fn arguments(function: &str, given: &str) -> Refusal {
             (format!("{function} does not take values of type TIME"), "Take a number of it, as date_part('hour', x)".to_owned())
         }
         (Some((takes, like)), counted) => {
-            let given = counted.unwrap_or_else(|| format!("a value of type {given}"));
-            (format!("{function} takes {takes}, and is given {given}"), format!("Write {like}"))
+            // A number is not at fault: another argument is, and the engine names the first.
+            let given =
+                counted.or_else(|| matches!(given, "BOOLEAN" | "bytes" | "text").then(|| format!("a value of type {given}")));
+            let given = given.map(|given| format!(", and is given {given}")).unwrap_or_default();
+            (format!("{function} takes {takes}{given}"), format!("Write {like}"))
         }
         (None, Some(given)) => {
             (format!("{function} does not take {given}"), format!("Give {function} the arguments that it takes: {FUNCTIONS}"))

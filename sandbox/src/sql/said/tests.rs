@@ -180,7 +180,7 @@ fn no_refusal_has_a_word_of_the_engines() {
         ("city::json->>'a' = 'x'", ""),
         ("octet_length(tag) = 1", "octet_length does not take bytes. Compare bytes"),
         ("regexp_like(city, 'a', 'i')", "Write x ~* 'pattern'"),
-        ("round(spend, 'a') = 1", "a literal number of decimal places, and is given a value of type text. Write round(x, 2)"),
+        ("round(spend, 'a') = 1", "round takes a number, and a literal number of decimal places. Write round(x, 2)"),
         ("lpad(city, 300, '0') = 'x'", "a literal length from 1 to 256"),
         ("greatest(day, CAST(seen AS DATE)) > DATE '2024-01-01'", "greatest takes numbers, and day is a DATE. Write CASE WHEN"),
         ("least(seen, TIMESTAMP '2024-01-01') > seen", "least takes numbers, and seen is a TIMESTAMP"),
