@@ -257,6 +257,14 @@ fn quantile(leaves: &[i128], (lo, hi): (f64, f64), at: f64) -> (f64, f64) {
 }
 
 /// Rows by what is no measured number in them: texts, times, truths, NULL and the numbers of keys.
+/// A time without the offset of its zone; any other text as it is.
+fn clock(text: &str) -> &str {
+    let is_time = |shown: &&str| shown.len() >= 19 && shown.as_bytes()[10] == b'T' && shown.as_bytes()[13] == b':';
+    let (local, offset) = text.split_at_checked(text.len().saturating_sub(6)).unwrap_or((text, ""));
+    let ahead = Some(local).filter(|_| offset.starts_with(['+', '-']) && offset.as_bytes()[3] == b':');
+    text.strip_suffix('Z').or(ahead).filter(is_time).unwrap_or(text)
+}
+
 fn by_key(rows: &[Vec<Value>], keys: usize) -> BTreeMap<String, Vec<Vec<Value>>> {
     let mut all: BTreeMap<String, Vec<Vec<Value>>> = BTreeMap::new();
     for row in rows {
@@ -268,6 +276,8 @@ fn by_key(rows: &[Vec<Value>], keys: usize) -> BTreeMap<String, Vec<Vec<Value>>>
             Key::Int(i) => Key::Float(*i as f64),
             // A decimal's scale is no part of its value.
             Key::Text(text) if digits(text) => Key::Text(text.trim_end_matches('0').trim_end_matches('.').to_owned()),
+            // The plain engine has the clocks of a zone and not the zone.
+            Key::Text(text) => Key::Text(clock(text).to_owned()),
             key => key.clone(),
         };
         let name = format!("{:?}", key.iter().map(one).collect::<Vec<_>>());
@@ -358,7 +368,8 @@ async fn every_admitted_query_says_what_a_plain_engine_says() {
         // So is one beside a REAL, which the plain engine makes a REAL of.
         let real = |name: &str| world.schema.field_with_name(name).is_ok_and(|f| *f.data_type() == DataType::Float32);
         let reals = text.contains("AS REAL") || ["spend", "price"].iter().any(|name| real(name) && text.contains(name));
-        if reals && text.contains("9007199254740993") {
+        // Beside a float it is compared as it is, and the plain engine rounds it first.
+        if (reals || text.contains("wild")) && text.contains("9007199254740993") {
             continue;
         }
         // And the least of numbers beside a decimal, which it makes a decimal of.

@@ -190,7 +190,8 @@ pub(crate) fn plain(batch: &RecordBatch) -> RecordBatch {
             kind if kind.is_binary() => cast(&cast(array, &DataType::Binary).unwrap(), &DataType::Utf8).unwrap(),
             DataType::Date64 => cast(array, &DataType::Date32).unwrap(),
             DataType::Timestamp(unit, Some(zone)) => {
-                let ahead = ZONES.iter().find(|(name, _)| *name == &**zone).unwrap().1;
+                // Other zones are those of tests that have the plain engine read them.
+                let Some((_, ahead)) = ZONES.iter().find(|(name, _)| *name == &**zone) else { return array.clone() };
                 let second = match unit {
                     TimeUnit::Second => 1,
                     TimeUnit::Millisecond => 1000,

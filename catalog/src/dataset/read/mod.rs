@@ -165,7 +165,10 @@ pub fn names(path: &Path, wanted: &[String]) -> Result<Vec<String>, DataError> {
     let of = |schema: &Schema| -> Vec<String> { schema.fields().iter().map(|field| field.name().clone()).collect() };
     match format(path)? {
         Format::Empty => Ok(vec![]),
-        Format::Json => Ok(of(&learn_json(&[(path, Whose::Rows)], None, &mut |_| {})?)),
+        Format::Json => {
+            let schema = learn_json(&[(path, Whose::Rows)], None, &mut |_| {})?;
+            Ok(of(&schema))
+        }
         Format::Text => Ok(guarded(path, || dialect::Dialect::of(path, &ReadRules::default(), wanted))?.header),
         format => Ok(of(&written(path, format)?.schema)),
     }
