@@ -38,7 +38,7 @@ fn a_suggested_policy_is_one_and_has_nothing_of_the_rows() {
     assert!(
         said.contains("# bounds of \"temp\" (DOUBLE): write what is known of the field, not what the data have\ntemp = {}\n")
     );
-    assert!(said.contains("# \"the city\" (TEXT)\n\"the city\" = {}"), "{said}");
+    assert!(said.contains("# \"the city\" (text)\n\"the city\" = {}"), "{said}");
     // Printed and written are the same; nothing is written over unasked.
     let out = world.text("suggested.toml");
     let suggest = ["policy", "suggest", &file, "--unit", "person", "--out", &out];

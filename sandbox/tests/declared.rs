@@ -34,6 +34,11 @@ fn groups_that_are_declared_have_the_sums_that_they_have_undeclared() {
         if !text.contains("GROUP BY") || text.contains("ROLLUP") || text.contains("SETS") {
             continue;
         }
+        // One key twice has one name, and `keys` go by names.
+        let mut keys = text.rsplit("GROUP BY ").next().unwrap_or_default().split([' ', ',']).filter(|word| !word.is_empty());
+        if keys.next().is_some_and(|first| keys.next() == Some(first)) {
+            continue;
+        }
         let world = &worlds[seed as usize % worlds.len()];
         let Ok(all) = by_key(world, &text, None) else { continue };
         // Every second one, the last first: their order in the job is the result's and nothing else.
@@ -49,6 +54,13 @@ fn groups_that_are_declared_have_the_sums_that_they_have_undeclared() {
             }
         };
         let expected: BTreeMap<_, _> = all.into_iter().filter(|(_, (key, ..))| declared.contains(key)).collect();
+        let lanes = |all: &Groups| all.values().map(|(.., lanes)| lanes.len()).max();
+        // With fewer groups a percentile may have finer bins: then the bins together are the same.
+        let finer = lanes(&found).zip(lanes(&expected)).is_some_and(|(a, b)| a != b);
+        let [found, expected] = [found, expected].map(|mut all| {
+            all.values_mut().filter(|_| finer).for_each(|(.., lanes)| *lanes = vec![lanes.iter().sum()]);
+            all
+        });
         assert_eq!(found, expected, "{seed}: {text}");
         compared += 1;
         groups += expected.len();
