@@ -109,6 +109,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
         threads: 1,
         cuda: None,
         unwalled: false,
+        intermediates: None,
     };
     let cold = best(5, || Ok(Workers::of(tidegate.to_owned()).infer(&model)?))?;
     let workers = Workers::of(tidegate.to_owned());

@@ -231,6 +231,7 @@ fn run(workers: &Workers, test: &Test) -> Outcome {
                 threads: 1,
                 cuda: None,
                 unwalled: false,
+                intermediates: None,
             };
             let (_child, client) = match workers.infer(&load) {
                 Ok(pair) => pair,

@@ -26,9 +26,10 @@ pub mod layout;
 pub mod library;
 pub mod server;
 mod session;
+mod shapes;
 mod shared;
 mod wire;
 
 pub use error::InferenceFailed;
 pub use shared::Plain;
-pub use wire::{Cuda, Input, Model};
+pub use wire::{Cuda, Input, Intermediates, Model};

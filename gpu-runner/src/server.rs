@@ -16,6 +16,7 @@ use crate::{
     layout::Layout,
     library::{QUIET, is_quiet, version},
     session::{Scorer, warm_up},
+    shapes,
     shared::Shared,
     wire::{Cuda, Loaded, Model, number, read, write},
 };
@@ -113,6 +114,9 @@ impl Runtime {
             Ok(standing) => standing,
             Err(e) => return answer(&to, &Loaded::Refused(e.0)),
         };
+        if let Err(e) = shapes::check(&self.environment, &model, &layout, &shared) {
+            return answer(&to, &Loaded::Refused(e.0));
+        }
         let (loaded, all_loaded) = channel();
         std::thread::scope(|scope| {
             for _ in 0..threads {

@@ -1,5 +1,7 @@
 //! A session of the runtime on a thread of its own: rows are read in place, and numbers are written beside them.
 
+use std::ops::Range;
+
 use ort::{
     environment::Environment,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
@@ -57,17 +59,60 @@ impl<'a> Scorer<'a> {
     }
 
     /// Runs the rows of a slot. The buyer must not see which run failed: its numbers are NaN, which becomes the public fallback
-    /// value.
+    /// value. Of a batch of many units' rows, only the rows at fault have NaN.
     pub(crate) fn slot(&mut self, slot: usize, runs: &[u32]) {
         let (mut row, mut out) = (0, self.layout.out(slot));
         for rows in runs.iter().map(|n| *n as usize) {
             let wanted = if self.model.by_row { rows } else { 1 } * self.model.numbers as usize;
             if self.run(slot, row, rows, out, wanted).is_err() {
                 self.memory.put_all(out, &vec![f32::NAN; wanted]);
+                if self.model.batched && self.model.by_row && rows > 1 {
+                    self.in_parts(slot, rows, out);
+                }
             }
             row += rows.next_multiple_of(self.model.step.max(1) as usize);
             out += wanted * size_of::<f32>();
         }
+    }
+
+    /// Runs the rows of a failed batch again in halves, their halves, and so on, until those at fault are alone; these have NaN.
+    ///
+    /// Each run is of the whole batch's size, with a part's rows at their own places and zeros at all others, as the model was run
+    /// when it was loaded. So a row that does not depend on others has the same number, to the last bit, as in a batch without
+    /// rows at fault.
+    fn in_parts(&mut self, slot: usize, rows: usize, out: usize) {
+        let Self { model, layout, memory, .. } = *self;
+        let numbers = model.numbers as usize;
+        let held = |(i, input): (usize, &Input)| {
+            let mut bytes: Vec<u8> = vec![];
+            memory.get_all(layout.row(slot, i, 0), rows * input.bytes(), &mut bytes);
+            (input.bytes(), bytes)
+        };
+        let inputs: Vec<(usize, Vec<u8>)> = model.inputs.iter().enumerate().map(held).collect();
+        let put = |part: Range<usize>| {
+            for (i, (bytes, all)) in inputs.iter().enumerate() {
+                let mut only = vec![0; all.len()];
+                let mine = part.start * bytes..part.end * bytes;
+                only[mine.clone()].copy_from_slice(&all[mine]);
+                memory.put_all(layout.row(slot, i, 0), &only);
+            }
+        };
+        let mut found = vec![f32::NAN; rows * numbers];
+        let mut some = vec![];
+        let mut parts = vec![rows / 2..rows, 0..rows / 2];
+        while let Some(part) = parts.pop() {
+            put(part.clone());
+            if self.run(slot, 0, rows, out, rows * numbers).is_ok() {
+                memory.get_all(out + part.start * numbers * size_of::<f32>(), part.len() * numbers, &mut some);
+                found[part.start * numbers..part.end * numbers].copy_from_slice(&some);
+            } else if part.len() > 1 {
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+            }
+        }
+        // A row at fault is not left at its place, where no row of the next batch may lie over it.
+        put(0..0);
+        memory.put_all(out, &found);
     }
 
     fn run(&mut self, slot: usize, row: usize, rows: usize, out: usize, wanted: usize) -> Result<(), InferenceFailed> {
@@ -86,7 +131,7 @@ impl<'a> Scorer<'a> {
 }
 
 /// Builds a session whose results depend on no randomness and no other session.
-fn builder(environment: &Environment, cuda: Option<Cuda>) -> Result<SessionBuilder, InferenceFailed> {
+pub(crate) fn builder(environment: &Environment, cuda: Option<Cuda>) -> Result<SessionBuilder, InferenceFailed> {
     let builder = Session::builder(environment)
         .map_err(failed)?
         // One thread per session, so that sums do not depend on the number of threads.
@@ -131,7 +176,12 @@ fn keep(memory: &Shared, out: usize, wanted: usize, data: &[f32]) -> Result<(), 
 }
 
 /// Borrows rows of an input in place as a tensor.
-fn tensor<'v>(input: &Input, rows: usize, memory: &'v Shared, at: usize) -> Result<SessionInputValue<'v>, InferenceFailed> {
+pub(crate) fn tensor<'v>(
+    input: &Input,
+    rows: usize,
+    memory: &'v Shared,
+    at: usize,
+) -> Result<SessionInputValue<'v>, InferenceFailed> {
     let shape: Vec<usize> = std::iter::once(rows).chain(input.row.iter().map(|n| *n as usize)).collect();
     let many = rows * input.width();
     macro_rules! of {

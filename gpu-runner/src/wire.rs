@@ -42,6 +42,18 @@ pub struct Model {
     pub cuda: Option<Cuda>,
     /// Whether to run even if the confinement around a device is incomplete.
     pub unwalled: bool,
+    /// Shapes to be found in the runtime before the model counts as loaded, if they are to be looked at.
+    pub intermediates: Option<Intermediates>,
+}
+
+/// Values within a model, and the shapes that they must have in a run of [`Model::rows`] rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intermediates {
+    /// More of a model's bytes: appended to the model's own, they make each of the values an output.
+    #[serde(with = "serde_bytes")]
+    pub outputs: Vec<u8>,
+    /// Name and shape of each value.
+    pub shapes: Vec<(String, Vec<u64>)>,
 }
 
 /// Settings for running a model on a GPU.

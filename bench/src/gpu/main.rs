@@ -72,6 +72,7 @@ impl Case {
             cuda,
             // The confinement in force is printed once.
             unwalled: true,
+            intermediates: None,
         })
     }
 
