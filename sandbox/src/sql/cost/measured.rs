@@ -327,7 +327,7 @@ fn numbers(rows: usize) -> Result<Batches, Refusal> {
 fn texts(rows: usize) -> Result<Batches, Refusal> {
     let chars = limits::TEXT_CHARS;
     let letter = |i: usize| char::from(b'a' + (spread(i) * 26.0) as u8);
-    let kinds: [(&str, String, String); 10] = [
+    let kinds: [(&str, String, String); 12] = [
         ("short", "city".into(), "north".into()),
         ("one letter", "a".repeat(chars), format!("{}b", "a".repeat(chars / 2))),
         ("two letters", "ab".repeat(chars / 2), "b".repeat(chars / 2)),
@@ -337,6 +337,9 @@ fn texts(rows: usize) -> Result<Batches, Refusal> {
         ("blanks", " ".repeat(chars), " ".into()),
         ("pairs of a length of time", "1y ".repeat(chars / 3), "1y".into()),
         ("three bytes, two cases", "\u{1e9e}".repeat(chars), "\u{1e9e}".into()),
+        ("sigmas", "\u{3a3}".repeat(chars), "\u{3a3}".into()),
+        // Marks are passed over on the way from a sigma to the next letter.
+        ("sigmas with marks", "\u{3a3}\u{301}".repeat(chars / 2), "\u{3a3}".into()),
         ("four bytes", "\u{1f980}".repeat(chars), "\u{1f980}".repeat(chars / 2)),
     ];
     let of = |(name, s, t): (&'static str, String, String)| {
