@@ -29,6 +29,7 @@ mod rows;
 mod shapes;
 mod sql;
 mod times;
+mod trials;
 mod unit_joins;
 mod values;
 mod wasi;

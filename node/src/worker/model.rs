@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow::array::Array as _;
-use tidegate_gpu_runner::{Cuda, InferenceFailed, Input, Model, client::Client, server::Runtime};
+use tidegate_gpu_runner::{Cuda, InferenceFailed, Input, Intermediates, Model, client::Client, server::Runtime};
 use tidegate_lockdown::apart;
 use tidegate_protocol::{device::Place, policy::ModelRules};
 use tidegate_sandbox::{
@@ -28,13 +28,14 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Has the runner load a model.
+    /// Has the runner load a model and, with `compared`, compare the shapes within the model with the proof's.
     pub(super) fn load(
         self,
         (bytes, spec): (&[u8], &onnx::Spec),
         place: Place,
         models: &ModelRules,
         unwalled: bool,
+        compared: bool,
     ) -> Result<Remote, InferenceFailed> {
         let (threads, cuda) = match place {
             Place::Cpu => (threads(spec.threads), None),
@@ -54,6 +55,10 @@ impl Runner {
             threads,
             cuda,
             unwalled,
+            intermediates: compared.then(|| Intermediates {
+                outputs: spec.intermediates.outputs.clone(),
+                shapes: spec.intermediates.shapes.clone(),
+            }),
         })
     }
 

@@ -130,7 +130,8 @@ fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<
         Err(refusal) => return Answer::Refused(refusal),
     };
     let remote = match (admitted.loads(), runner) {
-        (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models, task.unwalled) {
+        (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models, task.unwalled, files.is_empty())
+        {
             Ok(remote) => Some(Arc::new(remote)),
             // Before any row is read, this says something about the model alone.
             Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),
@@ -139,6 +140,12 @@ fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<
         _ => None,
     };
     if files.is_empty() {
+        // Before any row is read or anything is charged: what is proven of the model holds in this runtime.
+        if let (Some(model), Some(remote)) = (admitted.model(), &remote)
+            && let Err(refusal) = model.spec().keeps_rows_apart(model.bytes(), &**remote)
+        {
+            return Answer::Refused(refusal);
+        }
         return Answer::Checked {
             shape: admitted.plan().shape().clone(),
             declared: admitted.declared().to_vec(),

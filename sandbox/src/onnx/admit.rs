@@ -9,7 +9,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    graph::{Graph, Out, most_rows, refuse},
+    graph::{Graph, Intermediates, Out, most_rows, refuse},
     source::Source,
 };
 use crate::sql::Select;
@@ -36,6 +36,15 @@ const GPU_RUNS: u64 = 4;
 const RUN_BYTES: u64 = 16 << 20;
 /// Maximum count of numbers kept for a unit or block.
 const KEPT: u64 = 4 << 20;
+
+/// Number of runs in a round of [`Spec::keeps_rows_apart`].
+pub(super) const ROUND: u32 = 9;
+/// Maximum number of these runs.
+const TRIALS: u32 = 7 * ROUND;
+/// Part (1/`TRIALS_SHARE`) of the time budget for these runs, at the owner's rate.
+const TRIALS_SHARE: u64 = 32;
+/// Maximum bytes of rows written for these runs.
+const TRIALS_BYTES: u128 = 256 << 20;
 
 /// Division of rows into runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +99,10 @@ pub struct Spec {
     pub bytes: u64,
     /// Maximum number of concurrent runs; 0 for as many as there are processors.
     pub threads: u32,
+    /// Shapes that the runtime must find for rows to lie where the proof has them; none where each unit or block has its own run.
+    pub intermediates: Intermediates,
+    /// Maximum number of runs of [`Spec::keeps_rows_apart`].
+    pub trials: u32,
 }
 
 /// Input of a model.
@@ -103,12 +116,15 @@ pub struct Column {
     pub size: u32,
     /// Shape of a row.
     pub row: Vec<u64>,
+    /// Number of texts named by the model, if the input takes texts: a row has a number below this, or -1 for any other text.
+    pub words: Option<u32>,
 }
 
 impl Column {
     pub(super) fn of(input: &super::graph::Input) -> Self {
         let (elem, size) = (input.elem.number(), input.elem.bytes() as u32);
-        Self { name: input.name.clone(), elem, size, row: input.row.clone() }
+        let words = input.words.as_ref().map(|words| words.count());
+        Self { name: input.name.clone(), elem, size, row: input.row.clone(), words }
     }
 
     /// Returns the number of values in a row.
@@ -134,6 +150,32 @@ impl Spec {
         // All are powers of two, so the largest is a multiple of the others.
         let of = |column: &Column| ALIGN >> column.bytes().trailing_zeros().min(ALIGN.trailing_zeros());
         self.inputs.iter().map(of).max().unwrap_or(1)
+    }
+
+    /// Rewrites a model that is proven to keep rows apart, as [`rewrite`](super::rewrite) does, and returns it with what a runner
+    /// needs to know for batches of `rows` rows, a single row if the model takes no more.
+    ///
+    /// # Errors
+    /// Returns the [`Refusal`] for a buyer.
+    pub fn of_batches(bytes: &[u8], output: &str, rows: u32) -> Result<(Vec<u8>, Self), Refusal> {
+        let graph = Graph::read(bytes, output)?;
+        let out = graph.output()?;
+        if let Some(node) = &out.mixed {
+            return Err(refuse(format!("{node} may mix rows")));
+        }
+        let rows = if graph.one { 1 } else { rows };
+        let spec = Self {
+            inputs: graph.inputs.iter().map(Column::of).collect(),
+            output: graph.asked().to_owned(),
+            numbers: out.numbers as u32,
+            by_row: out.by_row,
+            runs: Runs::Batches(rows),
+            bytes: u64::try_from(graph.bytes(rows.into())).unwrap_or(u64::MAX),
+            threads: 1,
+            intermediates: graph.intermediates(rows),
+            trials: if rows > 1 { TRIALS } else { 0 },
+        };
+        Ok((graph.write(Some(rows)), spec))
     }
 
     /// Returns the maximum number of rows in a run.
@@ -251,6 +293,8 @@ impl Model {
             numbers: out.numbers as u32,
             by_row: out.by_row,
             bytes: u64::try_from(graph.bytes(rows.map_or(most, u64::from))).unwrap_or(u64::MAX),
+            intermediates: rows.map(|rows| graph.intermediates(rows)).unwrap_or_default(),
+            trials: rows.map_or(0, |rows| trials(&graph, &fit, policy, rows)),
             runs,
         };
         Ok(Self {
@@ -276,6 +320,19 @@ impl Model {
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
+}
+
+/// Returns how often a batch of `rows` rows may be run before there is a job's row, from public numbers alone: as often as a part
+/// of the time budget allows, but at least for one round.
+fn trials(graph: &Graph, fit: &Fit, policy: &Policy, rows: u32) -> u32 {
+    if rows < 2 {
+        return 0;
+    }
+    let budget = u128::from(policy.limits.slot_ms / TRIALS_SHARE).saturating_mul(policy.models.work_per_ms.into());
+    let in_time = budget / graph.work(rows.into()).max(1);
+    let in_bytes = TRIALS_BYTES / u128::from(fit.row.0.max(1)) / u128::from(rows);
+    let most = in_time.min(in_bytes).min(TRIALS.into());
+    u32::try_from(most).unwrap_or(TRIALS).max(ROUND)
 }
 
 fn takes(outputs: &[Output], index: usize, numbers: usize, labelled: bool) -> Result<Vec<Takes>, Refusal> {

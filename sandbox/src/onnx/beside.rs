@@ -10,7 +10,7 @@ use tidegate_protocol::{ContentHash, Refusal, Shorten as _, device::Place, limit
 use super::{
     Column, Runs, Spec,
     admit::Fit,
-    graph::{Graph, Out, refuse},
+    graph::{Graph, Intermediates, Out, refuse},
 };
 
 /// Fixed fuel cost of a run, for the hand-over and the notification, which take some 50 µs.
@@ -58,6 +58,8 @@ impl Beside {
             runs: Runs::Apart(1),
             bytes: 0,
             threads: policy.models.threads,
+            intermediates: Intermediates::default(),
+            trials: 0,
         };
         let most = if graph.one {
             // A run for each row, one after the other.

@@ -26,6 +26,15 @@ pub(super) struct Input {
     pub(super) words: Option<Arc<Words>>,
 }
 
+/// Values within a model as written for a runtime, and the shapes that the proof has of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Intermediates {
+    /// Bytes that, appended to the model's, make each of the values an output.
+    pub outputs: Vec<u8>,
+    /// Name and shape of each value.
+    pub shapes: Vec<(String, Vec<u64>)>,
+}
+
 /// Number of rows of an input, as written in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
@@ -201,6 +210,31 @@ impl Graph {
 
     /// Writes the model for a runtime anew from the understood parts, with `rows` rows in each run if their number is fixed.
     pub(super) fn write(&self, rows: Option<u32>) -> Vec<u8> {
+        ModelProto { graph: Some(self.written(rows)), ..self.model.clone() }.encode_to_vec()
+    }
+
+    /// Returns the values computed within the model as [written](Self::write), and the proof's shape of each in a run of `rows`
+    /// rows.
+    pub(super) fn intermediates(&self, rows: u32) -> Intermediates {
+        let mut all = Intermediates::default();
+        let mut outputs = Vec::new();
+        for node in &self.written(Some(rows)).node {
+            for name in node.output.iter().filter(|name| !name.is_empty() && **name != self.asked) {
+                // A Clip that was put in gives the type and shape that it takes. An output that no rule knows is nobody's input.
+                let clipped = node.input.first().filter(|_| node.op_type.as_deref() == Some("Clip"));
+                let known = self.found.tensors.get(name).or_else(|| self.found.tensors.get(clipped?));
+                let Some(tensor) = known else { continue };
+                let kind = TensorType { elem_type: Some(tensor.elem.number()), shape: None };
+                outputs.push(ValueInfoProto { name: Some(name.clone()), kind: Some(TypeProto { tensor: Some(kind) }) });
+                all.shapes.push((name.clone(), tensor.dims.iter().map(|dim| dim.at(rows)).collect()));
+            }
+        }
+        let graph = GraphProto { output: outputs, ..GraphProto::default() };
+        all.outputs = ModelProto { graph: Some(graph), ..ModelProto::default() }.encode_to_vec();
+        all
+    }
+
+    fn written(&self, rows: Option<u32>) -> GraphProto {
         let mut graph = self.graph.clone();
         // Node names are dropped: they are for people, and nodes made from the same node share one.
         graph.node.iter_mut().for_each(|node| node.name = None);
@@ -210,8 +244,7 @@ impl Graph {
         graph.output = vec![ValueInfoProto { name: Some(self.asked.clone()), kind: Some(TypeProto { tensor: kind }) }];
         self.clip(&mut graph);
         self.settle(&mut graph, rows);
-        let model = ModelProto { graph: Some(graph), ..self.model.clone() };
-        model.encode_to_vec()
+        graph
     }
 
     /// Replaces each node by its values, where these are whole numbers that the proof knows: shapes, axes and places in a run are

@@ -1,8 +1,8 @@
 //! ONNX models: understood by their graph, run elsewhere, with their numbers reduced per privacy unit or block here.
 //!
 //! The worker never runs a model: [`Inference`] does, in a process of its own. A model [proven](prove) not to let rows meet is
-//! run over batches of any units' rows; any other is run once for each unit or block, so that it can only mix rows of the same
-//! unit or block.
+//! run over batches of any units' rows, after a [trial] of model and runtime over rows that are nobody's. Any other is run once for
+//! each unit or block, so that it can only mix rows of the same unit or block.
 //!
 //! # A row's place
 //! A kernel's rounding may depend on a row's place in its batch. If the place were the number of rows before it, one person's
@@ -27,12 +27,14 @@ mod run;
 mod source;
 mod standard;
 mod strict;
+mod trial;
 mod whole;
 
 pub(crate) use beside::Beside;
 pub(crate) use desk::Desk;
 
 pub use admit::{Column, Model, Runs, Spec};
+pub use graph::Intermediates;
 pub use inspect::{Inspection, OutputSeen, Verdict, inspect};
 pub use outside::inline;
 pub use source::Values;
@@ -93,6 +95,8 @@ pub trait Inference: Send + Sync {
     fn wait(&self) -> Result<usize, RunError>;
 
     /// Reads the numbers of a slot, in the order of its rows or runs, with NaN where a run failed.
+    ///
+    /// If a batch of several units' rows fails, only the rows that fail alone have NaN.
     fn read(&self, slot: usize, into: &mut Vec<f32>);
 }
 

@@ -44,6 +44,11 @@ impl Words {
         self.longest
     }
 
+    /// Returns how many texts the model names; their numbers are those below.
+    pub(in crate::onnx) fn count(&self) -> u32 {
+        u32::try_from(self.numbers.len()).unwrap_or(u32::MAX)
+    }
+
     fn add(&mut self, text: &[u8]) -> i64 {
         self.longest = self.longest.max(text.len());
         let next = self.numbers.len() as i64;

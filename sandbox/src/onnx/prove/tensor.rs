@@ -101,6 +101,11 @@ impl Dim {
         (times * other.times == self.times).then_some(Self { times, power })
     }
 
+    /// Returns the number in a run of `rows` rows; the largest there is, if it is larger.
+    pub(crate) fn at(self, rows: u32) -> u64 {
+        u64::from(rows).saturating_pow(self.power.into()).saturating_mul(self.times)
+    }
+
     /// Returns the number, if independent of rows.
     pub(crate) fn known(self) -> Option<u64> {
         (self.power == 0).then_some(self.times)
