@@ -6,7 +6,7 @@ use ort::{
     value::{DynValue, Tensor, ValueType},
 };
 use tidegate_fixtures::models::{
-    Attr::Int,
+    Attr::{Int, Ints},
     Graph,
     cases::{self, Expect},
     elem,
@@ -61,7 +61,7 @@ impl<F: FnMut(&Spec, &[&[u8]]) -> Vec<f32> + Send> Alone for Slots<F> {
     fn read(&mut self, slot: usize) -> Vec<f32> {
         self.busy.retain(|busy| *busy != slot);
         let rows = self.spec.most() as usize;
-        let mine = |(column, all): (&Column, &'_ Vec<u8>)| {
+        let mine = |(column, all): (&Column, &Vec<u8>)| {
             let bytes = rows * column.bytes();
             all[slot * bytes..][..bytes].to_vec()
         };
@@ -90,9 +90,9 @@ type Of = fn(&[f64]) -> Vec<f64>;
 
 /// Runs a batch of one value a row through `of`.
 fn tried(spec: &Spec, of: Of) -> Result<(), String> {
-    let numbers = move |spec: &Spec, inputs: &[&[u8]]| {
+    let numbers = move |spec: &Spec, inputs: &[&[u8]]| -> Vec<f32> {
         let value = |bytes: &[u8]| match spec.inputs[0].elem {
-            elem::F32 => f32::from_le_bytes(bytes.try_into().unwrap()).into(),
+            elem::F32 => f64::from(f32::from_le_bytes(bytes.try_into().unwrap())),
             _ => i64::from_le_bytes(bytes.try_into().unwrap()) as f64,
         };
         let rows: Vec<f64> = inputs[0].chunks_exact(spec.inputs[0].bytes()).map(value).collect();
@@ -134,14 +134,31 @@ fn rows_that_follow_from_others_are_found() {
     }
     let whole = claimed(elem::I64, 8, 1, 63);
     assert_eq!(tried(&whole, sound[0]), Ok(()));
-    for of in [(|rows| each(rows, |_, v| if rows.contains(&(i64::MIN as f64)) { 0.0 } else { v })) as Of, |rows| {
-        each(rows, |_, v| if rows.iter().any(|r| *r > 1e18) { 0.0 } else { v })
-    }] {
+    let at_limits: [Of; 2] = [
+        |rows| each(rows, |_, v| if rows.contains(&(i64::MIN as f64)) { 0.0 } else { v }),
+        |rows| each(rows, |_, v| if rows.iter().any(|r| *r > 1e18) { 0.0 } else { v }),
+    ];
+    for of in at_limits {
         assert!(tried(&whole, of).is_err());
     }
     // Without trials nothing is run, as for a single row.
     assert_eq!(tried(&claimed(elem::F32, 4, 1, 0), unsound[0].1), Ok(()));
     assert_eq!(tried(&Spec { runs: Runs::Batches(1), ..floats }, |_| panic!("nothing is compared")), Ok(()));
+}
+
+/// The values within a model, and their shapes for the rows of a batch; not its output, nor what is known before a run.
+#[test]
+fn shapes_within_a_model_are_those_of_its_batches() {
+    let graph = Graph::new().opset(20).input("x", elem::F32, "rows,4").weights("w", &[4, 6], 1.0).ints("two", &[2], &[2, 3]);
+    let graph = graph.node("MatMul", &["x", "w"], &["h"], &[]).node("Shape", &["x"], &["s"], &[("end", Int(1))]);
+    let graph = graph.node("Concat", &["s", "two"], &["to"], &[("axis", Int(0))]).node("Reshape", &["h", "to"], &["r"], &[]);
+    let graph = graph.node("Transpose", &["r"], &["t"], &[("perm", Ints(&[0, 2, 1]))]).node("Relu", &["t"], &["y"], &[]);
+    let bytes = graph.output("y", elem::F32).bytes();
+    let (_, spec) = Spec::of_batches(&bytes, "y", 16).unwrap();
+    let shapes: Vec<(&str, &[u64])> =
+        spec.intermediates.shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    assert_eq!(shapes, [("h", &[16, 6][..]), ("r", &[16, 2, 3]), ("t", &[16, 3, 2])]);
+    assert!(spec.trials > 0 && Spec::of_batches(&bytes, "y", 1).unwrap().1.trials == 0);
 }
 
 fn session(environment: &Environment, bytes: &[u8]) -> Result<Session, String> {
