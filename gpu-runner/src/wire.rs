@@ -49,7 +49,7 @@ pub struct Model {
 /// Values within a model, and the shapes that they must have in a run of [`Model::rows`] rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intermediates {
-    /// More of a model's bytes: appended to the model's own, they make each of the values an output.
+    /// More of a model's bytes: appended to the model's own, they make outputs of all values that are none.
     #[serde(with = "serde_bytes")]
     pub outputs: Vec<u8>,
     /// Name and shape of each value.

@@ -146,7 +146,7 @@ fn rows_that_follow_from_others_are_found() {
     assert_eq!(tried(&Spec { runs: Runs::Batches(1), ..floats }, |_| panic!("nothing is compared")), Ok(()));
 }
 
-/// The values within a model, and their shapes for the rows of a batch; not its output, nor what is known before a run.
+/// The values that a model computes, and their shapes for the rows of a batch; nothing that is known before a run.
 #[test]
 fn shapes_within_a_model_are_those_of_its_batches() {
     let graph = Graph::new().opset(20).input("x", elem::F32, "rows,4").weights("w", &[4, 6], 1.0).ints("two", &[2], &[2, 3]);
@@ -157,7 +157,7 @@ fn shapes_within_a_model_are_those_of_its_batches() {
     let (_, spec) = Spec::of_batches(&bytes, "y", 16).unwrap();
     let shapes: Vec<(&str, &[u64])> =
         spec.intermediates.shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
-    assert_eq!(shapes, [("h", &[16, 6][..]), ("r", &[16, 2, 3]), ("t", &[16, 3, 2])]);
+    assert_eq!(shapes, [("h", &[16, 6][..]), ("r", &[16, 2, 3]), ("t", &[16, 3, 2]), ("y", &[16, 3, 2])]);
     assert!(spec.trials > 0 && Spec::of_batches(&bytes, "y", 1).unwrap().1.trials == 0);
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Input {
 /// Values within a model as written for a runtime, and the shapes that the proof has of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Intermediates {
-    /// Bytes that, appended to the model's, make each of the values an output.
+    /// Bytes that, appended to the model's, make outputs of all values that are none.
     pub outputs: Vec<u8>,
     /// Name and shape of each value.
     pub shapes: Vec<(String, Vec<u64>)>,
@@ -219,13 +219,15 @@ impl Graph {
         let mut all = Intermediates::default();
         let mut outputs = Vec::new();
         for node in &self.written(Some(rows)).node {
-            for name in node.output.iter().filter(|name| !name.is_empty() && **name != self.asked) {
+            for name in node.output.iter().filter(|name| !name.is_empty()) {
                 // A Clip that was put in gives the type and shape that it takes. An output that no rule knows is nobody's input.
                 let clipped = node.input.first().filter(|_| node.op_type.as_deref() == Some("Clip"));
                 let known = self.found.tensors.get(name).or_else(|| self.found.tensors.get(clipped?));
                 let Some(tensor) = known else { continue };
-                let kind = TensorType { elem_type: Some(tensor.elem.number()), shape: None };
-                outputs.push(ValueInfoProto { name: Some(name.clone()), kind: Some(TypeProto { tensor: Some(kind) }) });
+                if *name != self.asked {
+                    let kind = TensorType { elem_type: Some(tensor.elem.number()), shape: None };
+                    outputs.push(ValueInfoProto { name: Some(name.clone()), kind: Some(TypeProto { tensor: Some(kind) }) });
+                }
                 all.shapes.push((name.clone(), tensor.dims.iter().map(|dim| dim.at(rows)).collect()));
             }
         }
