@@ -102,8 +102,7 @@ fn costly_forms_are_refused_by_public_numbers() {
         ("btrim(note, diag) = 'a'".into(), "btrim"),
         ("CAST(note AS DECIMAL(38, 10)) > 1".into(), "CAST(note AS DECIMAL(38, 10))"),
         ("initcap(note) = 'a' OR initcap(diag) = 'b'".into(), "initcap"),
-        ("lower(note) = 'q'".into(), "lower"),
-        ("upper(note) = 'Q'".into(), "upper"),
+        (["lower(note) = 'q'"; 20].join(" OR "), "lower"),
         (["replace(note, 'a', 'bbbb') = 'q'"; 8].join(" OR "), "replace"),
         (vec!["concat(note, note, note, note) <> diag"; 60].join(" AND ").to_string(), "concat"),
         ("note ~ note".into(), "literal"),
@@ -166,7 +165,7 @@ fn honest_queries_are_admitted_at_the_rate_that_nobody_states() {
         "SELECT COUNT(*) AS n, AVG(clamp(income * 1.2, 0, 5000)) AS a FROM dataset WHERE age BETWEEN 18 AND 65 AND diag IN ('a', 'b')",
         "SELECT MEDIAN(income) AS m, APPROX_PERCENTILE_CONT(income, 0.9) AS p FROM dataset WHERE diag LIKE 'a%'",
         "SELECT floor(age / 10) AS decade, diag, COUNT(*) AS n, STDDEV(income) AS s FROM dataset GROUP BY 1, 2",
-        "SELECT CASE WHEN lower(left(diag, 64)) = 'rare' THEN 1 ELSE 0 END AS k, COUNT(*) AS n FROM dataset GROUP BY 1",
+        "SELECT CASE WHEN lower(diag) = 'rare' THEN 1 ELSE 0 END AS k, COUNT(*) AS n FROM dataset GROUP BY 1",
         "SELECT n, COUNT(*) AS people FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY n",
         "SELECT AVG(clamp(d, 0, 20)) AS d, AVG(m) AS m FROM (SELECT person, COUNT(DISTINCT diag) AS d, MEDIAN(income) AS m FROM dataset GROUP BY person)",
         "SELECT COUNT(*) AS n FROM dataset WHERE note ~ '^[A-Z][0-9]{2}' OR left(note, 8) ILIKE '%abc%'",
@@ -233,7 +232,7 @@ fn long_texts_are_cut_before_any_expression() {
     let once = write(&batch, zstd().set_dictionary_page_size_limit(4 << 20));
     assert!(once.metadata().unwrap().len() < 1 << 20);
     let packed = write(&batch.slice(0, 40), zstd().set_dictionary_enabled(false));
-    let policy = policy(&POLICY.replace("slot = \"3s\"", "slot = \"6s\""));
+    let policy = policy(POLICY);
     let of = |query: &str, file: &File| groups(query, &policy, file).iter().map(|g| g.1).sum::<i64>();
     for file in [&once, &packed] {
         assert_eq!(of("SELECT COUNT(*) AS n FROM dataset WHERE lower(note) <> 'q'", file), 2);

@@ -75,7 +75,7 @@ fn wide(columns: usize) -> Vec<Case> {
         count("any-of-all-columns", &each(&|i| format!("w{i} = 'n'"), " OR ")),
         count("lengths-of-all-columns", &format!("{lengths} > 0")),
         count("cases-of-all-columns", &format!("CASE {} ELSE true END", each(&|i| format!("WHEN w{i} = 'q' THEN false"), " "))),
-        count("upper-of-many-columns", &(0..16).map(|i| format!("upper(w{i}) <> 'Q'")).collect::<Vec<_>>().join(" AND ")),
+        count("upper-of-many-columns", &(0..20).map(|i| format!("upper(w{i}) <> 'Q'")).collect::<Vec<_>>().join(" AND ")),
         sql(
             "counts-of-many-columns",
             PRICE,

@@ -17,7 +17,7 @@ use super::{
     clamp::CLAMP,
     expr::float,
     matching::{MATCHES, Pattern},
-    own::{FAR, POWER, ROOT, calendar, length, power, root, short, start},
+    own::{FAR, LOWER, POWER, ROOT, calendar, length, lower, power, root, short, start},
     place,
     public::Lookup,
     refuse, times,
@@ -145,6 +145,9 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
     } else if on(&GROWING) {
         if name == "replace" && !grows_little(&args[1], &args[2]) {
             return Err(refuse("replace needs two literals, the second at most four times as long as the first"));
+        }
+        if name == LOWER {
+            call.func = std::sync::Arc::new(lower());
         }
         call.args = args.into_iter().map(short).collect();
         return Ok(short(Expr::ScalarFunction(call)));

@@ -125,9 +125,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
             let set = if count > 1 { 3 + bytes(1) } else { 2 };
             Ok((40u64.saturating_add(text.saturating_mul(set)), text))
         }
-        // A sigma is the last of its word or not: its neighbours are looked at in both directions, so that a text of sigmas takes
-        // half of this.
-        "lower" | "upper" => Ok((30 + 48 * text, 3 * text)),
+        "lower" | "upper" => Ok((30 + 16 * text, 3 * text)),
         "initcap" => Ok((40 + 40 * text, 3 * text)),
         "reverse" => Ok((30 + 4 * text, text)),
         "left" | "right" => Ok((30 + 2 * text, text.min(whole(&call.args[1], text)))),
