@@ -44,7 +44,15 @@ pub(crate) fn err(text: fmt::Arguments<'_>) {
 
 /// Prints an error for people. Lines after the first are indented: no line of a peer's looks like one of ours.
 pub(crate) fn error(e: &anyhow::Error) {
-    err(format_args!("error: {}", format!("{e:#}").replace('\n', "\n  ")));
+    err(format_args!("error: {}", whole(e).replace('\n', "\n  ")));
+}
+
+/// Formats an error with those of its causes whose text it does not have yet.
+fn whole(e: &anyhow::Error) -> String {
+    e.chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(e.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }
 
 /// Formats an event of the log, which ends with its only line break.

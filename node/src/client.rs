@@ -18,7 +18,9 @@ pub use crate::buyer::{
 use crate::{
     NodeError,
     buyer::{offers, results::Results},
+    error::Unverified,
     home::Home,
+    unexpected,
 };
 
 /// A buyer's end of the network.
@@ -37,7 +39,7 @@ pub struct Buyer {
 /// Generates a request id.
 pub fn fresh_request() -> Result<String, NodeError> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
+    getrandom::fill(&mut random).map_err(NodeError::Entropy)?;
     Ok(hex::encode(random))
 }
 
@@ -58,15 +60,12 @@ impl Buyer {
     /// Binds an endpoint able to reach all of `to`.
     ///
     /// # Errors
-    /// [`NodeError::Net`]; [`NodeError::File`] if one of them has no address and this party does not look up keys.
+    /// [`NodeError::Net`]; [`NodeError::Nowhere`] if one of them has no address and this party does not look up keys.
     pub async fn bind_to(home: &Home, to: &[Address]) -> Result<Self, NodeError> {
         let (identity, reach) = (home.identity()?, home.reach()?);
         let nowhere = to.iter().find(|to| to.sockets.is_empty() && to.relay.is_none());
         if let Some(nowhere) = nowhere.filter(|_| !reach.finds()) {
-            return Err(NodeError::File(format!(
-                "where {} is, is not known, and this party looks nobody up: give its address, or `tidegate network --local on`",
-                nowhere.peer
-            )));
+            return Err(NodeError::Nowhere { peer: nowhere.peer });
         }
         let endpoint = bind_reaching(&identity, &listening_for(to), &reach).await?;
         Ok(Self { kept: Some(Results::of(home)), ..Self::over(identity, endpoint) })
@@ -107,7 +106,7 @@ impl Buyer {
     /// [`NodeError`].
     pub async fn offers(&self, to: &Address) -> Result<Vec<Offer>, NodeError> {
         let Reply::Listings(listings) = self.ask(to, &Request::Listings { grant: self.grant.clone() }, &[]).await? else {
-            return Err(NodeError::Unverified("the peer answered something else than listings".into()));
+            return Err(unexpected("listings"));
         };
         offers::opened(listings, &to.peer)
     }
@@ -124,7 +123,7 @@ impl Buyer {
     /// Returns the newest version of the dataset with this name, or the version with this id.
     ///
     /// # Errors
-    /// [`NodeError::File`] listing the peer's datasets that answer.
+    /// [`NodeError::NoSuchDataset`] listing the peer's datasets that answer.
     pub async fn offer(&self, to: &Address, name: &str) -> Result<Offer, NodeError> {
         offers::chosen(self.offers(to).await?, name)
     }
@@ -133,7 +132,7 @@ impl Buyer {
     pub(crate) async fn file_key(&self, owner: &Address, dataset: ContentHash, grant: &str) -> Result<FileKey, NodeError> {
         match self.ask(owner, &Request::FileKey { dataset, grant: grant.to_owned() }, &[]).await? {
             Reply::FileKey(key) => Ok(key),
-            _ => Err(NodeError::Unverified("the peer answered something else than a key".into())),
+            _ => Err(unexpected("a key")),
         }
     }
 
@@ -159,9 +158,9 @@ impl Buyer {
     /// [`NodeError`].
     pub async fn log_file(&self, to: &Address, path: &str) -> Result<Vec<u8>, NodeError> {
         let Reply::LogFile(text) = self.ask(to, &Request::LogFile { path: path.into() }, &[]).await? else {
-            return Err(NodeError::Unverified("the peer answered something else than a log file".into()));
+            return Err(unexpected("a log file"));
         };
-        STANDARD.decode(text).map_err(|e| NodeError::Unverified(e.to_string()))
+        STANDARD.decode(text).map_err(|e| NodeError::Unverified(Unverified::Base64(e)))
     }
 
     /// Has the owner log this party's possession of a result and its receipt. Returns the log entry's index and the signed
@@ -175,7 +174,7 @@ impl Buyer {
         let word = word.envelope().clone();
         match self.ask(to, &Request::Countersign { word: word.clone() }, &[]).await? {
             Reply::Logged(index) => Ok((index, word)),
-            _ => Err(NodeError::Unverified("the peer answered something else than where its log says so".into())),
+            _ => Err(unexpected("where its log says so")),
         }
     }
 
@@ -185,7 +184,7 @@ impl Buyer {
     /// [`NodeError::Refused`] if policy or grant does not allow that.
     pub async fn opening(&self, to: &Address, entry: u64, grant: &str) -> Result<Opening, NodeError> {
         let Reply::Opened(opening) = self.ask(to, &Request::Replay { entry, grant: grant.into() }, &[]).await? else {
-            return Err(NodeError::Unverified("the peer answered something else than an opened receipt".into()));
+            return Err(unexpected("an opened receipt"));
         };
         Ok(*opening)
     }

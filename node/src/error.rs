@@ -1,21 +1,322 @@
 //! Errors of a node and its commands.
+//!
+//! [`NodeError`] names the operation or the party at fault; the enums below it name the fault and carry its values. A variant that
+//! wraps another error shows the wrapped error's text too, and returns the error as its source.
 
-/// An error, in words for the person at the keyboard.
+mod dataset;
+mod grant;
+mod hold;
+mod publish;
+mod receipt;
+mod unverified;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use tidegate_protocol::PeerId;
+
+pub use dataset::{Denied, NoSuchDataset};
+pub use grant::GrantError;
+pub use hold::HoldError;
+pub use publish::{FileAdvice, PublishError};
+pub use receipt::{BundleFault, ReceiptFault};
+pub use unverified::Unverified;
+
+/// Any error, as the source of another.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Error of a node, or of an operation of an owner, buyer, auditor, witness or mirror.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// A file or folder cannot be used.
+    /// A file or folder cannot be read or written.
+    #[error("{}: {doing}{source}{fix}", .path.display())]
+    Io {
+        /// Path of the file or folder.
+        path: PathBuf,
+        /// Failed act, up to a colon and a space; empty if the error says enough.
+        doing: &'static str,
+        /// Advice, with its punctuation; empty if there is none.
+        fix: &'static str,
+        /// Error of the system.
+        source: io::Error,
+    },
+    /// The content of a file is not of the expected form.
+    #[error("{}: {source}{fix}", .path.display())]
+    Corrupt {
+        /// Path of the file.
+        path: PathBuf,
+        /// Advice, with its punctuation; empty if there is none.
+        fix: &'static str,
+        /// Description of the fault, or the reader's error.
+        source: Cause,
+    },
+    /// The disk is full. What a transfer has brought so far is kept.
+    #[error(
+        "{}: the disk is full: {free} bytes are free. What came is kept; make room and run the same command again",
+        .path.display()
+    )]
+    DiskFull {
+        /// Folder on the full disk.
+        path: PathBuf,
+        /// Number of free bytes.
+        free: u64,
+    },
+    /// A value cannot be converted to the format of a file.
+    #[error("{}: {source}", .path.display())]
+    Unwritable {
+        /// Path of the file, which was not written.
+        path: PathBuf,
+        /// Error of the writer.
+        source: Cause,
+    },
+    /// A file is missing that was there before.
+    #[error("{}: is gone{fix}", .path.display())]
+    Gone {
+        /// Path of the file.
+        path: PathBuf,
+        /// Advice, with its punctuation; empty if there is none.
+        fix: &'static str,
+    },
+    /// A file differs from the content under which it was recorded.
+    #[error("{}: has changed since {since}", .path.display())]
+    Changed {
+        /// Path of the file.
+        path: PathBuf,
+        /// Time of the record, and advice.
+        since: &'static str,
+    },
+    /// Another process uses the file.
+    #[error("{}: {what}", .path.display())]
+    InUse {
+        /// Path of the file.
+        path: PathBuf,
+        /// Use of the file, and advice.
+        what: &'static str,
+    },
+    /// Output would overwrite what is at its path.
+    #[error("{}: {why}", .path.display())]
+    Exists {
+        /// Path of the existing file or folder.
+        path: PathBuf,
+        /// Description of the content, and advice.
+        why: &'static str,
+    },
+    /// A path given by the caller does not suit its purpose.
+    #[error("{}: {why}", .path.display())]
+    BadPath {
+        /// Path as given.
+        path: PathBuf,
+        /// Reason, and advice.
+        why: String,
+    },
+    /// An argument is unsuitable.
+    #[error("{field} {why}")]
+    BadInput {
+        /// Argument, as in the command's options, or its value.
+        field: String,
+        /// Reason, and advice.
+        why: String,
+    },
+    /// A field of a job file is unsuitable.
+    #[error("job file: {why}")]
+    JobFile {
+        /// Field or section.
+        field: &'static str,
+        /// Reason, and advice.
+        why: String,
+    },
+    /// A document cannot be encoded as JSON.
     #[error("{0}")]
-    File(String),
+    Encode(#[source] serde_json::Error),
+    /// The system gives no random numbers.
+    #[error("no entropy: {0}")]
+    Entropy(#[source] getrandom::Error),
+    /// A task of this process panicked or was cancelled.
+    #[error("{0}")]
+    Task(#[source] tokio::task::JoinError),
+    /// The process may open too few files for its jobs.
+    #[error(
+        "{jobs} jobs at a time over up to {files} files need {needs} file descriptors, and this process may have {has}: raise the limit (`ulimit -n {needs}`, or \
+         LimitNOFILE={needs} of a systemd service), or give a smaller --jobs"
+    )]
+    Descriptors {
+        /// Number of jobs at a time.
+        jobs: usize,
+        /// Maximum number of files of a dataset.
+        files: usize,
+        /// Number of descriptors needed.
+        needs: u64,
+        /// Number of descriptors allowed.
+        has: u64,
+    },
+    /// No dataset has this name or id.
+    #[error(transparent)]
+    NoSuchDataset(#[from] NoSuchDataset),
+    /// No grant has this id.
+    #[error("no grant {id:?}. See `tidegate grants`")]
+    NoSuchGrant {
+        /// Prefix of an id, as given.
+        id: String,
+    },
+    /// No job in the wanted state has this id.
+    #[error("no job {id:?} {state}")]
+    NoSuchJob {
+        /// Id or prefix of an id, as given.
+        id: String,
+        /// Wanted state, and advice.
+        state: &'static str,
+    },
+    /// No request of this party has this id.
+    #[error("no request {id:?} is kept here. See `tidegate results list`")]
+    NoSuchRequest {
+        /// Prefix of an id, as given.
+        id: String,
+    },
+    /// Nothing in quarantine has this id.
+    #[error("nothing in quarantine begins with {id}: see `tidegate quarantine list`")]
+    NotQuarantined {
+        /// Prefix of an id, as given.
+        id: String,
+    },
+    /// The catalogue of heard listings failed, or refused.
+    #[error(transparent)]
+    Catalogue(#[from] tidegate_catalog::listings::CatalogueError),
+    /// The address book has no such name.
+    #[error("nobody is called {name:?} here")]
+    NoSuchPeer {
+        /// Name, as given.
+        name: String,
+    },
+    /// A word is neither an address nor a name in the address book.
+    #[error("{0}; and nobody is called that here (`tidegate peers`)")]
+    NoAddress(#[source] tidegate_exchange::BadAddress),
+    /// The address book has the name for another key.
+    #[error("{name:?} is the name of {key} here: `tidegate peers remove {name}` first")]
+    NameTaken {
+        /// Name, as given.
+        name: String,
+        /// Key that has the name.
+        key: PeerId,
+    },
+    /// The address book is empty, and only its keys are to be heard.
+    #[error("the address book is empty: nobody would be heard. See `tidegate peers add`")]
+    NobodyKnown,
+    /// A prefix begins several ids.
+    #[error("{id:?} begins {of}: give more of it")]
+    Ambiguous {
+        /// Prefix, as given.
+        id: String,
+        /// Ids that begin so.
+        of: &'static str,
+    },
     /// A policy is invalid.
     #[error(transparent)]
     Policy(#[from] tidegate_protocol::policy::BadPolicy),
+    /// A policy allows an act to nobody.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A grant cannot be issued or used.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A dataset cannot be published under these terms.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A dataset of another owner cannot be held, or is held no more.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// A dataset is invalid.
     #[error(transparent)]
     Data(#[from] tidegate_catalog::dataset::DataError),
+    /// A dataset cannot be encrypted, or its keys cannot be passed on.
+    #[error(transparent)]
+    Seal(#[from] tidegate_catalog::sealed::SealError),
+    /// The encrypted files are larger than this mirror's limit.
+    #[error("the encrypted files have {bytes} bytes, and {most} are held at most: say more with --most-mib")]
+    OverLimit {
+        /// Size of the files in bytes.
+        bytes: u64,
+        /// Limit in MiB.
+        most: u64,
+    },
+    /// No source has the encrypted files.
+    #[error("nobody has the encrypted files. {}", shown(.answers))]
+    NoSource {
+        /// Asked sources, with the answer of each.
+        answers: Vec<(PeerId, NodeError)>,
+    },
+    /// The owner no longer has the program of a job.
+    #[error("the owner has no more what came with this job. Give it with --program FILE, as its buyer sent it")]
+    NoProgram,
+    /// No rows were given.
+    #[error("there are no files of rows")]
+    NoRows,
+    /// The dataset was published without mock rows.
+    #[error(
+        "this dataset has no mock rows: its owner gives some with `tidegate publish --mock FILE`. Rehearse on rows of your own: \
+         `tidegate rehearse JOB --mock FILE --policy FILE`"
+    )]
+    NoMock,
+    /// The folder given as a dataset's files lacks one of them.
+    #[error("{0}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them")]
+    NotGiven(#[source] tidegate_catalog::dataset::DataError),
+    /// The job cannot run on this machine.
+    #[error("the job does not run here: {0}")]
+    NotRun(#[source] crate::worker::WorkerFailed),
+    /// The gate refused a release on this machine.
+    #[error(transparent)]
+    Gate(#[from] tidegate_gate::GateError),
+    /// A table cannot be shown as text.
+    #[error("{0}")]
+    Table(#[source] arrow::error::ArrowError),
+    /// A query over the log failed.
+    #[error("{0}")]
+    Query(#[source] Box<tidegate_audit::query::QueryError>),
+    /// Exact results about the same people have left, and the approval does not name them.
+    #[error(
+        "exact results about the same people have left already, and two tables that differ by a few people give those away. Read them together \
+         (`tidegate pending` shows them), then `tidegate approve {job} --beside {}`",
+        .beside.join(" --beside ")
+    )]
+    NotRead {
+        /// Prefix of the waiting job's id, as given.
+        job: String,
+        /// Beginnings of the ids of the other jobs.
+        beside: Vec<String>,
+    },
+    /// The running node did not carry out an order in time. The order stays.
+    #[error(
+        "the running node has not taken this after {seconds} s. It is kept in {} and will be logged when the node does",
+        .path.display()
+    )]
+    NotTaken {
+        /// Path of the order.
+        path: PathBuf,
+        /// Waiting time in seconds.
+        seconds: u64,
+    },
+    /// The running node refused an order, for the given reason.
+    #[error("{0}")]
+    OrderRefused(String),
+    /// A witness has seen another state of this party's log, so nothing is served any more.
+    #[error("the witness {witness} says: {why}")]
+    Witness {
+        /// Name of the witness.
+        witness: String,
+        /// Difference between the two states.
+        why: String,
+    },
     /// The ledger or log failed.
     #[error(transparent)]
     Store(#[from] tidegate_ledger::StoreError),
+    /// A peer's address is unknown, and this party does not look up keys.
+    #[error("where {peer} is, is not known, and this party looks nobody up: give its address, or `tidegate network --local on`")]
+    Nowhere {
+        /// Key of the peer.
+        peer: PeerId,
+    },
     /// The network failed.
     #[error(transparent)]
     Net(#[from] tidegate_exchange::NetError),
@@ -48,29 +349,65 @@ pub enum NodeError {
         /// Reason why no answer came.
         why: String,
     },
-    /// Something from a peer or an owner does not verify. Nothing of it was used.
+    /// Data from a peer or an owner does not verify. Nothing of it was used.
     #[error("verification failed: {0}")]
-    Unverified(String),
+    Unverified(#[from] Unverified),
+}
+
+impl From<ReceiptFault> for NodeError {
+    fn from(e: ReceiptFault) -> Self {
+        Self::Unverified(e.into())
+    }
 }
 
 impl From<tidegate_protocol::dsse::BadDocument> for NodeError {
     fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
-        Self::Unverified(e.to_string())
+        Self::Unverified(e.into())
     }
 }
 
 impl From<tidegate_protocol::manifest::BadVersion> for NodeError {
     fn from(e: tidegate_protocol::manifest::BadVersion) -> Self {
-        Self::Unverified(e.to_string())
+        Self::Unverified(e.into())
     }
 }
 
 impl From<tidegate_audit::note::BadNote> for NodeError {
     fn from(e: tidegate_audit::note::BadNote) -> Self {
-        Self::Unverified(e.to_string())
+        Self::Unverified(e.into())
     }
 }
 
-pub(crate) fn file_error(path: &std::path::Path, e: impl std::fmt::Display) -> NodeError {
-    NodeError::File(format!("{}: {e}", path.display()))
+fn shown(answers: &[(PeerId, NodeError)]) -> String {
+    answers.iter().map(|(peer, e)| format!("{}: {e}", peer.short())).collect::<Vec<_>>().join("; ")
+}
+
+/// Builds the error of a file or folder that cannot be read or written.
+pub(crate) fn file_error(path: &Path, source: io::Error) -> NodeError {
+    NodeError::Io { path: path.to_owned(), doing: "", fix: "", source }
+}
+
+/// Builds the error of a file whose content is not of the expected form.
+pub(crate) fn corrupt(path: &Path, source: impl Into<Cause>) -> NodeError {
+    NodeError::Corrupt { path: path.to_owned(), fix: "", source: source.into() }
+}
+
+/// Builds the error of a file that cannot be written for its content.
+pub(crate) fn unwritable(path: &Path, source: impl Into<Cause>) -> NodeError {
+    NodeError::Unwritable { path: path.to_owned(), source: source.into() }
+}
+
+/// Builds the error of a file that is missing.
+pub(crate) fn gone(path: &Path, fix: &'static str) -> NodeError {
+    NodeError::Gone { path: path.to_owned(), fix }
+}
+
+/// Builds the error of a peer that answered with something other than `wanted`.
+pub(crate) fn unexpected(wanted: &'static str) -> NodeError {
+    NodeError::Unverified(Unverified::Reply { who: "peer", wanted })
+}
+
+/// Builds the error of a path given by the caller that does not suit its purpose.
+pub(crate) fn bad_path(path: &Path, why: impl Into<String>) -> NodeError {
+    NodeError::BadPath { path: path.to_owned(), why: why.into() }
 }

@@ -8,7 +8,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use crate::NodeError;
+use crate::{NodeError, error::Unverified};
 
 /// A dataset's published files in a folder of this party's.
 pub(crate) struct Given {
@@ -22,7 +22,7 @@ impl Given {
     /// Finds the dataset's files in `folder` and checks each against the manifest, with the key where nobody may copy them.
     ///
     /// # Errors
-    /// [`NodeError::Unverified`] naming a file that differs; [`NodeError::File`] if one is missing.
+    /// [`NodeError::Unverified`] naming a file that differs; [`NodeError::NotGiven`] if one is missing.
     pub(crate) fn of(
         (manifest, policy): (&Manifest, &Policy),
         key: Option<&FileKey>,
@@ -34,14 +34,10 @@ impl Given {
             let mut path = folder.to_owned();
             path.extend(parts(table, name)?);
             report(&format!("hashing {name}"));
-            let found = dataset::describe(&path, |_| {}).map_err(|e| {
-                NodeError::File(format!(
-                    "{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"
-                ))
-            })?;
+            let found = dataset::describe(&path, |_| {}).map_err(NodeError::NotGiven)?;
             let found = DataFile { name: name.to_owned(), table: table.map(str::to_owned), ..found };
             if !manifest.files.is(place, &found, key) {
-                return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
+                return Err(Unverified::OtherFile { path }.into());
             }
             let table = table.filter(|_| !policy.tables.is_empty()).map(str::to_owned);
             if given.tables.last().is_none_or(|last| last.table != table) {
@@ -65,7 +61,7 @@ pub(crate) fn parts<'a>(table: Option<&'a str>, name: &'a str) -> Result<Vec<&'a
     let parts: Vec<&str> = table.into_iter().chain(name.split('/')).collect();
     let bad = |part: &&str| part.is_empty() || part.contains(['/', '\\', '\0']) || part.starts_with('.');
     if parts.len() > DEEP || parts.iter().any(bad) {
-        return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
+        return Err(Unverified::FileName { name: name.to_owned() }.into());
     }
     Ok(parts)
 }

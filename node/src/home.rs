@@ -12,7 +12,7 @@ use tidegate_files as files;
 use tidegate_files::FILE_MODE;
 use tidegate_protocol::{ContentHash, Identity};
 
-use crate::{NodeError, file_error};
+use crate::{NodeError, corrupt, file_error, unwritable};
 
 /// A party's folder. Nobody but its user may look into the folder, nor at anything in it.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Home {
     /// Returns all paths open to others for reading, writing or looking into, the folder itself first. Links are not followed.
     ///
     /// # Errors
-    /// [`NodeError::File`] for a path that cannot be examined.
+    /// [`NodeError::Io`] for a path that cannot be examined.
     pub fn open_to_others(&self) -> Result<Vec<PathBuf>, NodeError> {
         let mut open = Vec::new();
         let root = self.0.canonicalize().map_err(|e| file_error(&self.0, e))?;
@@ -57,7 +57,7 @@ impl Home {
     /// paths were open.
     ///
     /// # Errors
-    /// [`NodeError::File`] for a path that cannot be closed, since it is another user's.
+    /// [`NodeError::Io`] for a path that cannot be closed, since it is another user's.
     pub fn shut(&self, all: bool) -> Result<u64, NodeError> {
         let mut shut = 0;
         // A folder that was named by mistake is not this party's to change.
@@ -81,8 +81,13 @@ impl Home {
             each(&root, &mut one)?;
         } else {
             let metadata = self.0.metadata().map_err(|e| file_error(&self.0, e))?;
-            one(&self.0, &metadata)
-                .map_err(|e| file_error(&self.0, format!("others may look into it, and it cannot be shut: {e}")))?;
+            let failed = |source| NodeError::Io {
+                path: self.0.clone(),
+                doing: "others may look into it, and it cannot be shut: ",
+                fix: "",
+                source,
+            };
+            one(&self.0, &metadata).map_err(failed)?;
         }
         if shut > 0 {
             tracing::warn!(
@@ -96,14 +101,14 @@ impl Home {
     /// Creates the folder with a new key. An existing key is kept.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub fn init(&self) -> Result<Identity, NodeError> {
         files::create_folder(&self.0).map_err(|e| file_error(&self.0, e))?;
         let path = self.0.join("key");
         if path.exists() {
             return self.identity();
         }
-        let identity = Identity::generate().map_err(|e| file_error(&path, e))?;
+        let identity = Identity::generate().map_err(NodeError::Entropy)?;
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -121,23 +126,23 @@ impl Home {
     /// Reads the party's key.
     ///
     /// # Errors
-    /// [`NodeError::File`] saying how to make one.
+    /// [`NodeError::Io`] saying how to make one.
     pub fn identity(&self) -> Result<Identity, NodeError> {
         let path = self.0.join("key");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| NodeError::File(format!("{}: {e}. Run `tidegate init` first", path.display())))?;
+        let failed = |source| NodeError::Io { path: path.clone(), doing: "", fix: ". Run `tidegate init` first", source };
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
         let seed = hex::decode(text.trim()).ok().and_then(|b| b.try_into().ok());
-        seed.map(Identity::from_seed).ok_or_else(|| file_error(&path, "is not a key"))
+        seed.map(Identity::from_seed).ok_or_else(|| corrupt(&path, "is not a key"))
     }
 
     /// Reads how this party is reached and reaches others: by addresses alone unless configured otherwise.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the fault in the file.
+    /// [`NodeError::Corrupt`] naming the fault in the file.
     pub fn reach(&self) -> Result<Reach, NodeError> {
         let path = self.0.join("network.toml");
         match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| file_error(&path, e)),
+            Ok(text) => toml::from_str(&text).map_err(|e| corrupt(&path, e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Reach::default()),
             Err(e) => Err(file_error(&path, e)),
         }
@@ -146,10 +151,10 @@ impl Home {
     /// Sets how this party is reached from now on.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub fn set_reach(&self, reach: &Reach) -> Result<(), NodeError> {
         let path = self.0.join("network.toml");
-        let text = toml::to_string(reach).map_err(|e| file_error(&path, e))?;
+        let text = toml::to_string(reach).map_err(|e| unwritable(&path, e))?;
         let new = path.with_extension("new");
         files::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| file_error(&path, e))
     }
@@ -225,7 +230,12 @@ fn each(path: &Path, see: &mut dyn FnMut(&Path, &std::fs::Metadata) -> io::Resul
     if metadata.is_symlink() {
         return Ok(());
     }
-    see(path, &metadata).map_err(|e| file_error(path, format!("others may read it, and it cannot be shut: {e}")))?;
+    see(path, &metadata).map_err(|source| NodeError::Io {
+        path: path.to_owned(),
+        doing: "others may read it, and it cannot be shut: ",
+        fix: "",
+        source,
+    })?;
     if metadata.is_dir() {
         for entry in std::fs::read_dir(path).map_err(failed)? {
             each(&entry.map_err(failed)?.path(), see)?;

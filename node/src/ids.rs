@@ -15,12 +15,12 @@ pub fn names(id: &ContentHash, word: &str) -> bool {
 /// Returns the only element of `all` whose id is named by `word`; `None` if there is none.
 ///
 /// # Errors
-/// [`NodeError::File`] if there are several.
+/// [`NodeError::Ambiguous`] if there are several.
 pub fn only<T>(all: impl IntoIterator<Item = T>, id: impl Fn(&T) -> ContentHash, word: &str) -> Result<Option<T>, NodeError> {
     let mut found: Option<T> = None;
     for one in all.into_iter().filter(|one| names(&id(one), word)) {
         if found.as_ref().is_some_and(|found| id(found) != id(&one)) {
-            return Err(NodeError::File(format!("{word:?} begins several ids: give more of it")));
+            return Err(NodeError::Ambiguous { id: word.to_owned(), of: "several ids" });
         }
         found = Some(one);
     }

@@ -15,7 +15,7 @@ pub mod buyer;
 pub mod client;
 pub mod discovery;
 pub mod doctor;
-mod error;
+pub mod error;
 mod fault;
 mod given;
 pub mod home;
@@ -26,6 +26,6 @@ pub mod witness;
 pub mod worker;
 
 pub use error::NodeError;
-pub(crate) use error::file_error;
+pub(crate) use error::{bad_path, corrupt, file_error, gone, unexpected, unwritable};
 pub use tidegate_exchange::Address;
 pub use tidegate_sandbox::sql::kind_of_manifest;

@@ -32,6 +32,7 @@ use crate::{
     Address, NodeError,
     auditor::{forks, source},
     client::Buyer,
+    error::Unverified,
     home::Home,
 };
 
@@ -97,7 +98,7 @@ impl WitnessNode {
         let text = String::from_utf8(fetch("checkpoint")?).map_err(|_| BadNote("the checkpoint is not UTF-8".into()))?;
         let note = Note::parse(&text)?;
         let met = self.witness.meet(note, &mut fetch, SystemTime::now()).inspect_err(|e| self.report(e));
-        met.map_err(|e| NodeError::Unverified(e.to_string()))?;
+        met.map_err(Unverified::NotCosigned)?;
         self.changed.send_replace(());
         let log = Verifier::log(&owner.peer);
         let last = self.witness.last(&log.name);
@@ -106,7 +107,7 @@ impl WitnessNode {
         {
             self.keep(&evidence);
         }
-        last.ok_or_else(|| NodeError::Unverified("the owner has another log".into()))
+        Ok(last.ok_or(Unverified::OtherLog)?)
     }
 }
 

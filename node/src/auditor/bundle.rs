@@ -120,12 +120,15 @@ impl Given {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let failed =
-            |e: &dyn std::fmt::Display| file_error(path, format!("{e}. A bundle is a tar archive: `tidegate log bundle`"));
+        let failed = |source: io::Error| NodeError::Corrupt {
+            path: path.to_owned(),
+            fix: ". A bundle is a tar archive: `tidegate log bundle`",
+            source: source.into(),
+        };
         let file = open_given(path).map_err(|e| file_error(path, e))?;
-        let (files, again) = places(&file).map_err(|e| failed(&e))?;
+        let (files, again) = places(&file).map_err(failed)?;
         if files.is_empty() {
-            return Err(failed(&"it holds no file"));
+            return Err(failed(io::Error::other("it holds no file")));
         }
         Ok(Self::Archive { file, name: path.to_owned(), files, again })
     }
@@ -178,19 +181,20 @@ impl Given {
                 read_given(&path, BESIDE_BYTES).map_err(|e| file_error(&path, e))
             }
             Self::Archive { name: archive, .. } => {
-                self.read_at(name, BESIDE_BYTES).map_err(|why| file_error(archive, format!("{name}: {why}")))
+                let read = self.read_at(name, BESIDE_BYTES);
+                read.map_err(|e| file_error(archive, io::Error::new(e.kind(), format!("{name}: {e}"))))
             }
         }
     }
 
-    fn read_at(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
-        let Self::Archive { file, files, .. } = self else { return Err("no archive".into()) };
-        let (start, length) = *files.get(name).ok_or("it is not there")?;
+    fn read_at(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let Self::Archive { file, files, .. } = self else { return Err(io::Error::other("no archive")) };
+        let (start, length) = *files.get(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not there"))?;
         if length > most {
-            return Err("is too long".into());
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is too long"));
         }
         let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, start).map_err(|e| e.to_string())?;
+        file.read_exact_at(&mut bytes, start)?;
         Ok(bytes)
     }
 
@@ -236,17 +240,17 @@ pub fn files_of(root: &Path) -> BTreeSet<String> {
 /// A node may go on writing meanwhile.
 ///
 /// # Errors
-/// Returns [`NodeError::File`], also if the folder lacks a file: `tidegate log fsck` says more.
+/// Returns [`NodeError::Io`], also if the folder lacks a file: `tidegate log fsck` says more.
 pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeError> {
-    let failed = |e: &dyn std::fmt::Display| file_error(target, e);
+    let failed = |e: io::Error| file_error(target, e);
     let beside = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(beside).map_err(|e| failed(&e))?;
+    let mut file = tempfile::NamedTempFile::new_in(beside).map_err(failed)?;
     let mut archive = tar::Builder::new(BufWriter::new(&mut file));
     let mut put = |name: &str, bytes: &[u8]| {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        archive.append_data(&mut header, name, bytes).map_err(|e| failed(&e))
+        archive.append_data(&mut header, name, bytes).map_err(failed)
     };
     let mut fetch = from_folder(folder.to_owned());
     let checkpoint = fetch("checkpoint")?;
@@ -257,8 +261,8 @@ pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeErr
         let (name, bytes) = part_or_whole(&part, &mut fetch)?;
         put(&format!("log/{name}"), &bytes)?;
     }
-    archive.into_inner().and_then(|mut rest| rest.flush()).map_err(|e| failed(&e))?;
-    file.persist(target).map(|_| ()).map_err(|e| failed(&e.error))
+    archive.into_inner().and_then(|mut rest| rest.flush()).map_err(failed)?;
+    file.persist(target).map(|_| ()).map_err(|e| failed(e.error))
 }
 
 #[cfg(test)]

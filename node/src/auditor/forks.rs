@@ -45,9 +45,9 @@ const OF_A_LOG: usize = 16;
 /// If there are [`OF_A_LOG`] forks of the log already, returns the path of one of these instead.
 ///
 /// # Errors
-/// Returns [`NodeError::File`].
+/// Returns [`NodeError::Io`].
 pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
-    let bytes = serde_json::to_vec_pretty(evidence).map_err(|e| NodeError::File(e.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(evidence).map_err(NodeError::Encode)?;
     let log = ContentHash::of(evidence.log.as_bytes()).short();
     let path = folder(home).join(format!("{log}-{}.json", ContentHash::of(&bytes).short()));
     let kept = std::fs::read_dir(folder(home)).into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
@@ -68,7 +68,7 @@ pub type Kept = (PathBuf, Result<Evidence, String>);
 /// Returns all saved files, and for each whether it shows a fork.
 ///
 /// # Errors
-/// Returns [`NodeError::File`].
+/// Returns [`NodeError::Io`].
 pub fn list(home: &Home) -> Result<Vec<Kept>, NodeError> {
     let folder = folder(home);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };

@@ -12,7 +12,7 @@ use tidegate_files as files;
 use tidegate_protocol::{ContentHash, PeerId, Sha256Digest};
 
 use crate::auditor::heads::Heads;
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, error::Cause, file_error, home::Home};
 
 /// Version of the file format; with a file of another version, the log is read from the start.
 const VERSION: u32 = 3;
@@ -52,15 +52,19 @@ impl Memory {
     pub(super) fn load(home: &Home, owner: &PeerId, heads: &Heads) -> Result<Self, NodeError> {
         let path = path(home, owner);
         let Ok(bytes) = std::fs::read(&path) else { return Ok(Self::new(*owner)) };
-        let damaged = |e: &dyn std::fmt::Display| file_error(&path, format!("{e}. Remove it to audit this log from its start"));
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| damaged(&e))?;
+        let damaged = |source: Cause| NodeError::Corrupt {
+            path: path.clone(),
+            fix: ". Remove it to audit this log from its start",
+            source,
+        };
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| damaged(e.into()))?;
         if value["version"] != VERSION {
             return Ok(Self::new(*owner));
         }
-        let file: File = serde_json::from_value(value).map_err(|e| damaged(&e))?;
-        let note = Note::parse(&file.checkpoint).map_err(|e| damaged(&e))?;
+        let file: File = serde_json::from_value(value).map_err(|e| damaged(e.into()))?;
+        let note = Note::parse(&file.checkpoint).map_err(|e| damaged(e.into()))?;
         if file.audit.owner() != *owner || file.frontier.size() != file.audit.entries() || !file.frontier.is_whole() {
-            return Err(damaged(&"it does not fit together"));
+            return Err(damaged("it does not fit together".into()));
         }
         let mut met: Heads = file.heads.into_iter().map(|(size, root)| (size, tlog_tiles::Hash(root.0))).collect();
         met.insert(file.frontier.size(), file.frontier.root());

@@ -21,7 +21,7 @@ use tidegate_audit::{
 };
 use tidegate_protocol::{PeerId, receipt::Party};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, bad_path, error::Unverified, file_error, home::Home};
 
 pub mod bundle;
 pub mod forks;
@@ -118,7 +118,7 @@ enum From {
 /// audited. Each file is verified to its last byte, or named as not looked at.
 ///
 /// # Errors
-/// Returns [`NodeError::Unverified`] naming the first file that does not verify, or [`NodeError::File`].
+/// Returns [`NodeError::Unverified`] naming the first file that does not verify, or [`NodeError::Io`].
 pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
     let given = bundle::Given::open(folder)?;
     let owner = owner_of_vkey(&String::from_utf8_lossy(&given.read("owner.vkey")?))?;
@@ -128,7 +128,7 @@ pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
     let mut outcome = match log {
         true => audit(&owner, held, &mut given.log(), ask, From::Copy)?,
         false if held.count == 0 => {
-            return Err(file_error(folder, "has neither a log nor a receipt"));
+            return Err(bad_path(folder, "has neither a log nor a receipt"));
         }
         false => receipts_alone(owner, &held, &ask)?,
     };
@@ -238,7 +238,7 @@ fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_
             let seen = memory.note.iter().chain(held.notes.values());
             if let Some(evidence) = forks::find(&log, seen, &reader.note, fetch) {
                 let path = forks::keep(home, &evidence)?;
-                return Err(NodeError::Unverified(format!("{e}. What shows it is kept in {}", path.display())));
+                return Err(Unverified::Forked { source: e, evidence: path }.into());
             }
         }
         return Err(e.into());

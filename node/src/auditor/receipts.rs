@@ -10,8 +10,11 @@ use tidegate_audit::{
 };
 use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 
-use crate::NodeError;
 use crate::auditor::{bundle::Given, heads::Heads, whole};
+use crate::{
+    NodeError,
+    error::{BundleFault, Unverified},
+};
 
 /// Valid receipts, and the heads of the log implied by them.
 #[derive(Default)]
@@ -38,28 +41,27 @@ pub(super) fn check(given: &Given, owner: &PeerId) -> Result<Held, NodeError> {
 
 fn one(file: &str, given: &Given, owner: &PeerId, held: &mut Held) -> Result<(), NodeError> {
     let name = file.trim_end_matches(".dsse.json");
-    let wrong = |what: String| NodeError::Unverified(format!("receipts/{file}: {what}"));
+    let wrong = |fault: BundleFault| NodeError::from(Unverified::Bundle { file: file.to_owned(), fault });
     let entry = given.read(&format!("receipts/{file}"))?;
-    let statement = open_entry(&entry, owner).map_err(|(rule, detail)| wrong(format!("{rule}: {detail}")))?;
+    let statement = open_entry(&entry, owner).map_err(|(rule, detail)| wrong(BundleFault::Rule { rule, detail }))?;
     if statement.predicate.kind() != Kind::Receipt {
-        return Err(wrong("is an entry of the log, and no receipt".into()));
+        return Err(wrong(BundleFault::NoReceipt));
     }
-    let proof = String::from_utf8(given.read(&format!("receipts/{name}.tlog-proof"))?).map_err(|e| wrong(e.to_string()))?;
-    let proven = note::check_proof(&proof, &entry, owner).map_err(|e| wrong(e.to_string()))?;
+    let proof =
+        String::from_utf8(given.read(&format!("receipts/{name}.tlog-proof"))?).map_err(|e| wrong(BundleFault::ProofText(e)))?;
+    let proven = note::check_proof(&proof, &entry, owner).map_err(|e| wrong(BundleFault::Proof(e)))?;
     let written = proof.split_once("\n\n").map(|(_, note)| note);
     if written != Some(proven.note.to_text().as_str()) {
-        return Err(wrong("its proof is written in another way than it was signed".into()));
+        return Err(wrong(BundleFault::ProofForm));
     }
     let (size, root) = (proven.checkpoint.size, proven.checkpoint.root);
     if held.heads.insert(size, root).is_some_and(|other| other != root) {
-        return Err(wrong(format!(
-            "is proven in another history of {size} entries than a receipt before it: the log was forked"
-        )));
+        return Err(wrong(BundleFault::Forked { size }));
     }
     held.notes.insert(size, proven.note.clone());
     let bytes = given.read(&format!("results/{name}.json"))?;
     if statement.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
-        return Err(wrong("is for another result than the one beside it".into()));
+        return Err(wrong(BundleFault::OtherResult));
     }
     held.count += 1;
     let (name, index) = (name.to_owned(), proven.index);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tidegate_audit::note;
 use tidegate_exchange::NetError;
 use tidegate_files::read_given;
-use tidegate_gate::{Committing, GateError, Plan, Terms};
+use tidegate_gate::{Committing, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
     device::Place,
@@ -26,6 +26,8 @@ use crate::{
     Address, NodeError,
     buyer::sample::LaidOut,
     client::Buyer,
+    corrupt,
+    error::{ReceiptFault, Unverified},
     file_error,
     given::Given,
     home::Home,
@@ -93,7 +95,7 @@ pub type Report<'a> = &'a mut (dyn FnMut(&str) + Send);
 ///
 /// # Errors
 /// Returns [`NodeError::Refused`] with the owner's reason, [`NodeError::Unverified`] naming what does not hold, or
-/// [`NodeError::File`] if files are missing.
+/// [`NodeError::NotGiven`] if files are missing.
 pub async fn replay(
     home: &Home,
     buyer: &Buyer,
@@ -163,7 +165,7 @@ fn governed(opening: &Opening, facts: &JobFacts) -> Result<Governed, NodeError> 
         && manifest.body().policy == own.id()
         && [Some(&own), newest.as_ref()].into_iter().flatten().all(|policy| policy.signer() == owner);
     if !named {
-        return Err(NodeError::Unverified("the owner opened another version or policy than the receipt names".into()));
+        return Err(ReceiptFault::OpenedVersion.into());
     }
     let policy = newest.map_or_else(|| own.body().clone(), |newest| own.body().meet(newest.body()));
     Ok(Governed { manifest, own, policy })
@@ -171,18 +173,16 @@ fn governed(opening: &Opening, facts: &JobFacts) -> Result<Governed, NodeError> 
 
 /// Checks the opened receipt against the requested entry, and the job against the receipt.
 fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, NodeError> {
-    let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
     let entry = opening.receipt.to_canonical()?;
     if ask.receipt.as_ref().is_some_and(|known| *known != entry) {
-        return wrong("the owner opened another entry than the receipt at hand");
+        return Err(ReceiptFault::OtherReceipt.into());
     }
-    let statement = tidegate_audit::open_entry(&entry, owner)
-        .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
+    let statement = tidegate_audit::open_entry(&entry, owner).map_err(|(rule, detail)| ReceiptFault::Rule { rule, detail })?;
     if note::check_proof(&opening.proof, &entry, owner)?.index != ask.entry {
-        return wrong("the receipt is another entry of the log");
+        return Err(ReceiptFault::OtherIndex.into());
     }
     let Predicate::Outcome { facts, outcome: Ending::Released, commitment: Some(committed), .. } = statement.predicate else {
-        return wrong("the entry is no receipt of a result");
+        return Err(ReceiptFault::NoResult.into());
     };
     let job = Signed::<Job>::open(opening.job.clone())?;
     let signature = job.envelope().signatures.first().map(|s| s.sig.as_str());
@@ -190,19 +190,17 @@ fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, No
         || !facts.buyer.is(&job.signer(), opening.buyer_salt.as_ref())
         || signature != Some(&facts.buyer_signature)
     {
-        return wrong("the job is not the one that the receipt names");
+        return Err(ReceiptFault::OpenedJob.into());
     }
     if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
-        return wrong("its model ran on a GPU, where sums are not the same twice: it cannot be replayed");
+        return Err(ReceiptFault::OnGpu.into());
     }
     Ok(Receipt { facts, committed, job })
 }
 
 async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Opening) -> Result<Vec<u8>, NodeError> {
     let Some(hash) = opening.attachment else {
-        return Err(NodeError::File(
-            "the owner has no more what came with this job. Give it with --program FILE, as its buyer sent it".into(),
-        ));
+        return Err(NodeError::NoProgram);
     };
     let folder = tempfile::tempdir_in(home.path()).map_err(|e| file_error(home.path(), e))?;
     let target = folder.path().join("program");
@@ -210,9 +208,7 @@ async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Op
     let most = limits::PROGRAM_BYTES as u64;
     let mut came = |bytes| if bytes > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     match buyer.fetch_blob(home.path(), owner, hash, &target, &mut came).await {
-        Err(NodeError::Net(NetError::Stopped)) => {
-            Err(NodeError::Unverified(format!("what the owner sends as the job's program has more than {most} bytes")))
-        }
+        Err(NodeError::Net(NetError::Stopped)) => Err(Unverified::ProgramSize { most }.into()),
         fetched => fetched.and_then(|()| read_given(&target, most).map_err(|e| file_error(&target, e))),
     }
 }
@@ -239,20 +235,17 @@ impl Again<'_> {
     ///
     /// The noise and the price must be as the receipt says. Also returns the differences between this machine and the owner's.
     async fn plan(&self, job: &Job, program: &[u8], prf: [u8; 32]) -> Result<(Planned, Vec<String>), NodeError> {
-        let first = self.files.first().ok_or_else(|| NodeError::File("the dataset has no files".into()))?;
+        let first = self.files.first().ok_or(NodeError::NoRows)?;
         let rows = File::open(first).map_err(|e| file_error(first, e))?;
-        let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
+        let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| corrupt(first, e))?;
         let schema = tidegate_sandbox::sql::published(&schema, self.name);
         let attachment = Codes::at(self.home, self.workers).attachment(&job.program, program, self.policy).await?;
         let work = Work { job: job.clone(), policy: self.policy.clone(), schema, attachment, prf, place: Place::Cpu };
         let checked = self.workers.check(&work).await?;
-        let gate = |e: GateError| NodeError::Unverified(format!("the job cannot be planned: {e}"));
-        let plan = Plan::new(checked.shape).map_err(gate)?;
-        let terms = Terms::of(job, self.policy, &plan).map_err(gate)?;
+        let plan = Plan::new(checked.shape).map_err(ReceiptFault::Plan)?;
+        let terms = Terms::of(job, self.policy, &plan).map_err(ReceiptFault::Plan)?;
         if terms.mechanism(&plan) != self.facts.mechanism || terms.cost() != self.facts.ledger.cost {
-            return Err(NodeError::Unverified(
-                "by job and policy the noise or the price is another than the receipt says".into(),
-            ));
+            return Err(ReceiptFault::Price.into());
         }
         let mut other = Vec::new();
         let engine = format!("tidegate {}", env!("CARGO_PKG_VERSION"));

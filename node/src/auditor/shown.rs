@@ -12,7 +12,7 @@ use tidegate_protocol::{
     manifest::{self, Manifest},
 };
 
-use crate::{Address, NodeError, client::Buyer};
+use crate::{Address, NodeError, client::Buyer, unexpected};
 
 /// Asks `peer` for its listings, adds what is wrong with them to an audit's report, and returns the datasets' names by lineage.
 ///
@@ -23,7 +23,7 @@ use crate::{Address, NodeError, client::Buyer};
 pub async fn check(buyer: &Buyer, peer: &Address, report: &mut Report) -> Result<BTreeMap<String, String>, NodeError> {
     let request = Request::Listings { grant: buyer.grant().to_owned() };
     let Reply::Listings(shown) = buyer.ask(peer, &request, &[]).await? else {
-        return Err(NodeError::Unverified("the peer answered something else than listings".into()));
+        return Err(unexpected("listings"));
     };
     let opened = shown.iter().filter_map(|one| manifest::open(one.manifest.clone(), one.policy.clone()).ok());
     let names = opened.map(|(manifest, _)| (manifest.body().population.to_string(), manifest.body().name.clone())).collect();

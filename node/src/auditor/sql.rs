@@ -18,7 +18,7 @@ use crate::{NodeError, file_error, home::Home};
 /// The folder is as left by `tidegate audit --keep` or `run --out`.
 ///
 /// # Errors
-/// Returns [`NodeError::Unverified`] if the log does not verify, or [`NodeError::File`] for the query.
+/// Returns [`NodeError::Unverified`] if the log does not verify, or [`NodeError::Query`] if the query fails.
 pub async fn sql(home: &Home, folder: Option<&Path>, query: Option<&str>) -> Result<Vec<RecordBatch>, NodeError> {
     let (owner, log) = match folder {
         None => (home.identity()?.id(), home.path().join("log")),
@@ -30,10 +30,10 @@ pub async fn sql(home: &Home, folder: Option<&Path>, query: Option<&str>) -> Res
     };
     let failed = |e: QueryError| match e {
         QueryError::Log(e) => NodeError::from(e),
-        other => NodeError::File(other.to_string()),
+        other => NodeError::Query(Box::new(other)),
     };
     let table = tokio::task::spawn_blocking(move || query::table(&Verifier::log(&owner), &mut from_folder(log)));
-    let table = table.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)?;
+    let table = table.await.map_err(NodeError::Task)?.map_err(failed)?;
     match query {
         None => Ok(table),
         Some(query) => query::sql(table, query).await.map_err(failed),

@@ -25,6 +25,7 @@ use crate::{
         job_file::JobFile,
         telling::{NO_INTERVAL, TOO_FEW, Telling},
     },
+    error::Unverified,
 };
 
 /// A table computed from a result.
@@ -71,7 +72,8 @@ impl Answer {
     pub async fn of(file: &JobFile, policy: &Policy, schema: &SchemaRef, result: &ResultDoc) -> Result<Option<Self>, NodeError> {
         let Some(Ok(query)) = file.query(policy, schema) else { return Ok(None) };
         let Some(view) = query.view else { return Ok(None) };
-        let Answered { table, columns } = view.answer(result).await.map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let Answered { table, columns } =
+            view.answer(result).await.map_err(|e| NodeError::Unverified(Unverified::Answer(e.into())))?;
         let columns = columns.into_iter().map(|origins| Column::of(origins, result)).collect();
         Ok(Some(Self { table, columns }))
     }

@@ -19,6 +19,7 @@ pub use tidegate_sandbox::sql::published;
 use crate::{
     NodeError,
     buyer::job_file::JobFile,
+    error::Unverified,
     home::Home,
     owner::{broken, jobs::code_cache::Codes},
     worker::{Checked, Work, Workers},
@@ -52,7 +53,7 @@ impl Planned {
 /// Plans `file` against a dataset's `schema` under `policy`, without data, network or charge. Compiled code is kept in `home`.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with the owner's answer; [`NodeError::File`] if the job file itself cannot be used.
+/// [`NodeError::Refused`] with the owner's answer; [`NodeError::JobFile`] if the job file itself cannot be used.
 pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
     let workers = Workers::default();
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
@@ -104,7 +105,7 @@ pub fn schema(manifest: &Manifest) -> Result<SchemaRef, NodeError> {
 /// Converts a manifest's column, which may contain NULL.
 fn field(column: &ColumnType) -> Result<Field, NodeError> {
     let kind: DataType = column.arrow.parse().map_err(|_| {
-        NodeError::Unverified(format!("the manifest's column {} has an unknown type {}", column.name, column.arrow))
+        NodeError::Unverified(Unverified::ColumnType { column: column.name.clone(), arrow: column.arrow.clone() })
     })?;
     Ok(Field::new(&column.name, kind, true))
 }

@@ -20,13 +20,11 @@ use tidegate_protocol::{
 use crate::{
     NodeError,
     client::{Buyer, Offer},
+    error::Unverified,
     file_error,
     given::parts,
+    unexpected,
 };
-
-/// Message for a dataset without mock rows: explains the alternative.
-const NO_MOCK: &str = "this dataset has no mock rows: its owner gives some with `tidegate publish --mock FILE`. Rehearse on rows of your own: \
-     `tidegate rehearse JOB --mock FILE --policy FILE`";
 
 /// How often a broken transfer resumes by itself, and by how much each pause is longer than the last.
 const TRIES: u32 = 3;
@@ -63,10 +61,7 @@ pub(crate) fn apart_from_each_other<'a>(targets: impl Iterator<Item = &'a Path>)
     let mut seen = HashSet::new();
     for target in targets {
         if !seen.insert(target) {
-            return Err(NodeError::Unverified(format!(
-                "the manifest has two files that would both be {}: ask its owner to publish them under names of their own",
-                target.display()
-            )));
+            return Err(Unverified::SamePath { path: target.to_owned() }.into());
         }
     }
     Ok(())
@@ -81,17 +76,8 @@ fn full(folders: [&Path; 2]) -> Option<NodeError> {
     places.into_iter().find_map(|folder| {
         let stat = rustix::fs::statvfs(&folder).ok()?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        (free < FULL).then(|| {
-            file_error(
-                &folder,
-                format!("the disk is full: {free} bytes are free. What came is kept; make room and run the same command again"),
-            )
-        })
+        (free < FULL).then_some(NodeError::DiskFull { path: folder, free })
     })
-}
-
-fn unexpected() -> NodeError {
-    NodeError::Unverified("the peer answered something else than what was asked".into())
 }
 
 impl Buyer {
@@ -189,12 +175,12 @@ impl Buyer {
             (&before).rewind()?;
             Ok((ContentHash(*hasher.finalize().as_bytes()), pieces(before)?))
         });
-        let (hash, has) = cut.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)?;
+        let (hash, has) = cut.await.map_err(NodeError::Task)?.map_err(failed)?;
         if hash == file.hash {
             return Ok(true);
         }
         let Some(has) = has else { return Ok(false) };
-        let Reply::Pieces(wants) = self.ask(from, request, &[]).await? else { return Err(unexpected()) };
+        let Reply::Pieces(wants) = self.ask(from, request, &[]).await? else { return Err(unexpected("what was asked")) };
         let Ok(apart) = apart(&has, &wants, file.bytes) else { return Ok(false) };
         if apart.here.is_empty() {
             return Ok(false);
@@ -223,7 +209,7 @@ impl Buyer {
             Ok(ContentHash(*hasher.finalize().as_bytes()))
         });
         // Whatever the pieces claimed to be: it is the file that the manifest names, or it is copied whole.
-        if joined.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)? != file.hash {
+        if joined.await.map_err(NodeError::Task)?.map_err(failed)? != file.hash {
             return Ok(false);
         }
         part.persist(target).map_err(|e| failed(e.error))?;
@@ -278,7 +264,7 @@ impl Buyer {
     pub(crate) async fn sealed(&self, from: &Address, request: &Request) -> Result<Envelope, NodeError> {
         match self.ask(from, request, &[]).await? {
             Reply::Sealed(envelope) => Ok(*envelope),
-            _ => Err(unexpected()),
+            _ => Err(unexpected("what was asked")),
         }
     }
 
@@ -289,7 +275,7 @@ impl Buyer {
     pub async fn revocations(&self, from: &Address, owner: PeerId) -> Result<Envelope, NodeError> {
         match self.ask(from, &Request::Revocations { owner }, &[]).await? {
             Reply::Revocations(envelope) => Ok(*envelope),
-            _ => Err(unexpected()),
+            _ => Err(unexpected("what was asked")),
         }
     }
 
@@ -299,7 +285,7 @@ impl Buyer {
     /// [`NodeError::Refused`] if the peer does not give them.
     pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
         let Some(mock) = &offer.manifest.body().mock else {
-            return Err(NodeError::File(NO_MOCK.into()));
+            return Err(NodeError::NoMock);
         };
         let target = home.join(format!("mocks/{}.parquet", mock.hash));
         if !target.exists() {

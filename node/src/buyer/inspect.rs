@@ -38,7 +38,7 @@ const WASM: &[u8] = b"\0asm";
 /// Inspects the program at `path`: a component, for instances of `memory` bytes, or a model.
 ///
 /// # Errors
-/// [`NodeError::File`] if the file cannot be read.
+/// [`NodeError::Io`] if the file cannot be read.
 pub fn inspect(path: &Path, memory: usize) -> Result<Seen, NodeError> {
     let mut bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
     if !bytes.starts_with(WASM) && path.extension().is_none_or(|name| name != "wasm") {

@@ -19,9 +19,9 @@ use tidegate_protocol::{
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{
-    NodeError,
+    NodeError, bad_path,
     buyer::{model_file, public_tables::public_rows},
-    file_error,
+    corrupt, file_error,
 };
 
 mod day;
@@ -98,7 +98,7 @@ impl JobFile {
     /// Reads a job file.
     ///
     /// # Errors
-    /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for an unsuitable public table.
+    /// [`NodeError::Corrupt`] with the line and field; [`NodeError::Refused`] for an unsuitable public table.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
         Self::parse(&std::fs::read_to_string(path).map_err(|e| file_error(path, e))?, path)
     }
@@ -118,12 +118,12 @@ impl JobFile {
     /// Parses the text of a job file. `path` names the file in errors, and relative paths start from its folder.
     fn parse(text: &str, path: &Path) -> Result<Self, NodeError> {
         let mut file: Self = toml::from_str(text).map_err(|e| match misplaced(text) {
-            Some(hint) => file_error(path, format!("{e}{hint}")),
-            None => file_error(path, e),
+            Some(hint) => corrupt(path, format!("{e}{hint}")),
+            None => corrupt(path, e),
         })?;
         file.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let rules = file.sql.as_ref().map_or_else(ReadRules::default, |sql| sql.read.clone());
-        let rules = rules.check().map_err(|e| file_error(path, format!("sql.{}: {}. {}", e.field, e.problem, e.fix)))?;
+        let rules = rules.check().map_err(|e| bad_path(path, format!("sql.{}: {}. {}", e.field, e.problem, e.fix)))?;
         for (name, path) in file.sql.iter().flat_map(|sql| &sql.tables) {
             let path = file.folder.join(path);
             let (schema, batches) = public_rows(&path, &rules)?;
@@ -173,10 +173,10 @@ impl JobFile {
     /// Returns the program's id for binding a grant ([`Job::bound`]); neither dataset nor policy is part of the id.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the field, or for a training run, whose parameters differ in each round.
+    /// [`NodeError::JobFile`] naming the field, or for a training run, whose parameters differ in each round.
     pub fn bound(&self) -> Result<ContentHash, NodeError> {
         if self.training.is_some() {
-            return Err(wrong("a grant cannot be bound to a loop: its parameters are others in each round"));
+            return Err(wrong("loop", "a grant cannot be bound to a loop: its parameters are others in each round"));
         }
         self.says_no_day()?;
         let (program, _) = self.program()?;
@@ -191,7 +191,7 @@ impl JobFile {
     /// Returns the program and its attachment.
     fn program(&self) -> Result<(Program, Vec<u8>), NodeError> {
         if self.training.is_some() && self.wasm.is_none() {
-            return Err(wrong("a loop needs [wasm]: a component that gives gradients"));
+            return Err(wrong("wasm", "a loop needs [wasm]: a component that gives gradients"));
         }
         Ok(match (&self.sql, &self.wasm, &self.onnx) {
             (Some(sql), None, None) => {
@@ -210,7 +210,7 @@ impl JobFile {
                 // A core module, from a compiler that knows nothing of components, is made a component, unless it is a row
                 // function.
                 if component::is_core(&bytes) && !tidegate_sandbox::wasm::has_row(&bytes) {
-                    bytes = component::componentize(&bytes).map_err(|e| file_error(&path, e))?;
+                    bytes = component::componentize(&bytes).map_err(|e| corrupt(&path, e))?;
                 }
                 let module = ContentHash::of(&bytes);
                 let data = match &wasm.data {
@@ -251,14 +251,14 @@ impl JobFile {
                 };
                 (program, bytes)
             }
-            _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
+            _ => return Err(wrong("sql", "write one section: [sql], [wasm] or [onnx]")),
         })
     }
 
     /// Builds the job and its attachment, for the dataset `id` with columns `schema` under `policy`.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the field.
+    /// [`NodeError::JobFile`] naming the field.
     pub fn job(
         &self,
         id: ContentHash,
@@ -272,7 +272,7 @@ impl JobFile {
         let undeclared =
             self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
-        let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
+        let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta", "delta must be in [0, 1)"))?;
         let cost = self.price(policy, delta_femto)?;
         let job = Job { request, dataset: id, cost, created, ..self.unpriced(program) };
         job.check()?;
@@ -284,12 +284,12 @@ impl JobFile {
         if self.mode == Mode::Reviewed {
             return match (self.rho, self.epsilon, self.noise) {
                 (None, None, Noise::Gaussian) => Ok(Cost::REVIEWED),
-                _ => Err(wrong("an exact result has no price: leave epsilon, rho and noise away")),
+                _ => Err(wrong("mode", "an exact result has no price: leave epsilon, rho and noise away")),
             };
         }
-        let within = |field: &str, value: f64| match (0.0..=MicroRho::MOST).contains(&value) {
+        let within = |field: &'static str, value: f64| match (0.0..=MicroRho::MOST).contains(&value) {
             true => Ok(value),
-            false => Err(wrong(&format!("{field} {}", out_of_range(value, MicroRho::MOST)))),
+            false => Err(wrong(field, format!("{field} {}", out_of_range(value, MicroRho::MOST)))),
         };
         let rounds = f64::from(self.training.as_ref().map_or(1, |training| training.rounds.max(1)));
         let rho = match (self.noise, self.rho, self.epsilon) {
@@ -297,12 +297,11 @@ impl JobFile {
                 let epsilon = MicroEpsilon::floor(within("epsilon", epsilon)? / rounds).unwrap_or_default();
                 return Ok(Cost::pure(epsilon, delta));
             }
-            (Noise::Laplace, ..) => return Err(wrong("Laplace noise is paid in epsilon: give it, and leave rho away")),
+            (Noise::Laplace, ..) => return Err(wrong("noise", "Laplace noise is paid in epsilon: give it, and leave rho away")),
             (Noise::Gaussian, Some(rho), None) => within("rho", rho)?,
-            (Noise::Gaussian, None, Some(epsilon)) => {
-                tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
-            }
-            _ => return Err(wrong("give either epsilon or rho")),
+            (Noise::Gaussian, None, Some(epsilon)) => tidegate_gate::rho_of(epsilon, policy.delta_femto.delta())
+                .map_err(|e| wrong("epsilon", format!("epsilon: {e}")))?,
+            _ => return Err(wrong("epsilon", "give either epsilon or rho")),
         };
         Ok(Cost::dp(MicroRho((rho / rounds * 1e6).floor().max(0.0) as u64), delta))
     }

@@ -15,7 +15,7 @@ use crate::{NodeError, file_error};
 /// Reads the model at `path` and inlines its external data.
 ///
 /// # Errors
-/// [`NodeError::File`] if the model cannot be read; [`NodeError::Refused`] naming a tensor that its folder does not have.
+/// [`NodeError::Io`] if the model cannot be read; [`NodeError::Refused`] naming a tensor that its folder does not have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
     let bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
     Ok(whole(path, &bytes)?.unwrap_or(bytes))

@@ -9,7 +9,11 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use crate::{NodeError, ids};
+use crate::{
+    NodeError,
+    error::{NoSuchDataset, Unverified},
+    ids,
+};
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -34,16 +38,15 @@ impl Offer {
     /// policy.
     ///
     /// # Errors
-    /// [`NodeError::File`] if the version no longer answers anything.
+    /// [`NodeError::NoSuchDataset`] if the version no longer answers anything.
     pub fn in_force(&self) -> Result<Cow<'_, Policy>, NodeError> {
         match &self.newest {
             None => Ok(Cow::Borrowed(self.policy.body())),
             Some(newest) if self.answers() => Ok(Cow::Owned(self.policy.body().meet(newest.body()))),
-            Some(_) => Err(NodeError::File(format!(
-                "version {} of {:?} answers nothing any more: a newer one came after it. `tidegate list` shows what answers, if anything does",
-                self.manifest.id().short(),
-                self.manifest.body().name
-            ))),
+            Some(_) => {
+                Err(NoSuchDataset::Superseded { version: self.manifest.id().short(), name: self.manifest.body().name.clone() }
+                    .into())
+            }
         }
     }
 
@@ -70,14 +73,10 @@ pub(crate) fn opened(listings: Vec<Published>, from: &PeerId) -> Result<Vec<Offe
             let (lease, newest) =
                 (l.lease.map(Signed::<Lease>::open).transpose()?, l.newest.map(Signed::<Policy>::open).transpose()?);
             if newest.as_ref().is_some_and(|newest| newest.signer() != manifest.signer()) {
-                return Err(NodeError::Unverified(
-                    "a listing names the policy of a newer version that is another owner's".into(),
-                ));
+                return Err(NodeError::from(Unverified::ListingPolicy));
             }
             if !answers_for(from, &manifest.signer(), lease.as_ref(), &manifest.id()) {
-                return Err(NodeError::Unverified(
-                    "a listing is not signed by this peer, and it shows no lease of who did".into(),
-                ));
+                return Err(NodeError::from(Unverified::ListingSigner));
             }
             Ok(Offer { manifest, policy, lease, newest })
         })
@@ -96,47 +95,31 @@ pub(crate) fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<L
 /// Chooses the newest version of the dataset called `name`, or the version whose id begins with `name`.
 ///
 /// # Errors
-/// [`NodeError::File`] naming the datasets that answer instead.
+/// [`NodeError::NoSuchDataset`] naming the datasets that answer instead.
 pub(crate) fn chosen(mut offers: Vec<Offer>, name: &str) -> Result<Offer, NodeError> {
     let newest = |offer: &Offer| offer.newest.is_none() && offer.manifest.body().name == name;
     if let Some(at) = offers.iter().rposition(newest) {
         return Ok(offers.swap_remove(at));
     }
     let found = ids::only(&offers, |offer| offer.manifest.id(), name)?.cloned();
-    found.ok_or_else(|| NodeError::File(not_offered(&offers, name)))
+    found.ok_or_else(|| NodeError::from(not_offered(&offers, name)))
 }
 
-/// Explains why no dataset is called `name`, and what can be asked instead.
-fn not_offered(offers: &[Offer], name: &str) -> String {
+/// Returns why no dataset is called `name`, and what can be asked instead.
+fn not_offered(offers: &[Offer], name: &str) -> NoSuchDataset {
     // Older versions of a lineage whose newest version is retired, or has another name.
     let older: Vec<_> = offers.iter().filter(|offer| offer.manifest.body().name == name).collect();
+    let name = name.to_owned();
     let Some(last) = older.last() else {
         let known: BTreeSet<_> =
-            offers.iter().filter(|offer| offer.answers()).map(|offer| offer.manifest.body().name.as_str()).collect();
-        return match known.into_iter().collect::<Vec<_>>().join(", ") {
-            none if none.is_empty() => format!(
-                "the peer has no dataset {name:?}: it offers nothing, or nothing to whoever shows no grant for it (--grant)"
-            ),
-            known => format!("the peer has no dataset {name:?}. It offers: {known}"),
-        };
+            offers.iter().filter(|offer| offer.answers()).map(|offer| offer.manifest.body().name.clone()).collect();
+        return NoSuchDataset::NotOffered { name, known: known.into_iter().collect() };
     };
     let population = last.manifest.body().population;
     let of_it = |offer: &&Offer| offer.newest.is_none() && offer.manifest.body().population == population;
     if let Some(newest) = offers.iter().find(of_it) {
-        return format!(
-            "the newest version of {name:?} is called {:?}: name that, or {}",
-            newest.manifest.body().name,
-            newest.manifest.id()
-        );
+        return NoSuchDataset::Renamed { name, now: newest.manifest.body().name.clone(), id: newest.manifest.id() };
     }
-    let answering: Vec<_> = older.iter().filter(|offer| offer.answers()).map(|offer| offer.manifest.id().to_string()).collect();
-    match answering.as_slice() {
-        [] => format!(
-            "the newest version of {name:?} is retired, and its policy lets no older one answer. Its owner can publish a next version"
-        ),
-        ids => format!(
-            "the newest version of {name:?} is retired, and answers by its name no more. Older versions that answer, by their ids: {}",
-            ids.join(", ")
-        ),
-    }
+    let answering = older.iter().filter(|offer| offer.answers()).map(|offer| offer.manifest.id()).collect();
+    NoSuchDataset::Retired { name, answering }
 }

@@ -6,11 +6,11 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use tidegate_catalog::dataset::{DataError, open_by};
 use tidegate_protocol::policy::ReadRules;
 
-use crate::{NodeError, file_error};
+use crate::{NodeError, corrupt};
 
 /// Reads a public table; text by the rules of the job file's `[sql.read]`.
 pub(crate) fn public_rows(path: &Path, rules: &ReadRules) -> Result<(SchemaRef, Vec<RecordBatch>), NodeError> {
-    let failed = |e: DataError| file_error(path, e.said_of("to the job file: [sql.read]"));
+    let failed = |e: DataError| corrupt(path, e.said_of("to the job file: [sql.read]"));
     let reader = open_by(path, rules).map_err(failed)?;
     let schema = reader.schema();
     Ok((schema, reader.collect::<Result<Vec<_>, _>>().map_err(failed)?))

@@ -12,14 +12,8 @@ pub use tidegate_sandbox::{Fuel, Rehearsal};
 
 use crate::{
     NodeError,
-    buyer::{
-        answer::Answer,
-        check,
-        job_file::JobFile,
-        sample::{LaidOut, not_run},
-        training::Weights,
-    },
-    file_error,
+    buyer::{answer::Answer, check, job_file::JobFile, sample::LaidOut, training::Weights},
+    corrupt, file_error,
     home::Home,
     worker::Workers,
 };
@@ -53,7 +47,7 @@ pub async fn rehearse_own(home: &Home, file: &JobFile, policy: &Policy, mock: &[
 /// Runs `file` on `mock` (as an owner lays it out) under `policy`.
 ///
 /// # Errors
-/// [`NodeError::Refused`] with the owner's answer; [`NodeError::File`] if the mock rows cannot be used.
+/// [`NodeError::Refused`] with the owner's answer; [`NodeError::Io`] if the mock rows cannot be used.
 pub async fn rehearse(home: &Home, file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
     on(home, file, policy, &[mock.to_owned()]).await
 }
@@ -77,15 +71,14 @@ async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> R
 
 async fn round(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
     let files = mock;
-    let mock = mock.first().ok_or_else(|| NodeError::File("no mock rows".into()))?;
+    let mock = mock.first().ok_or(NodeError::NoRows)?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
-    let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
+    let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| corrupt(mock, e))?;
     // Own rows have no manifest: the job's name for the dataset is used.
     let schema = check::published(&schema, &file.dataset);
     let planned = check::plan(home, file, policy, schema).await?;
-    let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
-    let (sums, said) = Workers::default().rehearse(&planned.work, files).await.map_err(not_run)?;
-    let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
+    let (sums, said) = Workers::default().rehearse(&planned.work, files).await.map_err(NodeError::NotRun)?;
+    let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]))?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
     Ok(Rehearsed {
         answer,

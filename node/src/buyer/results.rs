@@ -19,7 +19,7 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    NodeError,
+    NodeError, bad_path,
     buyer::{
         answer::Answer,
         job_file::JobFile,
@@ -28,8 +28,11 @@ use crate::{
         table,
         verified::{Verified, verify},
     },
+    corrupt,
+    error::Cause,
     file_error,
     home::Home,
+    unwritable,
 };
 
 /// Format version of a kept question.
@@ -110,7 +113,7 @@ impl Results {
             entry.put(SENT, &asking.sent)?;
         }
         entry.put(QUESTION, asking.question().as_bytes())?;
-        let bytes = serde_json::to_vec(&asked).map_err(|e| file_error(&entry.folder, e))?;
+        let bytes = serde_json::to_vec(&asked).map_err(|e| unwritable(&entry.folder, e))?;
         entry.put(ASKED, &bytes)?;
         Ok(entry)
     }
@@ -132,7 +135,7 @@ impl Results {
     /// Returns all requests, oldest first. Damaged ones are skipped with a warning.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub fn list(&self) -> Result<Vec<Kept>, NodeError> {
         Ok(sorted(self.folders(|_, _| true)?))
     }
@@ -140,7 +143,7 @@ impl Results {
     /// Returns the newest other job with exactly the same question.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub(crate) fn like(&self, asking: &Asking) -> Result<Option<Kept>, NodeError> {
         let (question, own) = (asking.question(), asking.job.id().to_string());
         let mut same = self.folders(|_, job| job != own)?;
@@ -151,17 +154,18 @@ impl Results {
     /// Returns the request whose id, or whose job's, begins with `word`.
     ///
     /// # Errors
-    /// [`NodeError::File`] if there is none, or are several.
+    /// [`NodeError::NoSuchRequest`] if there is none; [`NodeError::Ambiguous`] if there are several.
     pub fn find(&self, word: &str) -> Result<Kept, NodeError> {
         if word.len() < PREFIX {
-            return Err(NodeError::File(format!("{word:?}: give {PREFIX} characters of the request's id or more")));
+            let why = format!("give {PREFIX} characters of the request's id or more");
+            return Err(NodeError::BadInput { field: format!("{word:?}:"), why });
         }
         let found = self.folders(|request, job| request.starts_with(word) || job.starts_with(word))?;
-        let none = || NodeError::File(format!("no request {word:?} is kept here. See `tidegate results list`"));
+        let none = || NodeError::NoSuchRequest { id: word.to_owned() };
         match found.as_slice() {
             [one] => read(one)?.ok_or_else(none),
             [] => Err(none()),
-            _ => Err(NodeError::File(format!("{word:?} begins the ids of several requests: give more of it"))),
+            _ => Err(NodeError::Ambiguous { id: word.to_owned(), of: "the ids of several requests" }),
         }
     }
 }
@@ -183,7 +187,7 @@ impl Entry {
     /// Keeps a delivery, separately if verification failed (`holds` is false): then for the buyer to show.
     pub(crate) fn answered(&self, from: &Address, delivery: &Delivery, holds: bool) -> Result<(), NodeError> {
         let answered = Answered { from: from.to_string(), delivery: delivery.clone() };
-        let bytes = serde_json::to_vec(&answered).map_err(|e| file_error(&self.folder, e))?;
+        let bytes = serde_json::to_vec(&answered).map_err(|e| unwritable(&self.folder, e))?;
         self.put(if holds { DELIVERY } else { UNVERIFIED }, &bytes)?;
         if holds && read(&self.folder)?.is_some_and(|kept| !matches!(kept.job.body().program, Program::Sql { .. })) {
             // The attachment was kept for sending the job again; a query's stays, since its answer is computed with the tables.
@@ -208,20 +212,21 @@ fn read(folder: &Path) -> Result<Option<Kept>, NodeError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(file_error(&folder.join(name), e)),
     };
-    let damaged = |name: &str, e: &dyn std::fmt::Display| file_error(&folder.join(name), e);
+    let damaged = |name: &str, e: Cause| corrupt(&folder.join(name), e);
     let Some(bytes) = of(ASKED)? else { return Ok(None) };
-    let asked: Asked = serde_json::from_slice(&bytes).map_err(|e| damaged(ASKED, &e))?;
+    let asked: Asked = serde_json::from_slice(&bytes).map_err(|e| damaged(ASKED, e.into()))?;
     if asked.version != VERSION {
-        return Err(damaged(ASKED, &format!("version {} is not known", asked.version)));
+        return Err(damaged(ASKED, format!("version {} is not known", asked.version).into()));
     }
-    let to: Address = asked.to.parse().map_err(|e| damaged(ASKED, &e))?;
-    let job = Signed::<Job>::open(asked.job).map_err(|e| damaged(ASKED, &e))?;
-    let offer = offers::opened(vec![asked.published], &to.peer)?.pop().ok_or_else(|| damaged(ASKED, &"names no dataset"))?;
+    let to: Address = asked.to.parse::<Address>().map_err(|e| damaged(ASKED, e.into()))?;
+    let job = Signed::<Job>::open(asked.job).map_err(|e| damaged(ASKED, e.into()))?;
+    let offer =
+        offers::opened(vec![asked.published], &to.peer)?.pop().ok_or_else(|| damaged(ASKED, "names no dataset".into()))?;
     let answered = match of(DELIVERY)? {
         None => None,
         Some(bytes) => {
-            let Answered { from, delivery } = serde_json::from_slice(&bytes).map_err(|e| damaged(DELIVERY, &e))?;
-            Some((from.parse().map_err(|e| damaged(DELIVERY, &e))?, delivery))
+            let Answered { from, delivery } = serde_json::from_slice(&bytes).map_err(|e| damaged(DELIVERY, e.into()))?;
+            Some((from.parse::<Address>().map_err(|e| damaged(DELIVERY, e.into()))?, delivery))
         }
     };
     let id = job.body().request.clone();
@@ -290,7 +295,7 @@ fn left(verified: &Verified, name: &str) -> Result<[(String, Vec<u8>); 3], NodeE
 /// A missing folder is created, if its name is not that of a file. With `force` existing files may be overwritten.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn can_save(owner: Option<&PeerId>, folder: &Path, name: &str, force: bool) -> Result<(), NodeError> {
     table::is_folder(folder)?;
     fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
@@ -303,29 +308,33 @@ pub fn can_save(owner: Option<&PeerId>, folder: &Path, name: &str, force: bool) 
     }
     let there = folder.join(format!("results/{name}.json"));
     if !force && there.exists() {
-        return Err(file_error(&there, "is there already: give --force to write over it, or another --out"));
+        return Err(NodeError::Exists { path: there, why: THERE });
     }
     owner.map_or(Ok(()), |owner| is_of(owner, folder, force))
 }
 
+/// Reason why a file is not written over, and advice.
+const THERE: &str = "is there already: give --force to write over it, or another --out";
+
 fn is_writable(folder: &Path) -> Result<(), NodeError> {
-    tempfile::tempfile_in(folder).map(drop).map_err(|e| file_error(folder, format!("nothing can be written there: {e}")))
+    let failed = |source| NodeError::Io { path: folder.to_owned(), doing: "nothing can be written there: ", fix: "", source };
+    tempfile::tempfile_in(folder).map(drop).map_err(failed)
 }
 
 /// Checks that a table can be written to a file. With `force` an existing file may be overwritten.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn can_write(path: &Path, force: bool) -> Result<(), NodeError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(file_error(path, format!("there is no folder {}", folder.display())));
+        return Err(bad_path(path, format!("there is no folder {}", folder.display())));
     }
     if path.is_dir() {
-        return Err(file_error(path, "is a folder, give a file"));
+        return Err(bad_path(path, "is a folder, give a file"));
     }
     if !force && path.symlink_metadata().is_ok() {
-        return Err(file_error(path, "is there already: give --force to write over it, or another --out"));
+        return Err(NodeError::Exists { path: path.to_owned(), why: THERE });
     }
     is_writable(folder)
 }
@@ -335,7 +344,7 @@ fn is_of(owner: &PeerId, folder: &Path, force: bool) -> Result<(), NodeError> {
     let path = folder.join("owner.vkey");
     match fs::read(&path) {
         Ok(there) if !force && there != note::vkey(owner).as_bytes() => {
-            Err(file_error(&path, "is of another owner: give another --out"))
+            Err(NodeError::Exists { path, why: "is of another owner: give another --out" })
         }
         _ => Ok(()),
     }
@@ -346,7 +355,7 @@ fn is_of(owner: &PeerId, folder: &Path, force: bool) -> Result<(), NodeError> {
 /// The same result may be written again; a different one is only overwritten with `force`.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str, force: bool) -> Result<(), NodeError> {
     let left = left(verified, name)?;
     is_of(owner, folder, force)?;
@@ -354,7 +363,7 @@ pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str, forc
     for (file, bytes) in left.iter().take(2) {
         let path = folder.join(file);
         if !force && fs::read(&path).is_ok_and(|there| there != *bytes) {
-            return Err(file_error(&path, "is there already, and another: give --force to write over it"));
+            return Err(NodeError::Exists { path, why: "is there already, and another: give --force to write over it" });
         }
     }
     let key = ("owner.vkey".to_owned(), note::vkey(owner).into_bytes());

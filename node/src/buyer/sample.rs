@@ -10,9 +10,9 @@ use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result:
 use crate::{
     NodeError,
     buyer::{check, job_file::JobFile},
-    file_error,
+    corrupt, file_error,
     home::Home,
-    worker::{WorkerFailed, Workers},
+    worker::Workers,
 };
 
 /// Runs `file` once over `data` and releases its sums `runs` times, each with fresh noise.
@@ -52,12 +52,12 @@ impl LaidOut {
     /// Lays out these files.
     pub(crate) async fn of(home: &Home, policy: &Policy, tables: Vec<TableFiles>) -> Result<Self, NodeError> {
         let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
+        getrandom::fill(&mut random).map_err(NodeError::Entropy)?;
         let copy = home.path().join(format!("laid-out.{}.parquet", hex::encode(random)));
         let mut laid = Self { files: vec![], dropped: vec![], notes: vec![], copy: copy.clone() };
         let policy = policy.clone();
         let profile = tokio::task::spawn_blocking(move || dataset::profile(&tables, &policy, None, &copy, &mut |_, _| {}));
-        let profile = profile.await.map_err(|e| NodeError::File(e.to_string()))??;
+        let profile = profile.await.map_err(NodeError::Task)??;
         (laid.files, laid.dropped, laid.notes) = (profile.compute, profile.dropped, profile.notes);
         Ok(laid)
     }
@@ -77,22 +77,16 @@ async fn releases(
     runs: u64,
     each: &mut impl FnMut(&ResultDoc),
 ) -> Result<(Mechanism, Split), NodeError> {
-    let first = files.first().ok_or_else(|| NodeError::File("no files".into()))?;
+    let first = files.first().ok_or(NodeError::NoRows)?;
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
-    let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
+    let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| corrupt(first, e))?;
     // Own rows have no manifest: the job's name for the dataset is used.
     let schema = check::published(&schema, &file.dataset);
     let planned = check::plan(home, file, policy, schema).await?;
-    let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(not_run)?;
-    let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
+    let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(NodeError::NotRun)?;
     for _ in 0..runs {
         let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));
-        each(released.map_err(gate)?.document());
+        each(released?.document());
     }
     Ok((planned.mechanism(), planned.split()))
-}
-
-/// Returns the error for a job that no worker here runs.
-pub(crate) fn not_run(e: WorkerFailed) -> NodeError {
-    NodeError::File(format!("the job does not run here: {e}"))
 }

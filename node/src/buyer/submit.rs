@@ -21,6 +21,7 @@ use crate::{
         verified::{Verified, verify},
     },
     client::{Buyer, fresh_request, now},
+    unexpected,
 };
 
 /// Wait before the first retry of a job; doubles each time, up to [`LONGEST`].
@@ -75,7 +76,7 @@ impl Buyer {
     /// Returns the newest of this buyer's kept jobs with exactly the same question as `asking`.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub fn asked_before(&self, asking: &Asking) -> Result<Option<Kept>, NodeError> {
         self.kept.as_ref().map_or(Ok(None), |results| results.like(asking))
     }
@@ -108,7 +109,7 @@ impl Buyer {
             let asked = self.ask(to, &submit, sent).await;
             let again = match asked {
                 Ok(Reply::Delivered(delivery)) => break *delivery,
-                Ok(_) => return Err(NodeError::Unverified("the peer answered something else than a result".into())),
+                Ok(_) => return Err(unexpected("a result")),
                 Err(NodeError::Refused(refusal)) if refusal.code == Code::Busy => NodeError::Refused(refusal),
                 // Nothing was sent.
                 Err(NodeError::Net(e @ NetError::Unreachable { .. })) => NodeError::Net(e),

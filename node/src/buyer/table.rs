@@ -14,12 +14,13 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    NodeError,
+    NodeError, bad_path,
     buyer::{
         answer::Answer,
         telling::{TOO_FEW, Telling},
     },
-    file_error,
+    error::Cause,
+    file_error, unwritable,
 };
 
 /// Selector of a number of a cell.
@@ -74,14 +75,14 @@ fn ends_with_slash(path: &Path) -> bool {
 /// Checks that `path` is named as a folder: without an ending, or with a slash at its end. A folder that is there may have any name.
 ///
 /// # Errors
-/// [`NodeError::File`], naming the endings of tables.
+/// [`NodeError::BadPath`], naming the endings of tables.
 pub(crate) fn is_folder(path: &Path) -> Result<(), NodeError> {
     if ends_with_slash(path) || path.is_dir() {
         return Ok(());
     }
     let Some(ending) = path.extension() else { return Ok(()) };
     let folder = "a folder's name has no ending, or a slash after it";
-    Err(file_error(
+    Err(bad_path(
         path,
         match is_table(path) {
             true => format!("is named as a table, and a folder is needed: {folder}"),
@@ -97,17 +98,17 @@ pub(crate) fn is_folder(path: &Path) -> Result<(), NodeError> {
 /// Writes a result, or the answer computed from it, to `path` in the format of the extension.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn write(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
     if path.extension().is_some_and(|e| e == "json") {
         let bytes = match answer {
             Some(answer) => serde_json::to_vec_pretty(&json(answer, telling)),
             None => serde_json::to_vec_pretty(result),
         };
-        return std::fs::write(path, bytes.map_err(|e| file_error(path, e))?).map_err(|e| file_error(path, e));
+        return std::fs::write(path, bytes.map_err(|e| unwritable(path, e))?).map_err(|e| file_error(path, e));
     }
     let batch = answer.map_or_else(|| batch(result, telling), |answer| answer.batch(telling));
-    let (batch, counts) = batch.map_err(|e| file_error(path, e))?;
+    let (batch, counts) = batch.map_err(|e| unwritable(path, e))?;
     put(&[batch], &counts, path)
 }
 
@@ -159,13 +160,13 @@ fn csv(batches: &[RecordBatch], schema: &Schema, counts: &[bool]) -> Result<Stri
 /// Writes batches of a common schema to `path` in the format of the extension.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeError> {
     put(batches, &[], path)
 }
 
 fn put(batches: &[RecordBatch], counts: &[bool], path: &Path) -> Result<(), NodeError> {
-    let written = || -> Result<(), Box<dyn std::error::Error>> {
+    let written = || -> Result<(), Cause> {
         let schema = batches.first().ok_or("there is nothing to write")?.schema();
         match path.extension().and_then(|e| e.to_str()) {
             Some("arrow") => {
@@ -190,20 +191,22 @@ fn put(batches: &[RecordBatch], counts: &[bool], path: &Path) -> Result<(), Node
         }
         Ok(())
     };
-    written().map_err(|e| file_error(path, e))
+    written().map_err(|e| match e.downcast::<std::io::Error>() {
+        Ok(e) => file_error(path, *e),
+        Err(e) => unwritable(path, e),
+    })
 }
 
 /// Formats batches as text, a list of values per row: for people.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, NodeError> {
-    let failed = |e: arrow::error::ArrowError| NodeError::File(e.to_string());
     let options = FormatOptions::default().with_null("NULL");
     let mut rows = Vec::new();
     for batch in batches {
         let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
-        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(NodeError::Table)?;
         rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()));
     }
     Ok(rows)

@@ -79,7 +79,7 @@ impl Run {
     /// Returns a new run or, with `created`, a run begun earlier.
     ///
     /// # Errors
-    /// [`NodeError::File`] if the system gives no randomness.
+    /// [`NodeError::Entropy`] if the system gives no randomness.
     pub fn new(request: Option<String>, created: Option<i64>) -> Result<Self, NodeError> {
         let request = request.map_or_else(fresh_request, Ok)?;
         Ok(Self { request, created: created.unwrap_or_else(now), fresh: created.is_none() })
@@ -117,7 +117,7 @@ impl Buyer {
         run: &Run,
         mut each: impl FnMut(u32, &Offer, &Verified, &[f64]) -> ControlFlow<()>,
     ) -> Result<Trained, NodeError> {
-        let training = file.training.as_ref().ok_or_else(|| wrong("has no [loop]"))?;
+        let training = file.training.as_ref().ok_or_else(|| wrong("loop", "has no [loop]"))?;
         let offer = self.offer(to, &file.dataset).await?;
         let policy = &*offer.in_force()?;
         let mut weights = Weights::new(file, training, policy)?;

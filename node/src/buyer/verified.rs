@@ -17,6 +17,7 @@ use crate::{
         offers::{Offer, answers_for},
         telling::Telling,
     },
+    error::{ReceiptFault, Unverified},
     owner::witnesses::quorum,
 };
 
@@ -55,36 +56,34 @@ impl Verified {
 /// # Errors
 /// [`NodeError::Unverified`] naming the failed check.
 pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Offer) -> Result<Verified, NodeError> {
-    let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
     // An earlier job of our own that asked the same.
     let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
-    let earlier = earlier.map_err(|e| NodeError::Unverified(format!("the earlier job: {e}")))?;
+    let earlier = earlier.map_err(ReceiptFault::EarlierJob)?;
     let nothing = ContentHash([0; 32]);
     if earlier
         .as_ref()
         .is_some_and(|e| e.signer() != job.signer() || e.body().question(&nothing, None) != job.body().question(&nothing, None))
     {
-        return wrong("the earlier job is not ours, or asked something else");
+        return Err(ReceiptFault::EarlierQuestion.into());
     }
     let job = earlier.as_ref().unwrap_or(job);
-    let bytes = STANDARD.decode(&delivery.result).map_err(|e| NodeError::Unverified(e.to_string()))?;
+    let bytes = STANDARD.decode(&delivery.result).map_err(Unverified::Base64)?;
     let entry = delivery.receipt.to_canonical()?;
-    let receipt = tidegate_audit::open_entry(&entry, owner)
-        .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
+    let receipt = tidegate_audit::open_entry(&entry, owner).map_err(|(rule, detail)| ReceiptFault::Rule { rule, detail })?;
     let proven = note::check_proof(&delivery.proof, &entry, owner)?;
     let index = proven.index;
     if let Some(rule) = &offer.then().witnesses {
         quorum(rule)?.check(&proven.note, SystemTime::now())?;
     }
-    let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
+    let Predicate::Outcome { facts, .. } = &receipt.predicate else { return Err(ReceiptFault::NoOutcome.into()) };
     if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
-        return wrong("the receipt is for another result");
+        return Err(ReceiptFault::OtherResult.into());
     }
     if facts.job != job.id()
         || !facts.buyer.is(&job.signer(), delivery.buyer_salt.as_ref())
         || facts.dataset != job.body().dataset
     {
-        return wrong("the receipt is for another job");
+        return Err(ReceiptFault::OtherJob.into());
     }
     let lease = delivery.lease.clone().map(Signed::<Lease>::open).transpose()?;
     let elsewhere = offer.owner() != *owner;
@@ -92,23 +91,23 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Off
         || (elsewhere && facts.lease != lease.as_ref().map(Signed::id))
         || !answers_for(owner, &offer.owner(), lease.as_ref(), &facts.dataset)
     {
-        return wrong("the receipt is not charged to a lease that the dataset's owner gave to who answered");
+        return Err(ReceiptFault::Lease.into());
     }
     let newest = offer.newest.as_ref().map(Signed::id);
     // A version that takes no new jobs answered by itself, or under a policy that is no longer the newest version's: audits check
     // that against the log.
     if facts.policy != offer.policy.id() || (offer.answers() && facts.policy_newest != newest) {
-        return wrong("the receipt names another policy than the one that was offered");
+        return Err(ReceiptFault::Policy.into());
     }
     if facts.ledger.cost != job.body().cost {
-        return wrong("the receipt charges another cost than was signed");
+        return Err(ReceiptFault::Cost.into());
     }
-    let result: ResultDoc = serde_json::from_slice(&bytes).map_err(|e| NodeError::Unverified(e.to_string()))?;
+    let result: ResultDoc = serde_json::from_slice(&bytes).map_err(Unverified::Json)?;
     if result.job != job.id() || result.cost != job.body().cost {
-        return wrong("the result is for another job");
+        return Err(ReceiptFault::ResultOfOtherJob.into());
     }
     if result.rows.iter().any(|r| r.key.len() != result.keys.len() || r.cells.len() != result.columns.len()) {
-        return wrong("the result's rows do not fit its columns");
+        return Err(ReceiptFault::Shape.into());
     }
     let remaining = delivery.remaining;
     Ok(Verified { result, bytes, receipt, index, remaining, delivery })

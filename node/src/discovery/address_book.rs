@@ -8,7 +8,7 @@ use tidegate_exchange::{Address, RelayUrl};
 use tidegate_files as files;
 use tidegate_protocol::{PeerId, limits};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home, unwritable};
 
 /// A named party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,11 @@ impl Book {
     /// Reads the address book; empty if the file does not exist.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the fault in the file.
+    /// [`NodeError::Corrupt`] naming the fault in the file.
     pub fn open(home: &Home) -> Result<Self, NodeError> {
         let path = home.path().join("names.toml");
         let names = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| file_error(&path, e))?,
+            Ok(text) => toml::from_str(&text).map_err(|e| corrupt(&path, e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(e) => return Err(file_error(&path, e)),
         };
@@ -49,17 +49,15 @@ impl Book {
     /// Gives `name` to a key.
     ///
     /// # Errors
-    /// [`NodeError::File`] if the name belongs to another key, or could be mistaken for a key.
+    /// [`NodeError::NameTaken`] if the name belongs to another key; [`NodeError::BadInput`] if it could be mistaken for a key.
     pub fn add(&mut self, name: &str, entry: Entry) -> Result<(), NodeError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > limits::NAME_BYTES || !name.chars().all(plain) {
-            return Err(NodeError::File(format!("{name:?} is no name: write letters, digits, dots and dashes")));
+            let why = "is no name: write letters, digits, dots and dashes".into();
+            return Err(NodeError::BadInput { field: format!("{name:?}"), why });
         }
         if let Some(other) = self.names.get(name).filter(|other| other.key != entry.key) {
-            return Err(NodeError::File(format!(
-                "{name:?} is the name of {} here: `tidegate peers remove {name}` first",
-                other.key
-            )));
+            return Err(NodeError::NameTaken { name: name.to_owned(), key: other.key });
         }
         self.names.insert(name.to_owned(), entry);
         self.save()
@@ -68,16 +66,16 @@ impl Book {
     /// Removes a name.
     ///
     /// # Errors
-    /// [`NodeError::File`] if nobody has it.
+    /// [`NodeError::NoSuchPeer`] if nobody has it.
     pub fn remove(&mut self, name: &str) -> Result<(), NodeError> {
         if self.names.remove(name).is_none() {
-            return Err(NodeError::File(format!("nobody is called {name:?} here")));
+            return Err(NodeError::NoSuchPeer { name: name.to_owned() });
         }
         self.save()
     }
 
     fn save(&self) -> Result<(), NodeError> {
-        let text = toml::to_string(&self.names).map_err(|e| file_error(&self.path, e))?;
+        let text = toml::to_string(&self.names).map_err(|e| unwritable(&self.path, e))?;
         let new = self.path.with_extension("new");
         files::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(|e| file_error(&self.path, e))
     }
@@ -100,11 +98,11 @@ impl Book {
     /// Returns the address spelled out by `word`, or the address of the party with this name.
     ///
     /// # Errors
-    /// [`NodeError::File`] if it is neither.
+    /// [`NodeError::NoAddress`] if it is neither.
     pub fn address(&self, word: &str) -> Result<Address, NodeError> {
         match self.names.get(word) {
             Some(entry) => Ok(Address { peer: entry.key, sockets: entry.sockets.clone(), relay: entry.relay.clone() }),
-            None => word.parse().map_err(|e| NodeError::File(format!("{e}; and nobody is called that here (`tidegate peers`)"))),
+            None => word.parse().map_err(NodeError::NoAddress),
         }
     }
 }

@@ -8,12 +8,12 @@ use tidegate_protocol::{
     manifest::{Content, Files, Manifest},
 };
 
-use crate::{NodeError, ids};
+use crate::{NodeError, error::NoSuchDataset, ids};
 
 /// Returns the versions of the dataset with this name, manifest id or lineage id, first published first.
 ///
 /// # Errors
-/// [`NodeError::File`] if there is none.
+/// [`NodeError::NoSuchDataset`] if there is none.
 pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Manifest>>, NodeError> {
     let named = |m: &&Signed<Manifest>| m.body().name == word || ids::names(&m.body().population, word);
     let found = match all.iter().find(named) {
@@ -21,9 +21,8 @@ pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Man
         None => ids::only(&all, |m| m.id(), word)?,
     };
     let Some(population) = found.map(|m| m.body().population) else {
-        let known: BTreeSet<_> = all.iter().map(|m| m.body().name.as_str()).collect();
-        let known: Vec<_> = known.into_iter().collect();
-        return Err(NodeError::File(format!("no dataset {word:?} there. It has: {}", known.join(", "))));
+        let known: BTreeSet<_> = all.iter().map(|m| m.body().name.clone()).collect();
+        return Err(NoSuchDataset::There { name: word.to_owned(), known: known.into_iter().collect() }.into());
     };
     let mut left: Vec<_> = all.into_iter().filter(|m| m.body().population == population).collect();
     let (mut ordered, mut last) = (Vec::<Signed<Manifest>>::new(), None);

@@ -22,7 +22,7 @@ use tidegate_protocol::{
     policy::{Access, Policy},
 };
 
-use crate::{NodeError, discovery::address_book::Book, home::Home};
+use crate::{NodeError, discovery::address_book::Book, error::Unverified, home::Home};
 
 /// Gossip topic of listings.
 const TOPIC: &str = "listings";
@@ -37,12 +37,6 @@ const TOGETHER: usize = 4096;
 /// Maximum number of concurrent requests for listings.
 const AT_ONCE: usize = 4;
 
-impl From<CatalogueError> for NodeError {
-    fn from(e: CatalogueError) -> Self {
-        Self::File(e.to_string())
-    }
-}
-
 /// Returns the path of the catalogue.
 fn path(home: &Home) -> PathBuf {
     home.path().join("catalogue.sqlite")
@@ -51,11 +45,11 @@ fn path(home: &Home) -> PathBuf {
 /// Opens this party's catalogue; with `only_known`, for owners in its address book alone.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::NobodyKnown`] if the address book is empty and only its keys are to be heard.
 pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
     let known: Vec<_> = Book::open(home)?.keys().collect();
     if only_known && known.is_empty() {
-        return Err(NodeError::File("the address book is empty: nobody would be heard. See `tidegate peers add`".into()));
+        return Err(NodeError::NobodyKnown);
     }
     Ok(Catalogue::open(&path(home), HeardOf { only_known, ..HeardOf::everybody(known) })?)
 }
@@ -103,7 +97,7 @@ pub async fn sync(
     from: &Address,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Synced, NodeError> {
-    let unexpected = || NodeError::Unverified("the peer answered something else than what was asked".into());
+    let unexpected = || crate::unexpected("what was asked");
     let asking = catalogue.clone();
     let begun = blocking(move || asking.reconcile(SystemTime::now())).await?;
     let (mut reconciliation, mut next) = (begun.0, Some(begun.1));
@@ -117,7 +111,7 @@ pub async fn sync(
         let (more, following) = reconciliation.read(&reply)?;
         lacking.extend(more);
         if lacking.len() > limits::LISTINGS {
-            return Err(NodeError::Unverified("the peer has more listings than are kept anywhere".into()));
+            return Err(Unverified::TooManyListings.into());
         }
         next = following;
     }
@@ -135,7 +129,7 @@ pub async fn sync(
                 }
                 blocking(move || Ok(checked(&catalogue, &envelopes))).await
             });
-            async move { coming.await.map_err(|e| NodeError::File(e.to_string()))? }
+            async move { coming.await.map_err(NodeError::Task)? }
         })
         .buffer_unordered(AT_ONCE);
     let (mut came, mut gathered) = (0, Vec::new());
@@ -179,7 +173,7 @@ fn answered(reply: Reply) -> Result<Reply, NodeError> {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, CatalogueError> + Send + 'static) -> Result<T, NodeError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
+    Ok(tokio::task::spawn_blocking(work).await.map_err(NodeError::Task)??)
 }
 
 /// Answers a peer's request about this party's catalogue.
@@ -197,7 +191,7 @@ pub async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Repl
             ids.truncate(limits::LISTINGS_PER_REPLY);
             blocking(move || catalogue.of(&ids, now)).await.map(Reply::Catalogue)
         }
-        _ => Err(NodeError::Unverified("no question about the catalogue".into())),
+        _ => Err(Unverified::Request.into()),
     }
 }
 

@@ -11,12 +11,13 @@ use tidegate_protocol::{
     manifest::{self, DataFile},
 };
 
-use crate::mirror::keep;
 use crate::{
     NodeError,
     buyer::fetch::{Copied, Report, apart_from_each_other, placed},
     client::{Buyer, Offer},
+    error::{Denied, GrantError, Unverified},
     file_error,
+    mirror::keep,
 };
 
 /// Contents of a grant for encrypted files.
@@ -28,14 +29,11 @@ struct Granted<'a> {
 }
 
 fn granted<'a>(token: &'a str, me: &Identity) -> Result<Granted<'a>, NodeError> {
-    let bad = |why: String| NodeError::File(format!("--grant: {why}"));
-    let shown = grant::show(token, None).map_err(|e| bad(e.to_string()))?;
-    let owner = shown.owner.and_then(|owner| owner.parse().ok()).ok_or_else(|| bad("it does not say whose it is".into()))?;
-    let population = shown.population.and_then(|text| text.parse().ok()).ok_or_else(|| bad("it names no population".into()))?;
-    let key = shown.files_key.ok_or_else(|| {
-        bad("it came without the keys of encrypted files: ask the owner for one with `replicate`, once the policy lets somebody mirror the dataset".into())
-    })?;
-    let keys = Keys::unwrap(&key, me).map_err(|e| bad(format!("the keys of the encrypted files: {e}")))?;
+    let shown = grant::show(token, None).map_err(|e| GrantError::Unreadable(Box::new(e)))?;
+    let owner = shown.owner.and_then(|owner| owner.parse().ok()).ok_or(GrantError::NoOwner)?;
+    let population = shown.population.and_then(|text| text.parse().ok()).ok_or(GrantError::NoPopulation)?;
+    let key = shown.files_key.ok_or(GrantError::NoKeys)?;
+    let keys = Keys::unwrap(&key, me).map_err(GrantError::Keys)?;
     Ok(Granted { token, owner, population, keys })
 }
 
@@ -44,12 +42,12 @@ fn granted<'a>(token: &'a str, me: &Identity) -> Result<Granted<'a>, NodeError> 
 /// # Errors
 /// Returns [`NodeError`] if the keys are not this party's.
 pub fn pass_on(token: &str, me: &Identity, to: &tidegate_protocol::PeerId) -> Result<Option<String>, NodeError> {
-    let shown = grant::show(token, None).map_err(|e| NodeError::File(e.to_string()))?;
+    let shown = grant::show(token, None).map_err(|e| GrantError::Unreadable(Box::new(e)))?;
     if shown.files_key.is_none() {
         return Ok(None);
     }
     let Granted { keys, .. } = granted(token, me)?;
-    keys.wrap(to).map(Some).map_err(|e| NodeError::File(e.to_string()))
+    Ok(keys.wrap(to).map(Some)?)
 }
 
 impl Buyer {
@@ -85,18 +83,10 @@ impl Buyer {
         drop(fs::remove_file(&at));
         let offer = offer?;
         if name != offer.manifest.body().name && name != offer.manifest.id().to_string() {
-            let is = &offer.manifest.body().name;
-            return Err(NodeError::File(format!(
-                "the grant is for {is:?}, version {}, and not for {name:?}",
-                offer.manifest.id()
-            )));
+            let (is, version) = (offer.manifest.body().name.clone(), offer.manifest.id());
+            return Err(GrantError::OtherName { is, version, name: name.to_owned() }.into());
         }
-        let content = offer.manifest.body().files.plain().ok_or_else(|| {
-            NodeError::File(
-                "the policy lets nobody copy this dataset (`access.replicate`): its encrypted files are for its owner alone"
-                    .into(),
-            )
-        })?;
+        let content = offer.manifest.body().files.plain().ok_or(Denied::OpenSealed)?;
         let targets = content.published.iter().map(|file| placed(&folder, file)).collect::<Result<Vec<_>, _>>()?;
         apart_from_each_other(targets.iter().map(std::path::PathBuf::as_path))?;
         let mut fetched = Vec::new();
@@ -122,14 +112,14 @@ impl Buyer {
                 drop(fs::remove_file(&at));
                 opened
             });
-            opening.await.map_err(|e| NodeError::File(e.to_string()))??;
+            opening.await.map_err(NodeError::Task)??;
             fetched.push(Copied { path: target, bytes: file.bytes, came });
         }
         Ok((offer, fetched))
     }
 
     /// Asks each source for permission, and returns each version found with its source, and why the others have nothing.
-    async fn offered(&self, sources: &[Address], granted: &Granted<'_>) -> (Vec<(Signed<Sealed>, Address)>, String) {
+    async fn offered(&self, sources: &[Address], granted: &Granted<'_>) -> (Vec<(Signed<Sealed>, Address)>, NodeError) {
         let (mut found, mut failed) = (Vec::new(), Vec::new());
         for source in sources {
             let request = Request::Sealed { population: granted.population, grant: granted.token.to_owned(), known: None };
@@ -138,18 +128,18 @@ impl Buyer {
                 Ok(sealed) => found.push((sealed, source.clone())),
                 Err(e) => {
                     tracing::warn!("{}: {e}", source.peer.short());
-                    failed.push(format!("{}: {e}", source.peer.short()));
+                    failed.push((source.peer, e));
                 }
             }
         }
-        (found, format!("nobody has the encrypted files. {}", failed.join("; ")))
+        (found, NodeError::NoSource { answers: failed })
     }
 
     /// Returns the latest version among the sources, and the sources of this version.
     async fn latest(&self, sources: &[Address], granted: &Granted<'_>) -> Result<(Signed<Sealed>, Vec<Address>), NodeError> {
         let (found, nobody) = self.offered(sources, granted).await;
         let last = found.iter().map(|(sealed, _)| sealed).max_by_key(|sealed| sealed.body().order()).cloned();
-        let last = last.ok_or(NodeError::File(nobody))?;
+        let last = last.ok_or(nobody)?;
         let have = found.into_iter().filter(|(sealed, _)| sealed.id() == last.id()).map(|(_, source)| source).collect();
         Ok((last, have))
     }
@@ -158,26 +148,24 @@ impl Buyer {
     async fn holders(&self, sources: &[Address], granted: &Granted<'_>, id: &ContentHash) -> Result<Vec<Address>, NodeError> {
         let (found, nobody) = self.offered(sources, granted).await;
         let have: Vec<_> = found.into_iter().filter(|(sealed, _)| sealed.id() == *id).map(|(_, source)| source).collect();
-        if have.is_empty() { Err(NodeError::File(nobody)) } else { Ok(have) }
+        if have.is_empty() { Err(nobody) } else { Ok(have) }
     }
 
     /// Opens manifest and policy, signed by the owner, from the encrypted index.
     fn index(&self, at: &Path, sealed: &Signed<Sealed>, granted: &Granted<'_>) -> Result<Offer, NodeError> {
         let mut bytes = Vec::new();
         let file = fs::File::open(at).map_err(|e| file_error(at, e))?;
-        sealed::open(&granted.keys, file, &mut bytes, limits::INDEX_BYTES, &mut |_| {}).map_err(|e| {
-            NodeError::Unverified(format!("the encrypted manifest: {e}. Where the owner changed the key, ask for a new grant"))
-        })?;
+        sealed::open(&granted.keys, file, &mut bytes, limits::INDEX_BYTES, &mut |_| {}).map_err(Unverified::SealedManifest)?;
         // The index is padded with zeros to hide its exact size.
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let published: Published = serde_json::from_slice(&bytes[..end]).map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let published: Published = serde_json::from_slice(&bytes[..end]).map_err(Unverified::Json)?;
         let (manifest, policy) = manifest::open(published.manifest, published.policy)?;
         let whole = manifest.signer() == granted.owner
             && manifest.id() == sealed.body().manifest
             && manifest.body().population == granted.population
             && manifest.body().files.count() == sealed.body().files.len();
         if !whole {
-            return Err(NodeError::Unverified("the encrypted manifest is not the one that the owner's signature names".into()));
+            return Err(Unverified::OtherManifest.into());
         }
         Ok(Offer { manifest, policy, lease: None, newest: None })
     }
@@ -189,9 +177,9 @@ fn open(keys: &Keys, at: &Path, target: &Path, of: &DataFile) -> Result<(), Node
     let mut part = tempfile::NamedTempFile::new_in(parent).map_err(|e| file_error(target, e))?;
     let from = fs::File::open(at).map_err(|e| file_error(at, e))?;
     let opened = sealed::open(keys, from, part.as_file_mut(), of.bytes, &mut |_| {});
-    let opened = opened.map_err(|e| NodeError::Unverified(format!("{}: {e}", of.name)))?;
+    let opened = opened.map_err(|source| Unverified::SealedFile { name: of.name.clone(), source })?;
     if (opened.hash, opened.bytes) != (of.hash, of.bytes) {
-        return Err(NodeError::Unverified(format!("{}: what was encrypted is not what the manifest names", of.name)));
+        return Err(Unverified::SealedContent { name: of.name.clone() }.into());
     }
     part.as_file().sync_all().map_err(|e| file_error(target, e))?;
     part.persist(target).map_err(|e| file_error(target, e.error))?;

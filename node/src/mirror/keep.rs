@@ -18,7 +18,9 @@ use crate::mirror::{
 use crate::{
     NodeError,
     client::Buyer,
-    file_error,
+    corrupt,
+    error::{GrantError, Unverified},
+    file_error, gone,
     home::{Home, by_population},
 };
 
@@ -66,7 +68,7 @@ pub fn load_all(home: &Home) -> Result<Vec<Kept>, NodeError> {
 fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Kept>, NodeError> {
     let path = folder.join("place.json");
     let Some(text) = get(&path)? else { return Ok(None) };
-    let place: Place = serde_json::from_str(&text).map_err(|e| file_error(&path, e))?;
+    let place: Place = serde_json::from_str(&text).map_err(|e| corrupt(&path, e))?;
     let document = |name: &str| -> Result<Option<Envelope>, NodeError> {
         Ok(get(&folder.join(name))?.map(|text| Envelope::from_canonical(text.as_bytes())).transpose()?)
     };
@@ -79,9 +81,9 @@ fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Kept>, NodeEr
 pub(super) fn opened(envelope: Envelope, owner: &PeerId, population: &ContentHash) -> Result<Signed<Sealed>, NodeError> {
     let sealed = Signed::<Sealed>::open(envelope)?;
     if sealed.signer() != *owner || sealed.body().population != *population {
-        return Err(NodeError::Unverified("the encrypted files are another owner's, or of another population".into()));
+        return Err(Unverified::SealedParties.into());
     }
-    sealed.body().check().map_err(|field| NodeError::Unverified(format!("what names the encrypted files: `{field}`")))?;
+    sealed.body().check().map_err(|field| Unverified::SealedField { field })?;
     Ok(sealed)
 }
 
@@ -90,17 +92,17 @@ pub(super) fn opened(envelope: Envelope, owner: &PeerId, population: &ContentHas
 /// # Errors
 /// Returns [`NodeError`] if the grant is not that owner's.
 pub fn begin(home: &Home, owner: &Address, token: &str, most: u64) -> Result<Kept, NodeError> {
-    let shown = grant::show(token, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
+    let shown = grant::show(token, None).map_err(|e| GrantError::Unreadable(Box::new(e)))?;
     if shown.owner.as_deref() != Some(&owner.peer.did()) {
-        return Err(NodeError::File(format!("the grant is not {}'s", owner.peer)));
+        return Err(GrantError::OtherOwner { owner: owner.peer }.into());
     }
     let population = shown.population.and_then(|text| text.parse::<ContentHash>().ok());
-    let population = population.ok_or_else(|| NodeError::File("--grant: it names no population".into()))?;
+    let population = population.ok_or(GrantError::NoPopulation)?;
     let place = Place { owner: owner.peer, at: owner.to_string(), grant: token.trim().to_owned(), most };
     let folder = all(home).join(population.to_string());
-    let text = serde_json::to_vec(&place).map_err(|e| NodeError::File(e.to_string()))?;
+    let text = serde_json::to_vec(&place).map_err(NodeError::Encode)?;
     put(&folder.join("place.json"), &text)?;
-    load(folder.clone(), population)?.ok_or_else(|| file_error(&folder, "is gone again"))
+    load(folder.clone(), population)?.ok_or_else(|| gone(&folder, " again"))
 }
 
 /// Removes everything held of a lineage.
@@ -123,7 +125,7 @@ impl Kept {
     /// # Errors
     /// Returns [`NodeError`] if the record is damaged.
     pub fn owner(&self) -> Result<Address, NodeError> {
-        self.place.at.parse().map_err(|e| file_error(&self.folder, e))
+        self.place.at.parse().map_err(|e| corrupt(&self.folder, e))
     }
 
     /// Takes a list if later than the list here, and returns whether the list was taken.
@@ -174,10 +176,7 @@ impl Kept {
         }
         let bytes = sealed.body().all().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
         if bytes > self.place.most {
-            return Err(NodeError::File(format!(
-                "the encrypted files have {bytes} bytes, and {} are held at most: say more with --most-mib",
-                self.place.most >> 20
-            )));
+            return Err(NodeError::OverLimit { bytes, most: self.place.most >> 20 });
         }
         // Files already here are not asked for; for the others, this asks for permission.
         let permission = Request::Sealed { population: self.population, grant: self.place.grant.clone(), known: None };

@@ -12,7 +12,7 @@ use tidegate_exchange::{
 use tidegate_ledger::Store;
 use tidegate_protocol::{Envelope, Identity, PeerId, Revocations, Signed};
 
-use crate::NodeError;
+use crate::{NodeError, error::Unverified};
 
 /// Pause before rejoining the gossip after falling behind.
 const REJOIN: Duration = Duration::from_secs(2);
@@ -107,10 +107,10 @@ impl Own {
 pub fn opened(envelope: Envelope, owner: &PeerId) -> Result<Signed<Revocations>, NodeError> {
     let list = Signed::<Revocations>::open(envelope)?;
     if list.signer() != *owner {
-        return Err(NodeError::Unverified(format!("a list of revoked grants is {}'s, not {owner}'s", list.signer())));
+        return Err(Unverified::ListSigner { signer: list.signer(), owner: *owner }.into());
     }
     let checked = list.body().check(SystemTime::now());
-    checked.map_err(|field| NodeError::Unverified(format!("a list of revoked grants: `{field}`")))?;
+    checked.map_err(|field| Unverified::ListField { field })?;
     Ok(list)
 }
 

@@ -20,7 +20,14 @@ use tidegate_protocol::{
     sealed::SealedFile,
 };
 
-use crate::{NodeError, file_error, home::Home, owner::publish::find};
+use crate::{
+    NodeError, corrupt,
+    error::{Denied, PublishError},
+    file_error, gone,
+    home::Home,
+    owner::publish::find,
+    unwritable,
+};
 
 /// Files already encrypted, by the hash of plain file and key from [`known_as`].
 type Known = BTreeMap<String, SealedFile>;
@@ -64,7 +71,7 @@ pub(crate) fn get(path: &Path) -> Result<Option<String>, NodeError> {
 fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
     let path = folder(home, population).join("keys");
     let read = || -> Result<Option<Keys>, NodeError> {
-        get(&path)?.map(|text| Keys::from_text(&text)).transpose().map_err(|e| file_error(&path, e))
+        get(&path)?.map(|text| Keys::from_text(&text)).transpose().map_err(|e| corrupt(&path, e))
     };
     if let Some(keys) = read()? {
         return Ok(keys);
@@ -81,14 +88,14 @@ fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
             linked.map_err(|e| file_error(&path, e))?;
         }
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(file_error(
-                &path,
-                "another process makes them just now: try again, or remove `keys.new` where none does",
-            ));
+            return Err(NodeError::InUse {
+                path,
+                what: "another process makes them just now: try again, or remove `keys.new` where none does",
+            });
         }
         Err(e) => return Err(file_error(&path, e)),
     }
-    read()?.ok_or_else(|| file_error(&path, "is gone again"))
+    read()?.ok_or_else(|| gone(&path, " again"))
 }
 
 /// Returns the keys of a dataset's encrypted files, encrypted to a holder who may copy the files.
@@ -107,7 +114,7 @@ pub fn files_key(
     if policy.mirror == Access::Nobody || policy.replicate == Access::Nobody || !actions.contains(&Action::Replicate) {
         return Ok(None);
     }
-    let wrapped = keys(home, population)?.wrap(holder).map_err(|e| NodeError::File(e.to_string()))?;
+    let wrapped = keys(home, population)?.wrap(holder)?;
     Ok(Some(wrapped))
 }
 
@@ -137,10 +144,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
     let dataset = find(home, name)?;
     let (manifest, policy) = (dataset.manifest.body(), dataset.policy.body());
     if policy.mirror == Access::Nobody {
-        return Err(NodeError::File(
-            "policy field `access.mirror`: nobody may mirror this dataset. Publish a version whose policy says \"granted\""
-                .into(),
-        ));
+        return Err(Denied::Mirror.into());
     }
     let population = manifest.population;
     let mut keys = keys(home, &population)?;
@@ -154,12 +158,12 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         Access::Granted | Access::Anybody => keys.in_use(),
     };
     let path = folder(home, &population).join("known.json");
-    let before = get(&path)?.map(|text| serde_json::from_str::<Known>(&text)).transpose().map_err(|e| file_error(&path, e))?;
+    let before = get(&path)?.map(|text| serde_json::from_str::<Known>(&text)).transpose().map_err(|e| corrupt(&path, e))?;
     let (before, mut known) = (before.unwrap_or_default(), Known::new());
     let encrypt = |from: &mut dyn std::io::Read, progress: &mut dyn FnMut(u64)| {
         let mut part = tempfile::NamedTempFile::new_in(folder(home, &population)).map_err(|e| file_error(&path, e))?;
         let made = sealed::seal(&keys, &mut { from }, part.as_file_mut(), progress);
-        let made = made.map_err(|e| NodeError::File(e.to_string()))?;
+        let made = made?;
         let to = file(home, &population, &made.hash);
         part.as_file().sync_all().and_then(|()| part.persist(&to).map_err(|e| e.error)).map_err(|e| file_error(&to, e))?;
         Ok::<_, NodeError>(made)
@@ -174,7 +178,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
                     Checked { file: fs::File::open(from).map_err(|e| file_error(from, e))?, hasher: blake3::Hasher::new() };
                 let made = encrypt(&mut hashing, &mut |done| report(&plain.name, done, plain.bytes))?;
                 if ContentHash(*hashing.hasher.finalize().as_bytes()) != plain.hash {
-                    return Err(file_error(from, "has changed since it was published"));
+                    return Err(NodeError::Changed { path: from.clone(), since: "it was published" });
                 }
                 made
             }
@@ -184,7 +188,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
     }
     let index =
         Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone(), lease: None, newest: None };
-    let index = serde_json::to_vec(&index).map_err(|e| NodeError::File(e.to_string()))?;
+    let index = serde_json::to_vec(&index).map_err(NodeError::Encode)?;
     let index = encrypt(&mut &*index, &mut |_| {})?;
     let body = Sealed {
         version: 1,
@@ -195,9 +199,9 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         index,
         files,
     };
-    body.check().map_err(|field| NodeError::File(format!("this dataset cannot be mirrored: {field}")))?;
+    body.check().map_err(|field| PublishError::Sealed { field })?;
     let (signed, before) = (Signed::sign(body, &identity)?, latest(home, &population)?);
-    put(&path, &serde_json::to_vec(&known).map_err(|e| file_error(&path, e))?)?;
+    put(&path, &serde_json::to_vec(&known).map_err(|e| unwritable(&path, e))?)?;
     put(&folder(home, &population).join("sealed.json"), &signed.envelope().to_canonical()?)?;
     // Files of the previous version may be under way to somebody; files of earlier versions are not.
     let kept = before.iter().chain([&signed]).flat_map(|sealed| sealed.body().all()).map(|file| file.hash).collect();

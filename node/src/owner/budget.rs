@@ -14,7 +14,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink, Party, Predicate},
 };
 
-use crate::{NodeError, home::Home, owner::jobs::fallbacks};
+use crate::{NodeError, error::Unverified, home::Home, owner::jobs::fallbacks};
 
 /// Charge for a job.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
         latest.insert(dataset.manifest.body().population, dataset);
     }
     let add = |total: &mut Cost, cost: Cost| {
-        *total = total.plus(cost).ok_or_else(|| NodeError::Unverified("the charges overflow".into()))?;
+        *total = total.plus(cost).ok_or(Unverified::Charges)?;
         Ok::<_, NodeError>(())
     };
     latest

@@ -12,7 +12,7 @@ const JOB: usize = 64;
 /// Raises this process's limit as far as possible, and checks whether this is enough for `jobs` at a time over `files` each.
 ///
 /// # Errors
-/// Returns [`NodeError::File`] saying how many are needed.
+/// Returns [`NodeError::Descriptors`] saying how many are needed.
 pub(in crate::owner) fn suffice(jobs: usize, files: usize) -> Result<(), NodeError> {
     let limit = getrlimit(Resource::Nofile);
     // A limit that cannot be raised stays as it is and is checked below.
@@ -23,8 +23,5 @@ pub(in crate::owner) fn suffice(jobs: usize, files: usize) -> Result<(), NodeErr
     if has >= needs {
         return Ok(());
     }
-    Err(NodeError::File(format!(
-        "{jobs} jobs at a time over up to {files} files need {needs} file descriptors, and this process may have {has}: raise the limit (`ulimit -n {needs}`, or \
-         LimitNOFILE={needs} of a systemd service), or give a smaller --jobs"
-    )))
+    Err(NodeError::Descriptors { jobs, files, needs, has })
 }

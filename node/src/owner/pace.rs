@@ -31,7 +31,7 @@ impl Pace {
         let begun = Instant::now();
         for path in &version.record.compute {
             for batch in dataset::open(path)? {
-                batch.map_err(|e| crate::file_error(path, e))?;
+                batch.map_err(|e| crate::corrupt(path, e))?;
                 if begun.elapsed() > slot {
                     return Ok(Self { slot, read: None });
                 }

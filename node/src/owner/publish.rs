@@ -15,7 +15,9 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    NodeError, file_error,
+    NodeError, bad_path,
+    error::{NoSuchDataset, PublishError},
+    file_error,
     home::Home,
     ids,
     owner::witnesses::{is_own, quorum},
@@ -23,7 +25,7 @@ use crate::{
 
 mod again;
 
-use crate::owner::publish::again::{GONE, SAME_PEOPLE, is_ended, not_published, same_people};
+use crate::owner::publish::again::{SAME_PEOPLE, is_ended, not_published, same_people};
 
 /// A dataset version to publish.
 #[derive(Debug, Clone)]
@@ -90,25 +92,24 @@ pub async fn publish(
     what: &Publication,
     mut report: Report,
 ) -> Result<dataset::Dataset, NodeError> {
-    let named = |e: &dyn std::fmt::Display| NodeError::File(format!("--policy {}: {e}", what.policy.display()));
-    let text = std::fs::read_to_string(&what.policy).map_err(|e| named(&e))?;
+    let text =
+        std::fs::read_to_string(&what.policy).map_err(|source| PublishError::PolicyFile { path: what.policy.clone(), source })?;
     let policy = PolicyFile::parse(&text)?.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?;
     if policy.unit.column != what.unit {
-        return Err(NodeError::File(format!("--unit {} is not the policy's unit column {}", what.unit, policy.unit.column)));
+        return Err(PublishError::Unit { unit: what.unit.clone(), policy: policy.unit.column.clone() }.into());
     }
     if let Some(rule) = &policy.witnesses {
         quorum(rule)?;
         if is_own(rule, &identity.id()) {
-            return Err(NodeError::File(
-                "policy field `witnesses.keys`: no log is its own witness. Name other parties' keys".into(),
-            ));
+            return Err(PublishError::OwnWitness.into());
         }
     }
     if what.name.is_empty() || what.name.len() > limits::NAME_BYTES {
-        return Err(NodeError::File(format!("--name must have 1 to {} bytes", limits::NAME_BYTES)));
+        let why = format!("must have 1 to {} bytes", limits::NAME_BYTES);
+        return Err(NodeError::BadInput { field: "--name".into(), why });
     }
     shown("--name", &what.name)?;
-    what.about.check().map_err(|e| NodeError::File(e.to_string()))?;
+    what.about.check().map_err(|e| PublishError::About(e.into()))?;
     let all = dataset::load_all(&home.datasets())?;
     // Whichever version was named, the new one follows the newest, and replaces that one's policy.
     let before = match what.version_of {
@@ -121,39 +122,26 @@ pub async fn publish(
     if let Some(before) = &before
         && is_ended(store, before)?
     {
-        return Err(NodeError::File(format!(
-            "--version-of: its owner has retired this dataset ({:?}) with --all, for good: no further version comes. {GONE}",
-            before.manifest.body().name
-        )));
+        return Err(PublishError::Retired { name: before.manifest.body().name.clone() }.into());
     }
     if let Some(other) = all.iter().rev().find(|d| before.is_none() && d.manifest.body().name == what.name) {
-        return Err(NodeError::File(if is_ended(store, other)? {
-            format!(
-                "{:?} was the name of a dataset that is retired for good. Of other people's rows: give another --name",
-                what.name
-            )
-        } else {
-            format!(
-                "{:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of {}",
-                what.name,
-                other.manifest.id()
-            )
-        }));
+        let name = what.name.clone();
+        return Err(match is_ended(store, other)? {
+            true => PublishError::NameRetired { name },
+            false => PublishError::NameTaken { name, id: other.manifest.id() },
+        }
+        .into());
     }
     if let Some(population) = before.as_ref().map(|before| before.manifest.body().population) {
         let known: Vec<_> = all.iter().filter(|d| d.manifest.body().population == population).map(|d| d.manifest.id()).collect();
         if let Answering::These(named) = &policy.versions
             && let Some(unknown) = named.iter().find(|id| !known.contains(id))
         {
-            return Err(NodeError::File(format!(
-                "policy field `versions.answer`: {unknown} is no earlier version of this dataset"
-            )));
+            return Err(PublishError::NoSuchVersion { id: *unknown }.into());
         }
     }
     if before.as_ref().is_some_and(|before| before.policy.body().parties != policy.parties) {
-        return Err(NodeError::File(
-            "policy field `receipts.parties`: versions of one dataset name parties alike, or a buyer's cap would be counted twice. Leave it as it was".into(),
-        ));
+        return Err(PublishError::Parties.into());
     }
     let tables = dataset::tables(&what.files, &policy)?;
     // Files that nobody may copy need not be prepared for serving: their hashes are enough.
@@ -190,20 +178,20 @@ pub async fn publish(
     // Mock rows are laid out in the same way (same columns, ordered by unit), so that a rehearsal runs as the job will.
     let (mut mock, mut mock_file) = (None, None);
     if !what.mock.is_empty() {
-        let tables = dataset::tables(&what.mock, &policy).map_err(|e| NodeError::File(format!("--mock: {e}")))?;
+        let tables = dataset::tables(&what.mock, &policy).map_err(|e| PublishError::Mock(e.into()))?;
         let published = import_tables(None, &tables, &mut report).await?;
         let like = ("mock", Some(profile.schema.as_slice()));
         let laid = lay_out(home, &tables, &published, &policy, like, report).await;
-        let (profile, mut report) = laid.map_err(|e| NodeError::File(format!("--mock: {e}")))?;
+        let (profile, mut report) = laid.map_err(|e| PublishError::Mock(e.into()))?;
         let [file] = profile.compute.as_slice() else {
-            return Err(NodeError::File("--mock: give one file, or a folder of files that are not ordered by unit".into()));
+            return Err(PublishError::MockFiles.into());
         };
         mock_file = import_all(Some(served), std::slice::from_ref(file), &mut report).await?.pop();
         mock = Some(file.clone());
     }
     let content = Content { published: described, layout: profile.layout, derived };
-    let file_key = FileKey::fresh_for(&policy).map_err(|e| NodeError::File(format!("no entropy: {e}")))?;
-    let files = Files::commit(&content, &policy, file_key.as_ref()).map_err(|e| NodeError::File(e.to_string()))?;
+    let file_key = FileKey::fresh_for(&policy).map_err(NodeError::Entropy)?;
+    let files = Files::commit(&content, &policy, file_key.as_ref()).map_err(PublishError::Files)?;
     let policy = Signed::sign(policy, identity)?;
     let mut draft = Manifest {
         version: 1,
@@ -215,8 +203,8 @@ pub async fn publish(
         schema: profile.schema,
         mock: mock_file,
         policy: policy.id(),
-        grant_key: grant::public_key(identity).map_err(|e| NodeError::File(e.to_string()))?,
-        salt: Some(manifest::salt().map_err(|e| NodeError::File(format!("no entropy: {e}")))?),
+        grant_key: grant::public_key(identity).map_err(|e| PublishError::GrantKey(e.into()))?,
+        salt: Some(manifest::salt().map_err(NodeError::Entropy)?),
         published: later(before.as_ref().map(|b| b.manifest.body().published.as_str())).to_string(),
     };
     draft.population = match &before {
@@ -267,10 +255,8 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     if is_plain(name) {
         return Ok(());
     }
-    let name = plain(name);
-    Err(NodeError::File(format!(
-        "{what} {name:?}: it has control characters, or others that change how it is shown. Give it another name"
-    )))
+    let why = "it has control characters, or others that change how it is shown. Give it another name".into();
+    Err(NodeError::BadInput { field: format!("{what} {:?}:", plain(name)), why })
 }
 
 /// Lists the changes from the preceding version for the log, which everybody may read.
@@ -309,7 +295,7 @@ pub(crate) async fn import_all(
     for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         if name.len() > limits::NAME_BYTES {
-            return Err(file_error(path, "the file name is too long"));
+            return Err(bad_path(path, "the file name is too long"));
         }
         shown("file name", &name)?;
         let total = std::fs::metadata(path).map_or(0, |m| m.len());
@@ -351,7 +337,7 @@ pub(crate) async fn lay_out(
         .chain((!policy.read.is_default()).then(|| serde_json::to_string(&policy.read).unwrap_or_default()))
         .chain(like.into_iter().flatten().map(|column| format!("{}: {}", column.name, column.arrow)))
         .collect();
-    let made_of = serde_json::to_vec(&made_of).map_err(|e| NodeError::File(e.to_string()))?;
+    let made_of = serde_json::to_vec(&made_of).map_err(NodeError::Encode)?;
     let derived = home.datasets().join(format!("{}.{kind}.parquet", ContentHash::of(&made_of)));
     let (tables, policy, like) = (tables.to_vec(), policy.clone(), like.map(<[_]>::to_vec));
     let work = move || {
@@ -365,13 +351,13 @@ pub(crate) async fn lay_out(
         profile.notes.iter().for_each(|words| report(Progress::Noted { words: words.clone() }));
         Ok::<_, dataset::DataError>((profile, report))
     };
-    Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
+    Ok(tokio::task::spawn_blocking(work).await.map_err(NodeError::Task)??)
 }
 
 /// Finds this party's dataset with this name (its latest version), or the version whose manifest id begins with `name`.
 ///
 /// # Errors
-/// [`NodeError::File`] listing the published datasets.
+/// [`NodeError::NoSuchDataset`] listing the published datasets.
 pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
     let me = home.identity()?.id();
     let all = dataset::load_all(&home.datasets())?.into_iter().filter(|d| d.manifest.signer() == me).collect::<Vec<_>>();
@@ -379,7 +365,6 @@ pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
     if let Some(named) = all.iter().rev().find(|d| d.manifest.body().name == name) {
         return Ok(named.clone());
     }
-    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-    ids::only(all, |d| d.manifest.id(), name)?
-        .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {known}")))
+    let found = ids::only(all, |d| d.manifest.id(), name)?;
+    Ok(found.ok_or_else(|| NoSuchDataset::Here { name: name.to_owned(), known })?)
 }

@@ -6,7 +6,9 @@ use tidegate_catalog::dataset;
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
 use crate::{
-    NodeError, file_error,
+    NodeError,
+    error::PublishError,
+    file_error,
     home::Home,
     ids,
     owner::{publish::find, spool},
@@ -38,9 +40,7 @@ pub fn retire(home: &Home, word: &str, all: bool, erase: bool) -> Result<Retired
     let dataset = find(home, word)?;
     let (id, manifest) = (dataset.manifest.id(), dataset.manifest.body());
     if !all && !ids::names(&id, word) {
-        return Err(NodeError::File(format!(
-            "{word:?} names a dataset: give the manifest id of the version to retire (the newest is {id}), or --all for all of it"
-        )));
+        return Err(PublishError::RetiredByName { name: word.to_owned(), newest: id }.into());
     }
     let population = manifest.population;
     let last = dataset::load_all(&home.datasets())?.into_iter().rev().find(|d| d.manifest.body().population == population);

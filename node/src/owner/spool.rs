@@ -13,7 +13,7 @@ use tidegate_files as files;
 use tidegate_ledger::{Store, StoreError};
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home};
 
 /// Interval at which a node looks for orders.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
@@ -65,7 +65,7 @@ pub(crate) fn say(home: &Home, word: &Word) -> Result<(), NodeError> {
 }
 
 fn leave(home: &Home, word: &Word) -> Result<(), NodeError> {
-    let bytes = serde_json::to_vec(word).map_err(|e| NodeError::File(e.to_string()))?;
+    let bytes = serde_json::to_vec(word).map_err(NodeError::Encode)?;
     let folder = folder(home);
     let write = || -> std::io::Result<PathBuf> {
         files::create_folder(&folder)?;
@@ -82,14 +82,10 @@ fn leave(home: &Home, word: &Word) -> Result<(), NodeError> {
         if let Ok(why) = std::fs::read_to_string(path.with_extension("error")) {
             drop(std::fs::remove_file(path.with_extension("error")));
             drop(std::fs::remove_file(&path));
-            return Err(NodeError::File(why));
+            return Err(NodeError::OrderRefused(why));
         }
         if Instant::now() > deadline {
-            return Err(NodeError::File(format!(
-                "the running node has not taken this after {} s. It is kept in {} and will be logged when the node does",
-                WAIT.as_secs(),
-                path.display()
-            )));
+            return Err(NodeError::NotTaken { path, seconds: WAIT.as_secs() });
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -101,7 +97,8 @@ fn act(store: &Store, word: &Word) -> Result<(), NodeError> {
         Word::Record { name, subject, predicate } => store.record(name, *subject, (**predicate).clone()).map(|_| ())?,
         Word::Close { job } => {
             let found = store.unfinished()?.into_iter().find(|r| r.record().facts.job == *job);
-            let found = found.ok_or_else(|| NodeError::File(format!("job {job} is not charged, or has its outcome")))?;
+            let found =
+                found.ok_or_else(|| NodeError::NoSuchJob { id: job.to_string(), state: "is charged and without a result" })?;
             store.close(found)?;
         }
     }
@@ -124,7 +121,7 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
         match act(store, &word) {
             Ok(()) => {}
             // An order that can never be carried out must not hold up others.
-            Err(e @ (NodeError::File(_) | NodeError::Store(StoreError::Rule { .. }))) => {
+            Err(e @ (NodeError::NoSuchJob { .. } | NodeError::Store(StoreError::Rule { .. }))) => {
                 refuse(&path, &e.to_string())?;
                 continue;
             }
@@ -146,7 +143,7 @@ fn read(path: &Path) -> Result<Option<Word>, NodeError> {
         Ok(word) => Ok(Some(word)),
         Err(e) => {
             // An invalid file must not hold up others.
-            refuse(path, &file_error(path, e).to_string())?;
+            refuse(path, &corrupt(path, e).to_string())?;
             Ok(None)
         }
     }

@@ -36,5 +36,5 @@ pub async fn survey_files(
 
 async fn of(files: Vec<PathBuf>, policy: Policy, dropped: Vec<u64>, mut counting: Counting) -> Result<Vec<Survey>, NodeError> {
     let work = tokio::task::spawn_blocking(move || dataset::survey(&files, &policy, &dropped, &mut counting));
-    Ok(work.await.map_err(|e| NodeError::File(e.to_string()))??)
+    Ok(work.await.map_err(NodeError::Task)??)
 }

@@ -22,8 +22,7 @@ use tidegate_protocol::{
 };
 use tokio::sync::Mutex;
 
-use crate::owner::unavailable;
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home, owner::unavailable};
 
 /// Maximum time a result waits for the cosignatures required by its policy.
 const WAIT: Duration = Duration::from_secs(20);
@@ -86,13 +85,13 @@ pub(in crate::owner) struct Witnesses {
     /// Earliest time to ask again after a missing cosignature.
     again: Mutex<Option<Instant>>,
     /// Reason why nothing is served any more.
-    stopped: OnceLock<String>,
+    stopped: OnceLock<(String, String)>,
 }
 
 /// Adds the witnesses named `now` to the witnesses remembered in `home`, and returns all of them.
 ///
 /// # Errors
-/// Returns [`NodeError::File`] naming a line that is not a witness.
+/// Returns [`NodeError::Corrupt`] naming a line that is not a witness.
 pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
     let path = home.witnesses();
     let text = match std::fs::read_to_string(&path) {
@@ -100,7 +99,7 @@ pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
         text => text.map_err(|e| file_error(&path, e))?,
     };
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let mut known = lines.map(|line| line.parse::<Known>().map_err(|e| file_error(&path, e))).collect::<Result<Vec<_>, _>>()?;
+    let mut known = lines.map(|line| line.parse::<Known>().map_err(|e| corrupt(&path, e))).collect::<Result<Vec<_>, _>>()?;
     for one in now {
         // The same witness at another place has moved.
         known.retain(|other| other.verifier != one.verifier);
@@ -207,7 +206,7 @@ impl Witnesses {
         self.bring_to_all(store).await;
         match self.stopped.get() {
             None => Ok(()),
-            Some(why) => Err(NodeError::File(why.clone())),
+            Some((witness, why)) => Err(NodeError::Witness { witness: witness.clone(), why: why.clone() }),
         }
     }
 
@@ -291,9 +290,9 @@ impl Witnesses {
     ///
     /// There is only the witness's word for it: the owner chose this witness and is told which one it was.
     fn stop(&self, known: &Known, why: &StoreError) {
-        let why = format!("the witness {} says: {why}", known.verifier.name);
-        tracing::error!("nothing is served any more: {why}");
-        drop(self.stopped.set(why));
+        let witness = known.verifier.name.clone();
+        tracing::error!("nothing is served any more: the witness {witness} says: {why}");
+        drop(self.stopped.set((witness, why.to_string())));
     }
 
     /// Waits until the policy's quorum of witnesses has cosigned a checkpoint with entry `index`.

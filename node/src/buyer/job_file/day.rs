@@ -29,10 +29,10 @@ impl JobFile {
     /// Refuses a query whose meaning changes from day to day.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the word.
+    /// [`NodeError::JobFile`] naming the word.
     pub(super) fn says_no_day(&self) -> Result<(), NodeError> {
         let Some((word, _)) = self.clone().date(0).into_iter().next() else { return Ok(()) };
         let problem = format!("a grant cannot be bound to a query with {word}: it is another on each day");
-        Err(wrong(&format!("{problem}. Write a day, as in DATE '2024-01-31'")))
+        Err(wrong("sql.query", format!("{problem}. Write a day, as in DATE '2024-01-31'")))
     }
 }

@@ -104,7 +104,7 @@ fn per_unit() -> Split {
     Split::Unit
 }
 
-/// Builds the error of a job file.
-pub(crate) fn wrong(what: &str) -> NodeError {
-    NodeError::File(format!("job file: {what}"))
+/// Builds the error of a field of a job file.
+pub(crate) fn wrong(field: &'static str, why: impl Into<String>) -> NodeError {
+    NodeError::JobFile { field, why: why.into() }
 }

@@ -11,6 +11,7 @@ use tidegate_protocol::{
 
 use crate::{
     NodeError,
+    error::GrantError,
     home::Home,
     owner::{access::pseudonyms::Parties, spool},
 };
@@ -31,9 +32,8 @@ pub struct Logged {
 /// # Errors
 /// [`NodeError`].
 pub fn issue(home: &Home, policy: &Policy, terms: &Terms) -> Result<Issued, NodeError> {
-    let failed = |e: &dyn std::fmt::Display| NodeError::File(format!("the grant: {e}"));
     let identity = home.identity()?;
-    let issued = grant::issue(&identity, terms).map_err(|e| failed(&e))?;
+    let issued = grant::issue(&identity, terms).map_err(|e| GrantError::Issue(Box::new(e)))?;
     let predicate = Predicate::Grant {
         grant: issued.id.clone(),
         holder: Parties::open(home)?.name(policy, terms.holder)?,
@@ -80,9 +80,9 @@ pub fn revoke(home: &Home, prefix: &str) -> Result<String, NodeError> {
             match (found.pop(), found.is_empty()) {
                 (Some(one), true) if !prefix.is_empty() => one.id,
                 (Some(_), _) => {
-                    return Err(NodeError::File(format!("{prefix:?} begins the id of several grants: give more of it")));
+                    return Err(NodeError::Ambiguous { id: prefix.to_owned(), of: "the id of several grants" });
                 }
-                (None, _) => return Err(NodeError::File(format!("no grant {prefix:?}. See `tidegate grants`"))),
+                (None, _) => return Err(NodeError::NoSuchGrant { id: prefix.to_owned() }),
             }
         }
     };

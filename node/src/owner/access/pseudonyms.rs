@@ -18,7 +18,9 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    NodeError, file_error,
+    NodeError,
+    error::Unverified,
+    file_error, gone,
     home::Home,
     owner::access::salts::{PARTIES, Salts},
 };
@@ -52,9 +54,9 @@ fn salt(salts: &Salts, peer: &PeerId) -> Sha256Digest {
 fn salts(home: &Home, noted: &BTreeSet<PeerId>) -> Result<Salts, NodeError> {
     let path = home.path().join(PARTIES);
     if !noted.is_empty() && !path.exists() {
-        return Err(file_error(
+        return Err(gone(
             &path,
-            "is gone: the log names parties by it, and under new names buyers' caps would be counted anew. Put it back from a backup",
+            ": the log names parties by it, and under new names buyers' caps would be counted anew. Put it back from a backup",
         ));
     }
     Salts::open(home, PARTIES)
@@ -104,7 +106,7 @@ impl Parties {
 /// Returns the openings of all commitments in the owner's log.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
     let noted = read(home)?;
     let salts = salts(home, &noted)?;
@@ -123,10 +125,14 @@ pub fn opened(path: &Path) -> Result<BTreeMap<Party, PeerId>, NodeError> {
     let text = read_given_text(path, limits::FRAME_BYTES as u64).map_err(|e| file_error(path, e))?;
     let mut names = BTreeMap::new();
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |why: String| NodeError::Unverified(format!("{}: line {}: {why}", path.display(), i + 1));
-        let Opened { party, key, salt } = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+        let at = || (path.to_owned(), i + 1);
+        let Opened { party, key, salt } = serde_json::from_str(line).map_err(|source| {
+            let (path, line) = at();
+            Unverified::NameLine { path, line, source }
+        })?;
         if Party::hide(&key, &salt) != party {
-            return Err(wrong("the salt does not open this name".into()));
+            let (path, line) = at();
+            return Err(Unverified::NameSalt { path, line }.into());
         }
         names.insert(party, key);
     }

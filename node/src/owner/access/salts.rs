@@ -3,7 +3,7 @@
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, file_error, gone, home::Home};
 
 /// Secret from which salts are derived.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(crate) const PARTIES: &str = "party-salts";
 /// Returns 32 bytes of fresh randomness.
 pub(crate) fn random() -> Result<[u8; 32], NodeError> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| NodeError::File(format!("no entropy: {e}")))?;
+    getrandom::fill(&mut bytes).map_err(NodeError::Entropy)?;
     Ok(bytes)
 }
 
@@ -52,7 +52,7 @@ impl Salts {
             }
         };
         make().map_err(|e| file_error(&path, e))?;
-        read().map_err(|e| file_error(&path, e))?.ok_or_else(|| file_error(&path, "is gone"))
+        read().map_err(|e| file_error(&path, e))?.ok_or_else(|| gone(&path, ""))
     }
 
     /// Derives the salt for a `purpose`.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_gate::Tolerance;
 use tidegate_protocol::{ContentHash, PeerId, receipt::Party};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home};
 
 /// Number of failures after which none of a holder's jobs runs.
 pub const MOST: usize = 3;
@@ -107,17 +107,16 @@ impl Meter {
     /// Counts a failure durably. The same job counts once.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub(crate) fn add(&self, failure: &Failure) -> Result<(), NodeError> {
-        let bytes = |e: serde_json::Error| NodeError::File(e.to_string());
-        self.keep("holder", &serde_json::to_vec_pretty(&self.account).map_err(bytes)?)?;
-        self.keep(&format!("{}.json", failure.job), &serde_json::to_vec_pretty(failure).map_err(bytes)?)
+        self.keep("holder", &serde_json::to_vec_pretty(&self.account).map_err(NodeError::Encode)?)?;
+        self.keep(&format!("{}.json", failure.job), &serde_json::to_vec_pretty(failure).map_err(NodeError::Encode)?)
     }
 
     /// Removes a failure from the count, since its reason was another.
     ///
     /// # Errors
-    /// [`NodeError::File`].
+    /// [`NodeError::Io`].
     pub(crate) fn take_back(&self, job: &ContentHash) -> Result<(), NodeError> {
         let path = self.folder.join(format!("{job}.json"));
         match fs::remove_file(&path) {
@@ -131,14 +130,14 @@ impl Meter {
     /// None of the comparisons that share a λ has ended in "too many".
     ///
     /// # Errors
-    /// [`NodeError::File`] if λ can be neither read nor kept.
+    /// [`NodeError::Io`] if λ can be neither read nor kept.
     pub(crate) fn kept(&self, tolerance: &Tolerance) -> Result<i64, NodeError> {
         let name = format!("noise-{}-{}", tolerance.most(), self.count());
         let path = self.folder.join(&name);
         match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|e| file_error(&path, e)),
+            Ok(text) => text.trim().parse().map_err(|e: std::num::ParseIntError| corrupt(&path, e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let drawn = tolerance.draw().map_err(|e| NodeError::File(e.to_string()))?;
+                let drawn = tolerance.draw()?;
                 self.keep(&name, drawn.to_string().as_bytes())?;
                 Ok(drawn)
             }
@@ -169,13 +168,13 @@ fn is_failure(path: &Path) -> bool {
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, NodeError> {
     let bytes = fs::read(path).map_err(|e| file_error(path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| file_error(path, e))
+    serde_json::from_slice(&bytes).map_err(|e| corrupt(path, e))
 }
 
 /// Returns all accounts with failures, by the time of their first failure.
 ///
 /// # Errors
-/// [`NodeError::File`] naming a file that cannot be read.
+/// [`NodeError::Io`] naming a file that cannot be read.
 pub fn list(home: &Home) -> Result<Vec<Metered>, NodeError> {
     let mut found = Vec::new();
     let is_account = |path: &PathBuf| path.extension().is_none();
@@ -198,7 +197,7 @@ pub fn list(home: &Home) -> Result<Vec<Metered>, NodeError> {
 /// Forgets the failures of an account, whose jobs run again.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub(crate) fn forget(home: &Home, id: &ContentHash) -> Result<(), NodeError> {
     let folder = home.failures().join(id.to_string());
     // The account's jobs run again once it is renamed, whatever a crash leaves of the folder.

@@ -46,7 +46,7 @@ pub(crate) fn note(home: &Home, job: ContentHash, population: ContentHash, why: 
 /// Returns all recorded fallbacks, by job.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub fn all(home: &Home) -> Result<BTreeMap<ContentHash, Fallback>, NodeError> {
     let path = path(home);
     let text = match fs::read_to_string(&path) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_files as files;
 use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
-use crate::{NodeError, file_error, home::Home, owner::jobs::failure_meter};
+use crate::{NodeError, corrupt, file_error, home::Home, owner::jobs::failure_meter};
 
 /// A quarantined program, with time and cause: for the owner alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub(crate) fn holds(home: &Home, job: &Signed<Job>, pattern: &str) -> bool {
 /// Puts the program of `job` into quarantine for its buyer.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Io`].
 pub(crate) fn add(home: &Home, job: &Signed<Job>, pattern: &str, why: &str) -> Result<Quarantined, NodeError> {
     let (at, pattern) = (jiff::Timestamp::now().to_string(), pattern.to_owned());
     let (id, buyer, dataset) = (id(job, &pattern), job.signer(), job.body().dataset);
@@ -82,13 +82,13 @@ fn write(path: &Path, one: &Quarantined) -> std::io::Result<()> {
 /// Returns all quarantined programs, oldest first.
 ///
 /// # Errors
-/// [`NodeError::File`] naming a file that cannot be read.
+/// [`NodeError::Io`] naming a file that cannot be read.
 pub fn list(home: &Home) -> Result<Vec<Quarantined>, NodeError> {
     let Ok(entries) = std::fs::read_dir(home.quarantine()) else { return Ok(vec![]) };
     let paths = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|e| e == "json"));
     let read = |path: PathBuf| {
         let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
-        serde_json::from_slice::<Quarantined>(&bytes).map_err(|e| file_error(&path, e))
+        serde_json::from_slice::<Quarantined>(&bytes).map_err(|e| corrupt(&path, e))
     };
     let mut found = paths.map(read).collect::<Result<Vec<_>, _>>()?;
     found.sort_by(|a, b| a.at.cmp(&b.at));
@@ -98,7 +98,7 @@ pub fn list(home: &Home) -> Result<Vec<Quarantined>, NodeError> {
 /// Lets a program, or a holder's jobs, run again. `id` may be a prefix; the full id is returned.
 ///
 /// # Errors
-/// [`NodeError::File`] if `id` names none, or several.
+/// [`NodeError::NotQuarantined`] if `id` names none; [`NodeError::Ambiguous`] if it names several.
 pub fn lift(home: &Home, id: &str) -> Result<ContentHash, NodeError> {
     let programs: Vec<_> = list(home)?.into_iter().map(|one| one.id).collect();
     let holders: Vec<_> = failure_meter::list(home)?.into_iter().map(|one| one.id).collect();
@@ -110,7 +110,7 @@ pub fn lift(home: &Home, id: &str) -> Result<ContentHash, NodeError> {
             std::fs::remove_file(&path).map_err(|e| file_error(&path, e))?;
             Ok(*one)
         }
-        (None, _) => Err(NodeError::File(format!("nothing in quarantine begins with {id}: see `tidegate quarantine list`"))),
-        (Some(_), Some(_)) => Err(NodeError::File(format!("several in quarantine begin with {id}: write more of it"))),
+        (None, _) => Err(NodeError::NotQuarantined { id: id.to_owned() }),
+        (Some(_), Some(_)) => Err(NodeError::Ambiguous { id: id.to_owned(), of: "several ids in quarantine" }),
     }
 }

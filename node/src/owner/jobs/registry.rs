@@ -99,7 +99,7 @@ pub(crate) async fn told(home: &Home, job: &ContentHash) {
 /// Returns the jobs on the list, waiting ones first, then by slot, and whether each was told to stop.
 ///
 /// # Errors
-/// [`NodeError::File`] if the folder cannot be read.
+/// [`NodeError::Io`] if the folder cannot be read.
 pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
     let folder = home.running();
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
@@ -122,7 +122,7 @@ pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
 /// Tells the node to stop the job whose id begins with `prefix`.
 ///
 /// # Errors
-/// [`NodeError::File`] if there is not exactly one such job.
+/// [`NodeError::NoSuchJob`] or [`NodeError::Ambiguous`] if there is not exactly one such job.
 pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
     let mut found: Vec<_> = list(home)?.into_iter().filter(|(one, _)| one.job.to_string().starts_with(prefix)).collect();
     match (found.pop(), found.is_empty()) {
@@ -131,21 +131,21 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
             files::write(&path, "").map_err(|e| file_error(&path, e))?;
             Ok(one)
         }
-        (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several jobs: give more of it"))),
-        (None, _) => Err(NodeError::File(format!("no job {prefix:?} runs or waits. See `tidegate jobs list`"))),
+        (Some(_), _) => Err(NodeError::Ambiguous { id: prefix.to_owned(), of: "the id of several jobs" }),
+        (None, _) => Err(NodeError::NoSuchJob { id: prefix.to_owned(), state: "runs or waits. See `tidegate jobs list`" }),
     }
 }
 
 /// Closes a charged job without a result, and logs that. `word` is the job's id or a prefix.
 ///
 /// # Errors
-/// [`NodeError::File`] if there is not exactly one such charged job without outcome.
+/// [`NodeError::NoSuchJob`] or [`NodeError::Ambiguous`] if there is not exactly one such charged job without outcome.
 pub fn close(home: &Home, word: &str) -> Result<ContentHash, NodeError> {
     let job = match word.parse() {
         Ok(job) => job,
         Err(_) => {
             let open = accounts(home)?.into_iter().flat_map(|account| account.charges).filter(|charge| charge.open);
-            let none = || NodeError::File(format!("no job {word:?} is charged and without a result"));
+            let none = || NodeError::NoSuchJob { id: word.to_owned(), state: "is charged and without a result" };
             ids::only(open.map(|charge| charge.link.job), |job| *job, word)?.ok_or_else(none)?
         }
     };

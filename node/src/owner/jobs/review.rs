@@ -20,7 +20,14 @@ use tidegate_protocol::{
 
 use tidegate_catalog::dataset::load_all;
 
-use crate::{NodeError, file_error, home::Home, owner::spool};
+use crate::{
+    NodeError,
+    error::{NoSuchDataset, Unverified},
+    file_error,
+    home::Home,
+    owner::spool,
+    unwritable,
+};
 
 /// A waiting job, its buyer's signature checked.
 #[derive(Debug)]
@@ -69,7 +76,7 @@ pub fn verdict(
     }
     let approval = Signed::<Approval>::open(read_envelope(&path)?)?;
     if approval.signer() != *owner || approval.body().job != job.id() {
-        return Err(NodeError::Unverified(format!("{} is not the owner's approval of this job", path.display())));
+        return Err(Unverified::Approval { path }.into());
     }
     // The owner has not looked at a table that left after the approval.
     if others.iter().any(|other| !approval.body().beside.contains(&other.id())) {
@@ -96,10 +103,10 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
         }
         // The tables first, so that a job that can be seen has them.
         let tables = sent.map_or(Ok(()), |sent| put(&tables(home, &job.id()), sent));
-        let keys = serde_json::to_vec(keys).map_err(|e| file_error(&path, e));
+        let keys = serde_json::to_vec(keys).map_err(|e| unwritable(&path, e));
         let written = tables
             .and_then(|()| put(&keys_of(home, &job.id()), &keys?))
-            .and_then(|()| serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)))
+            .and_then(|()| serde_json::to_vec(job.envelope()).map_err(|e| unwritable(&path, e)))
             .and_then(|bytes| put(&path, &bytes));
         if let Err(e) = written {
             tracing::error!("{e}");
@@ -117,7 +124,7 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
 pub fn population(home: &Home, job: &Job) -> Result<ContentHash, NodeError> {
     let known = load_all(&home.datasets())?;
     let manifest = known.iter().map(|d| &d.manifest).find(|manifest| manifest.id() == job.dataset);
-    let manifest = manifest.ok_or_else(|| NodeError::File(format!("dataset {} is not here any more", job.dataset)))?;
+    let manifest = manifest.ok_or(NoSuchDataset::Removed { id: job.dataset })?;
     Ok(manifest.body().population)
 }
 
@@ -184,8 +191,8 @@ fn find(home: &Home, prefix: &str) -> Result<Pending, NodeError> {
     let mut found: Vec<_> = pending(home)?.into_iter().filter(|p| p.job.id().to_string().starts_with(prefix)).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) if !prefix.is_empty() => Ok(one),
-        (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several waiting jobs: give more of it"))),
-        (None, _) => Err(NodeError::File(format!("no job {prefix:?} waits. See `tidegate pending`"))),
+        (Some(_), _) => Err(NodeError::Ambiguous { id: prefix.to_owned(), of: "the id of several waiting jobs" }),
+        (None, _) => Err(NodeError::NoSuchJob { id: prefix.to_owned(), state: "waits. See `tidegate pending`" }),
     }
 }
 
@@ -221,17 +228,13 @@ pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<(Signed<J
     let named = |id: &ContentHash| beside.iter().any(|name| name.len() >= 8 && id.to_string().starts_with(name.as_str()));
     let unread: Vec<&Beside> = others.iter().filter(|other| !named(&other.job.id())).collect();
     if !unread.is_empty() {
-        let ids: Vec<String> = unread.iter().map(|other| other.job.id().to_string()[..12].to_owned()).collect();
-        return Err(NodeError::File(format!(
-            "exact results about the same people have left already, and two tables that differ by a few people give those away. Read them together \
-             (`tidegate pending` shows them), then `tidegate approve {prefix} --beside {}`",
-            ids.join(" --beside ")
-        )));
+        let ids = unread.iter().map(|other| other.job.id().to_string()[..12].to_owned()).collect();
+        return Err(NodeError::NotRead { job: prefix.to_owned(), beside: ids });
     }
     let beside = others.iter().map(|other| other.job.id()).collect();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), beside, created }, &home.identity()?)?;
-    let bytes = serde_json::to_vec(approval.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    let bytes = serde_json::to_vec(approval.envelope()).map_err(NodeError::Encode)?;
     note(home, &waiting.job, Some(approval.id()))?;
     settle(home, &waiting.job, "approved", &bytes)?;
     Ok((waiting.job, others))
@@ -243,7 +246,7 @@ pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<(Signed<J
 /// As [`approve`].
 pub fn deny(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
     let waiting = find(home, prefix)?;
-    let bytes = serde_json::to_vec(waiting.job.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    let bytes = serde_json::to_vec(waiting.job.envelope()).map_err(NodeError::Encode)?;
     note(home, &waiting.job, None)?;
     settle(home, &waiting.job, "denied", &bytes)?;
     Ok(waiting.job)

@@ -21,8 +21,9 @@ use crate::owner::leases::{
 use crate::{
     NodeError,
     client::{Buyer, Offer},
-    file_error,
+    error::{Denied, GrantError, HoldError, Unverified},
     given::Given,
+    gone,
     home::Home,
     mirror::{lists, seal::put},
     owner::{
@@ -50,7 +51,8 @@ pub struct Ask<'a> {
 /// Computes the amount of each lease: `rho`, and the same share of whatever else the policy counts.
 fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
     let rho_micro = MicroRho::ceil(rho).filter(|rho| rho.0 > 0);
-    let rho_micro = rho_micro.ok_or_else(|| NodeError::File(format!("--rho {}", out_of_range(rho, MicroRho::MOST))))?;
+    let rho_micro =
+        rho_micro.ok_or_else(|| NodeError::BadInput { field: "--rho".into(), why: out_of_range(rho, MicroRho::MOST) })?;
     let budget = policy.budget;
     let share = (rho_micro.0 as f64 / budget.rho_micro.0.max(1) as f64).min(1.0);
     let part = |of: u64| (of as f64 * share) as u64;
@@ -66,30 +68,30 @@ fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
 /// Returns [`NodeError`] if owner, policy or grant do not let this party hold the dataset, or the files are not what was
 /// published.
 pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Report) -> Result<(Held, String), NodeError> {
-    let shown = grant::show(ask.grant, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
+    let shown = grant::show(ask.grant, None).map_err(|e| GrantError::Unreadable(Box::new(e)))?;
     if shown.owner.as_deref() != Some(&ask.owner.peer.did()) {
-        return Err(NodeError::File(format!("the grant is not {}'s", ask.owner.peer)));
+        return Err(GrantError::OtherOwner { owner: ask.owner.peer }.into());
     }
     let offer = buyer.offer(ask.owner, ask.dataset).await?;
     let Offer { manifest, policy, newest, .. } = &offer;
     if newest.is_some() {
-        return Err(NodeError::File("a newer version of this dataset is in force, over which alone leases are given".into()));
+        return Err(HoldError::Superseded.into());
     }
     let (body, rules, me) = (manifest.body(), policy.body(), home.identity()?.id());
     if manifest.signer() != ask.owner.peer {
-        return Err(NodeError::File("a dataset is held for its owner: give the owner's address with --to".into()));
+        return Err(HoldError::NotOwner.into());
     }
     if rules.hold == Access::Nobody {
-        return Err(NodeError::File("the policy lets nobody hold this dataset (`access.hold`)".into()));
+        return Err(Denied::Hold.into());
     }
     if shown.holder.as_deref() != Some(&me.to_string()) || !shown.actions.iter().any(|action| action == Action::Hold.word()) {
-        return Err(NodeError::File("the grant does not let this party hold anything: `tidegate grant --action hold`".into()));
+        return Err(GrantError::NotToHold.into());
     }
     if shown.population.as_deref() != Some(&body.population.to_string()) {
-        return Err(NodeError::File("the grant is of another dataset".into()));
+        return Err(GrantError::OtherDataset.into());
     }
     if rules.witnesses.as_ref().is_some_and(|rule| is_own(rule, &me)) {
-        return Err(NodeError::File("this party is a witness of the dataset's receipts: no log is its own witness".into()));
+        return Err(HoldError::OwnWitness.into());
     }
     let want = want(rules, ask.rho)?;
     let folder = all(home).join(body.population.to_string());
@@ -107,9 +109,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
             Rows { files: vec![], compute: sparse.paths(), content: content.clone(), report }
         }
         (None, None) => {
-            return Err(NodeError::File(
-                "the policy lets nobody copy this dataset (`access.replicate`), so that no column of it is sent: give the files that are here with --data".into(),
-            ));
+            return Err(Denied::Columns.into());
         }
     };
     report(Progress::Checking { rows: 0 });
@@ -139,9 +139,9 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
         want,
         columns: ask.data.is_none(),
     };
-    let text = serde_json::to_vec(&place).map_err(|e| NodeError::File(e.to_string()))?;
+    let text = serde_json::to_vec(&place).map_err(NodeError::Encode)?;
     put(&folder.join("place.json"), &text)?;
-    let mut held = load(folder.clone(), body.population)?.ok_or_else(|| file_error(&folder, "is gone again"))?;
+    let mut held = load(folder.clone(), body.population)?.ok_or_else(|| gone(&folder, " again"))?;
     held.hear(list)?;
     Ok((held, body.name.clone()))
 }
@@ -173,9 +173,7 @@ async fn here(
     };
     let content = Content { published: published.files, layout: profile.layout, derived };
     if profile.schema != body.schema || !body.files.are(&content, key) {
-        return Err(NodeError::Unverified(
-            "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate".into(),
-        ));
+        return Err(Unverified::Layout.into());
     }
     let files = tables.into_iter().flat_map(|table| table.files).collect();
     Ok(Rows { files, compute: profile.compute, content, report })

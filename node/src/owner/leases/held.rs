@@ -14,7 +14,13 @@ use tidegate_protocol::{
 };
 
 use crate::owner::{Provider, unavailable, versions::InForce};
-use crate::{NodeError, client::Buyer, mirror::lists, owner::leases::store::Held};
+use crate::{
+    NodeError,
+    client::Buyer,
+    error::{HoldError, Unverified},
+    mirror::lists,
+    owner::leases::store::Held,
+};
 
 /// Interval between requests for revocation lists and checks of leases.
 const LOOK: Duration = Duration::from_secs(10);
@@ -113,8 +119,8 @@ impl Provider {
 
     /// Returns the held dataset of a lineage.
     pub(in crate::owner) fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
-        let gone = || NodeError::File("it is not held any more".into());
-        self.holdings.all().get(population).map(|one| one.held.clone()).ok_or_else(gone)
+        let held = self.holdings.all().get(population).map(|one| one.held.clone());
+        Ok(held.ok_or(HoldError::NotHeld)?)
     }
 
     async fn tend_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
@@ -130,7 +136,7 @@ impl Provider {
             // The rest belongs to the owner.
             self.store.close_lease(*population, SystemTime::now())?;
             self.settle_one(buyer, population).await?;
-            return Err(NodeError::File("its owner has revoked the grant by which it is held".into()));
+            return Err(HoldError::Revoked.into());
         }
         if let Some(taken) = self.store.taken(population)?.filter(|taken| taken.state == LeaseStanding::Open) {
             if self.is_done(&taken)? {
@@ -181,7 +187,7 @@ impl Provider {
     async fn confirm(&self, buyer: &Buyer, held: &Held, taken: &Taken) -> Result<(), NodeError> {
         match self.request(buyer, held, taken.lease.nonce.clone()).await {
             Ok((lease, _)) if lease.id() == taken.id => {}
-            Ok(_) => return Err(NodeError::Unverified("the owner calls another lease by this name".into())),
+            Ok(_) => return Err(Unverified::OtherLease.into()),
             Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
                 tracing::warn!("a lease of {} ended while this node was away: {refusal}", held.population.short());
                 self.store.lease_is_over(held.population, false)?;
@@ -212,18 +218,18 @@ impl Provider {
         nonce: String,
     ) -> Result<(Signed<Lease>, tidegate_protocol::frame::HandedOver), NodeError> {
         let latest = self.versions.newest(&held.population);
-        let latest = latest.ok_or_else(|| NodeError::File("its record is gone: hold it anew".into()))?.id();
+        let latest = latest.ok_or(HoldError::NoRecord)?.id();
         let asked =
             Request::Lease { dataset: latest, grant: held.place.grant.clone(), nonce: nonce.clone(), want: held.place.want };
         let Reply::HandedOver(handed) = buyer.ask(&held.owner()?, &asked, &[]).await? else {
-            return Err(NodeError::Unverified("the owner answered something else than a lease".into()));
+            return Err(Unverified::Reply { who: "owner", wanted: "a lease" }.into());
         };
         let lease = Signed::<Lease>::open(handed.lease.clone())?;
         let body = lease.body();
-        body.check().map_err(|field| NodeError::Unverified(format!("the lease's `{field}` cannot be")))?;
+        body.check().map_err(|field| Unverified::LeaseField { field })?;
         let ours = body.holder == self.identity.id() && (body.population, body.manifest) == (held.population, latest);
         if lease.signer() != held.place.owner || !ours || body.nonce != nonce {
-            return Err(NodeError::Unverified("the lease is not this owner's, or not this node's".into()));
+            return Err(Unverified::LeaseParties.into());
         }
         Ok((lease, *handed))
     }
@@ -247,7 +253,7 @@ impl Provider {
             }
             asked => asked?,
         };
-        let taken = self.store.take(lease, handed.less).map_err(|e| NodeError::File(e.to_string()))?;
+        let taken = self.store.take(lease, handed.less).map_err(HoldError::Lease)?;
         held.asked()?;
         self.confirmed(&held.population, taken.id);
         if self.holdings.parting.load(Ordering::SeqCst) {

@@ -32,7 +32,9 @@ use tidegate_protocol::{
 use crate::{
     NodeError,
     client::Buyer,
-    file_error,
+    corrupt,
+    error::Cause,
+    file_error, gone,
     mirror::seal::{get, put},
 };
 
@@ -73,8 +75,8 @@ impl Sparse {
 
     fn here(&self) -> Result<Here, NodeError> {
         let path = self.list();
-        let text = get(&path)?.ok_or_else(|| file_error(&path, "is gone: hold the dataset anew"))?;
-        serde_json::from_str(&text).map_err(|e| file_error(&path, e))
+        let text = get(&path)?.ok_or_else(|| gone(&path, ": hold the dataset anew"))?;
+        serde_json::from_str(&text).map_err(|e| corrupt(&path, e))
     }
 
     /// Records the columns present.
@@ -83,7 +85,7 @@ impl Sparse {
     fn keep(&self, columns: BTreeSet<String>, stamped: bool) -> Result<(), NodeError> {
         let files = if stamped { self.paths() } else { vec![] };
         let stamps = files.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?;
-        let text = serde_json::to_vec(&Here { columns, stamps }).map_err(|e| NodeError::File(e.to_string()))?;
+        let text = serde_json::to_vec(&Here { columns, stamps }).map_err(NodeError::Encode)?;
         put(&self.list(), &text)
     }
 
@@ -98,18 +100,18 @@ impl Sparse {
         tidegate_files::create_folder(&self.folder).map_err(|e| file_error(&self.folder, e))?;
         buyer.ask(owner, permission, &[]).await?;
         for (file, path) in self.files.iter().zip(self.paths()) {
-            let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
-            let to = tidegate_files::create(&path).map_err(|e| failed(&e))?;
-            to.set_len(file.bytes).map_err(|e| failed(&e))?;
+            let (failed, broken) = (|e| file_error(&path, e), |e: Cause| corrupt(&path, e));
+            let to = tidegate_files::create(&path).map_err(failed)?;
+            to.set_len(file.bytes).map_err(failed)?;
             let tail = FOOTER_SIZE as u64;
-            let begin = file.bytes.checked_sub(tail).ok_or_else(|| failed(&"is no Parquet file"))?;
+            let begin = file.bytes.checked_sub(tail).ok_or_else(|| broken("is no Parquet file".into()))?;
             fetch(home, buyer, owner, file, &to, &[(begin, file.bytes)]).await?;
             let mut last = [0; FOOTER_SIZE];
-            to.read_exact_at(&mut last, begin).map_err(|e| failed(&e))?;
-            let footer = FooterTail::try_new(&last).map_err(|e| failed(&e))?;
-            let start = begin.checked_sub(footer.metadata_length() as u64).ok_or_else(|| failed(&"is no Parquet file"))?;
+            to.read_exact_at(&mut last, begin).map_err(failed)?;
+            let footer = FooterTail::try_new(&last).map_err(|e| broken(e.into()))?;
+            let start = begin.checked_sub(footer.metadata_length() as u64).ok_or_else(|| broken("is no Parquet file".into()))?;
             fetch(home, buyer, owner, file, &to, &[(start, begin)]).await?;
-            to.sync_all().map_err(|e| failed(&e))?;
+            to.sync_all().map_err(failed)?;
         }
         self.keep(BTreeSet::new(), true)
     }
@@ -117,12 +119,13 @@ impl Sparse {
     /// Checks whether anybody else has written to the files.
     ///
     /// # Errors
-    /// Returns [`NodeError::File`] naming the changed file.
+    /// Returns [`NodeError::Changed`] naming the changed file.
     pub fn check_unchanged(&self) -> Result<(), NodeError> {
         let here = self.here()?;
         for (path, stamp) in self.paths().iter().zip(&here.stamps) {
             if Stamp::of(path)? != *stamp {
-                return Err(file_error(path, "has changed since its columns were fetched: hold the dataset anew"));
+                let since = "its columns were fetched: hold the dataset anew";
+                return Err(NodeError::Changed { path: path.clone(), since });
             }
         }
         Ok(())
@@ -163,14 +166,14 @@ impl Sparse {
 
     async fn write(&self, home: &Path, buyer: &Buyer, owner: &Address, columns: &[String]) -> Result<(), NodeError> {
         for (file, path) in self.files.iter().zip(self.paths()) {
-            let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
-            let to = File::options().read(true).write(true).open(&path).map_err(|e| failed(&e))?;
-            let footer = ParquetMetaDataReader::new().parse_and_finish(&to).map_err(|e| failed(&e))?;
+            let failed = |e| file_error(&path, e);
+            let to = File::options().read(true).write(true).open(&path).map_err(failed)?;
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&to).map_err(|e| corrupt(&path, e))?;
             let wanted = leaves(footer.file_metadata().schema_descr(), columns);
             let chunks = footer.row_groups().iter().flat_map(|group| wanted.iter().map(|leaf| group.column(*leaf).byte_range()));
             let ranges = rounded(chunks.map(|(start, bytes)| (start, start.saturating_add(bytes))), file.bytes);
             fetch(home, buyer, owner, file, &to, &ranges).await?;
-            to.sync_all().map_err(|e| failed(&e))?;
+            to.sync_all().map_err(failed)?;
         }
         Ok(())
     }

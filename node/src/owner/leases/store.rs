@@ -9,7 +9,7 @@ use tidegate_exchange::Address;
 use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed, manifest::Content};
 
 use crate::{
-    NodeError, file_error,
+    NodeError, corrupt, file_error,
     home::{Home, by_population},
     mirror::{
         lists,
@@ -64,7 +64,7 @@ pub fn load_all(home: &Home) -> Result<Vec<Held>, NodeError> {
 pub(super) fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Held>, NodeError> {
     let path = folder.join("place.json");
     let Some(text) = get(&path)? else { return Ok(None) };
-    let place: Place = serde_json::from_str(&text).map_err(|e| file_error(&path, e))?;
+    let place: Place = serde_json::from_str(&text).map_err(|e| corrupt(&path, e))?;
     let list = get(&folder.join("revocations.json"))?.map(|text| Envelope::from_canonical(text.as_bytes())).transpose()?;
     let list = list.map(|envelope| lists::opened(envelope, &place.owner)).transpose()?;
     Ok(Some(Held { folder, population, place, list }))
@@ -87,7 +87,7 @@ impl Held {
     /// # Errors
     /// Returns [`NodeError`] if the record is damaged.
     pub fn owner(&self) -> Result<Address, NodeError> {
-        self.place.at.parse().map_err(|e| file_error(&self.folder, e))
+        self.place.at.parse().map_err(|e| corrupt(&self.folder, e))
     }
 
     /// Returns the partial copies if no more is here than the columns read by jobs.

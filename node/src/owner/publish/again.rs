@@ -5,7 +5,10 @@ use tidegate_catalog::dataset;
 use tidegate_ledger::Store;
 use tidegate_protocol::{ContentHash, Identity, manifest::DataFile};
 
-use crate::NodeError;
+use crate::{
+    NodeError,
+    error::{FileAdvice, PublishError},
+};
 
 /// Checks that no file is part of another dataset, whose budget protects the same people.
 pub(super) fn not_published(
@@ -17,17 +20,14 @@ pub(super) fn not_published(
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
         if let Some(file) = described.iter().find(|f| other.record.content.published.iter().any(|o| o.hash == f.hash)) {
             let advice = if other.manifest.signer() != identity.id() {
-                format!("Its owner {} alone can publish it", other.manifest.signer())
+                FileAdvice::Owner(other.manifest.signer())
             } else if is_ended(store, other)? {
-                GONE.to_owned()
+                FileAdvice::Retired
             } else {
-                format!("Publish it with --version-of {}", other.manifest.id())
+                FileAdvice::VersionOf(other.manifest.id())
             };
-            return Err(NodeError::File(format!(
-                "{} is part of {:?} already, whose budget protects the same people. {advice}",
-                file.name,
-                other.manifest.body().name
-            )));
+            let name = other.manifest.body().name.clone();
+            return Err(PublishError::FilePublished { file: file.name.clone(), name, advice }.into());
         }
     }
     Ok(())
@@ -42,10 +42,6 @@ pub(super) fn same_people(share: u64, other: &dataset::Dataset) -> String {
         "the units: about {share} % of them are named as in {name:?}. If they are the same people, this budget comes on top of that one: retire one of the two, or publish with --version-of {id}"
     )
 }
-
-/// Advice on rows whose dataset is retired as a whole.
-pub(super) const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
-     Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
 
 /// Returns whether a dataset is retired as a whole.
 pub(super) fn is_ended(store: &Store, dataset: &dataset::Dataset) -> Result<bool, NodeError> {

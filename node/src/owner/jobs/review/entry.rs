@@ -36,6 +36,6 @@ pub(crate) fn enter(
             return Err(Refusal::new(Code::Pending, message).at("mode").fix("Send it again: it then waits for the owner"));
         }
     }
-    let bytes = serde_json::to_vec(job.envelope()).map_err(|e| unavailable(NodeError::File(e.to_string())))?;
+    let bytes = serde_json::to_vec(job.envelope()).map_err(|e| unavailable(NodeError::Encode(e)))?;
     put(&path(home, population, &job.id()), &bytes).map_err(unavailable)
 }

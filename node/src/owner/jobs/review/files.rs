@@ -5,7 +5,7 @@ use std::{io::Write as _, path::PathBuf};
 use tidegate_files as files;
 use tidegate_protocol::Envelope;
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home};
 
 pub(super) fn folder(home: &Home, which: &str) -> PathBuf {
     home.path().join("review").join(which)
@@ -13,7 +13,7 @@ pub(super) fn folder(home: &Home, which: &str) -> PathBuf {
 
 pub(super) fn read_envelope(path: &std::path::Path) -> Result<Envelope, NodeError> {
     let text = std::fs::read(path).map_err(|e| file_error(path, e))?;
-    serde_json::from_slice(&text).map_err(|e| file_error(path, e))
+    serde_json::from_slice(&text).map_err(|e| corrupt(path, e))
 }
 
 /// Writes a file durably, whole or not at all.

@@ -21,7 +21,7 @@ use tidegate_gate::Left;
 use tidegate_protocol::{ContentHash, Job, Signed};
 
 use crate::owner::jobs::review::files::{self, put, read_envelope};
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, corrupt, file_error, home::Home};
 
 /// Lock under which a table is measured against the tables that have left, and added to them.
 static MEASURING: Mutex<()> = Mutex::new(());
@@ -90,7 +90,7 @@ fn remembered(home: &Home, population: &ContentHash) -> Result<Vec<Remembered>, 
         let path = entry.map_err(|e| file_error(&folder, e))?.path();
         if path.extension().is_some_and(|e| e == "left") {
             let text = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
-            found.push(serde_json::from_slice::<Remembered>(&text).map_err(|e| file_error(&path, e))?);
+            found.push(serde_json::from_slice::<Remembered>(&text).map_err(|e| corrupt(&path, e))?);
         }
     }
     found.sort_by_key(|one| one.number);
@@ -139,7 +139,7 @@ impl Measuring {
         }
         let Self { path, table, number, .. } = self;
         let one = Remembered { table, number, left: left.clone() };
-        put(&path, &serde_json::to_vec(&one).map_err(|e| NodeError::File(e.to_string()))?)
+        put(&path, &serde_json::to_vec(&one).map_err(NodeError::Encode)?)
     }
 }
 
