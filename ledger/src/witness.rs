@@ -26,16 +26,28 @@ pub const BODY_BYTES: usize = 64 << 10;
 
 /// Reason why a checkpoint was not cosigned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotCosigned {
     /// The request is malformed.
     #[error("{0}")]
-    Malformed(String),
+    Malformed(#[source] BadNote),
+    /// The request extends a size beyond its own checkpoint.
+    #[error("a log of {size} entries does not go on from {old}")]
+    Shrinks {
+        /// Size of the request's checkpoint.
+        size: u64,
+        /// Size that the request extends.
+        old: u64,
+    },
     /// The log is unknown to this witness.
-    #[error("this witness is not for the log {0:?}")]
-    Unknown(String),
+    #[error("this witness is not for the log {origin:?}")]
+    Unknown {
+        /// Beginning of the log's origin.
+        origin: String,
+    },
     /// The log did not sign the checkpoint.
     #[error("{0}")]
-    Unsigned(BadNote),
+    Unsigned(#[source] BadNote),
     /// The request extends another size than the witness's checkpoint.
     #[error("the witness holds a checkpoint of {size} entries")]
     Conflict {
@@ -44,7 +56,7 @@ pub enum NotCosigned {
     },
     /// The proof does not hold.
     #[error("{0}")]
-    Inconsistent(BadNote),
+    Inconsistent(#[source] BadNote),
     /// The log signed two histories, as the evidence shows.
     #[error("the log signed another checkpoint of {} entries", .0.size)]
     Forked(Box<Fork>),
@@ -66,9 +78,9 @@ impl NotCosigned {
     /// Returns the HTTP status specified by tlog-witness.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::Shrinks { .. } => 400,
             Self::Unsigned(_) => 403,
-            Self::Unknown(_) => 404,
+            Self::Unknown { .. } => 404,
             Self::Conflict { .. } | Self::Forked(_) => 409,
             Self::Inconsistent(_) => 422,
             Self::Failed(_) => 500,
@@ -183,7 +195,7 @@ impl Witness {
     /// # Errors
     /// Returns [`NotCosigned`] with the reason.
     pub fn add(&self, body: &str, now: SystemTime) -> Result<NoteSignature, NotCosigned> {
-        let request = AddCheckpoint::parse(body).map_err(|e| NotCosigned::Malformed(e.0))?;
+        let request = AddCheckpoint::parse(body).map_err(NotCosigned::Malformed)?;
         self.take(&request, now)
     }
 
@@ -194,7 +206,7 @@ impl Witness {
     /// # Errors
     /// Returns [`NotCosigned`] with the reason; [`NotCosigned::Inconsistent`] also if tiles are missing or do not fit.
     pub fn meet(&self, note: Note, fetch: Fetch<'_>, now: SystemTime) -> Result<NoteSignature, NotCosigned> {
-        let new = Checkpoint::of_text(&note.text).map_err(|e| NotCosigned::Malformed(e.0))?;
+        let new = Checkpoint::of_text(&note.text).map_err(NotCosigned::Malformed)?;
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&new.origin).cloned();
         let Some((old, before)) = held.filter(|(old, _)| old.size > 0) else {
             return self.take(&AddCheckpoint { old: 0, proof: vec![], note }, now);
@@ -213,15 +225,15 @@ impl Witness {
     }
 
     fn log(&self, origin: &str) -> Result<&Verifier, NotCosigned> {
-        self.logs.get(origin).ok_or_else(|| NotCosigned::Unknown(origin.chars().take(120).collect()))
+        self.logs.get(origin).ok_or_else(|| NotCosigned::Unknown { origin: origin.chars().take(120).collect() })
     }
 
     fn take(&self, request: &AddCheckpoint, now: SystemTime) -> Result<NoteSignature, NotCosigned> {
-        let new = Checkpoint::of_text(&request.note.text).map_err(|e| NotCosigned::Malformed(e.0))?;
+        let new = Checkpoint::of_text(&request.note.text).map_err(NotCosigned::Malformed)?;
         let log = self.log(&new.origin)?;
         let new = checkpoint::open(&request.note, log).map_err(NotCosigned::Unsigned)?;
         if request.old > new.size {
-            return Err(NotCosigned::Malformed(format!("a log of {} entries does not go on from {}", new.size, request.old)));
+            return Err(NotCosigned::Shrinks { size: new.size, old: request.old });
         }
         // Locked until the new checkpoint is durable: two requests cannot both extend one checkpoint.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ fn the_same_request_is_charged_once_and_another_body_is_a_conflict() {
     let first = store.finish(reservation, "one".into(), SUMS).unwrap();
     let again = store.reserve(ask(1, 100)).unwrap().unwrap_err();
     assert_eq!(first, again);
-    assert!(matches!(store.reserve(ask(1, 200)), Err(ReserveError::Conflict(_))));
+    assert!(matches!(store.reserve(ask(1, 200)), Err(ReserveError::Conflict { .. })));
     assert_eq!(store.spent(&population(), None).unwrap(), cost(100));
 }
 

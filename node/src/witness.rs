@@ -230,7 +230,7 @@ impl Handler for WitnessNode {
 
 fn code(e: &NotCosigned) -> Code {
     match e {
-        NotCosigned::Unknown(_) => Code::NotFound,
+        NotCosigned::Unknown { .. } => Code::NotFound,
         NotCosigned::Failed(_) => Code::Unavailable,
         _ => Code::BadRequest,
     }

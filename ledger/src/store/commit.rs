@@ -76,7 +76,7 @@ impl Committer {
             Ok(())
         });
         let (done, ended) = sync_channel(1);
-        let gone = || StoreError::Record("the ledger's thread has ended".into());
+        let gone = || StoreError::Ended;
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(gone)?;
         steps.send(Step { act, done }).map_err(|_| gone())?;
         drop(steps);

@@ -67,7 +67,66 @@ pub enum StoreError {
     },
     /// A stored record cannot be read back, or a document does not fit an entry.
     #[error("a stored record: {0}")]
-    Record(String),
+    Record(#[from] RecordFault),
+    /// The copy of the log to restore from is shorter than the ledger.
+    #[error("the copy has {copy} entries, and the ledger {here}")]
+    ShortCopy {
+        /// Number of entries of the copy.
+        copy: u64,
+        /// Number of entries of the ledger.
+        here: u64,
+    },
+    /// The thread that writes the ledger has ended.
+    #[error("the ledger's thread has ended")]
+    Ended,
+}
+
+/// Fault of a stored record, or of a document to be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordFault {
+    /// A record is not of the expected form.
+    #[error("{0}")]
+    Json(#[source] serde_json::Error),
+    /// A document is malformed or too long.
+    #[error("{0}")]
+    Document(#[source] tidegate_protocol::dsse::BadDocument),
+    /// A checkpoint or a copy of the log does not verify.
+    #[error("{0}")]
+    Log(#[source] tidegate_audit::note::BadNote),
+    /// The log's tree cannot be read or extended.
+    #[error("{0}")]
+    Tree(#[source] tlog_tiles::Error),
+    /// An entry is longer than the log format allows.
+    #[error("an entry is longer than the log format allows")]
+    LongEntry,
+    /// An entry is not of the form in which entries are stored.
+    #[error("an entry cannot be read back")]
+    Entry,
+    /// An entry differs from the log's tree.
+    #[error("entry {index} is not the one that the log's tree has: the ledger's file is damaged")]
+    OtherEntry {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// The log has no such entry.
+    #[error("no entry {index}")]
+    NoEntry {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// The sum of charges overflows.
+    #[error("the charges overflow")]
+    Charges,
+    /// The sum of what leases set aside overflows.
+    #[error("what leases set aside overflows")]
+    SetAside,
+    /// A key of a record names no party.
+    #[error("{name:?} is no party")]
+    Party {
+        /// Name in the key.
+        name: String,
+    },
 }
 
 macro_rules! from_redb {
@@ -89,12 +148,12 @@ impl From<tidegate_audit::Broken> for StoreError {
 
 impl From<serde_json::Error> for StoreError {
     fn from(e: serde_json::Error) -> Self {
-        Self::Record(e.to_string())
+        Self::Record(RecordFault::Json(e))
     }
 }
 impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
     fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
-        Self::Record(e.to_string())
+        Self::Record(RecordFault::Document(e))
     }
 }
 
@@ -144,8 +203,11 @@ pub enum ReserveError {
         most: usize,
     },
     /// The request id was used for another job.
-    #[error("request id {0} was used before with another job")]
-    Conflict(String),
+    #[error("request id {request} was used before with another job")]
+    Conflict {
+        /// The request id.
+        request: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

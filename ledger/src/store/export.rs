@@ -7,7 +7,7 @@ use tidegate_protocol::Envelope;
 use tlog_tiles::{Hash, HashReader, TreeProof};
 
 use super::{
-    error::StoreError,
+    error::{RecordFault, StoreError},
     hashes::{KeptHashes, TableHashes},
     schema::{ENTRIES, HASHES, META},
     state::Store,
@@ -20,7 +20,7 @@ use tidegate_audit::note::{self, Checkpoint, Note, NoteSignature, Verifier, chec
 const COSIGNED: &str = "cosigned";
 
 fn tree(e: tlog_tiles::Error) -> StoreError {
-    StoreError::Record(e.to_string())
+    RecordFault::Tree(e).into()
 }
 
 impl Store {
@@ -150,7 +150,7 @@ impl Store {
         let size = *self.exported.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = self.db.begin_read()?;
         let note = self.sign_checkpoint(size, &TableHashes(&tx.open_table(HASHES)?))?;
-        Note::parse(&note).map_err(|e| StoreError::Record(e.to_string()))
+        Ok(Note::parse(&note).map_err(RecordFault::Log)?)
     }
 
     /// Stores witnesses' cosignatures on `note`, and publishes them if it covers the newest entries.
@@ -158,8 +158,7 @@ impl Store {
     /// # Errors
     /// Returns [`StoreError`] if the store fails, or `note` is not a checkpoint of this log.
     pub fn cosigned(&self, mut note: Note, cosignatures: Vec<NoteSignature>) -> Result<(), StoreError> {
-        let record = |e: note::BadNote| StoreError::Record(e.to_string());
-        let checkpoint = checkpoint::open(&note, &Verifier::log(&self.identity.id())).map_err(record)?;
+        let checkpoint = checkpoint::open(&note, &Verifier::log(&self.identity.id())).map_err(RecordFault::Log)?;
         self.meet(&checkpoint)?;
         note.signatures.extend(cosignatures);
         let size = checkpoint.size;
@@ -195,7 +194,7 @@ impl Store {
         let tx = self.db.begin_read()?;
         let Some(text) = tx.open_table(META)?.get(COSIGNED)?.map(|v| v.value().to_owned()) else { return Ok(None) };
         let read = Note::parse(&text).and_then(|note| Ok((Checkpoint::of_text(&note.text)?, note)));
-        read.map(Some).map_err(|e| StoreError::Record(e.to_string()))
+        Ok(read.map(Some).map_err(RecordFault::Log)?)
     }
 
     /// Returns the entry at `index` with its C2SP tlog-proof.
@@ -217,7 +216,7 @@ impl Store {
             }
         };
         let path = tlog_tiles::prove_record(size, index, &reader).map_err(tree)?;
-        let entry = stored::text(&entries, &hashes, index)?.ok_or_else(|| StoreError::Record(format!("no entry {index}")))?;
+        let entry = stored::text(&entries, &hashes, index)?.ok_or(RecordFault::NoEntry { index })?;
         // The envelope is our own: it was signed before it was stored.
         let envelope = Envelope::from_canonical_unchecked(&entry)?;
         Ok((envelope, note::write_proof(index, &path, &note)))

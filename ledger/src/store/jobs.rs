@@ -144,7 +144,7 @@ fn reserve(tables: &mut Tables<'_>, asked: &Asked) -> Result<Begun, ReserveError
         return Ok(Begun::Now(charge(tables, asked)?));
     };
     if record.facts.job != asked.ask.facts.job {
-        return Err(ReserveError::Conflict(asked.ask.request.clone()));
+        return Err(ReserveError::Conflict { request: asked.ask.request.clone() });
     }
     let written = stored::facts(&tables.rows.entries, record.intent)?;
     Ok(Begun::Before(record, written))

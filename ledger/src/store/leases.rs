@@ -15,7 +15,7 @@ use tidegate_protocol::{
 
 use super::{
     append::append,
-    error::{LeaseError, StoreError},
+    error::{LeaseError, RecordFault, StoreError},
     links::{keep, next},
     schema::{LEASES, decode, read_cost, spent_key},
     state::Store,
@@ -109,7 +109,7 @@ fn put(tables: &mut Tables<'_>, given: &Given) -> Result<(), StoreError> {
 }
 
 fn sum(mut costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
-    costs.try_fold(Cost::default(), Cost::plus).ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
+    costs.try_fold(Cost::default(), Cost::plus).ok_or(StoreError::Record(RecordFault::SetAside))
 }
 
 /// Returns the amount set aside by leases for `buyer`.
@@ -122,7 +122,7 @@ pub(super) fn set_aside(
 }
 
 fn add(tables: &mut Tables<'_>, key: &str, cost: Cost) -> Result<(), StoreError> {
-    let sum = read_cost(&tables.spent, key)?.plus(cost).ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+    let sum = read_cost(&tables.spent, key)?.plus(cost).ok_or(RecordFault::Charges)?;
     tables.spent.insert(key, serde_json::to_vec(&sum)?.as_slice())?;
     Ok(())
 }
@@ -134,7 +134,7 @@ fn buyers(tables: &Tables<'_>, population: &ContentHash) -> Result<BTreeMap<Part
     for item in tables.spent.range(prefix.as_str()..)? {
         let (key, cost) = item?;
         let Some(name) = key.value().strip_prefix(prefix.as_str()) else { break };
-        let buyer = name.parse().map_err(|_| StoreError::Record(format!("{name:?} is no party")))?;
+        let buyer = name.parse().map_err(|_| RecordFault::Party { name: name.to_owned() })?;
         found.insert(buyer, decode(cost.value())?);
     }
     Ok(found)
@@ -221,7 +221,7 @@ fn burn(tables: &mut Tables<'_>, given: &mut Given) -> Result<(), StoreError> {
 fn credit(tables: &mut Tables<'_>, given: &Given, settlement: &Settlement) -> Result<(), StoreError> {
     let key = spent_key(&given.lease.population, None);
     let without = given.lease.amount.left_of(read_cost(&tables.spent, &key)?);
-    let after = without.plus(settlement.spent).ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+    let after = without.plus(settlement.spent).ok_or(StoreError::Record(RecordFault::Charges))?;
     tables.spent.insert(key.as_str(), serde_json::to_vec(&after)?.as_slice())?;
     for (buyer, cost) in &settlement.buyers {
         add(tables, &spent_key(&given.lease.population, Some(buyer)), *cost)?;

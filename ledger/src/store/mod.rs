@@ -32,7 +32,7 @@ mod tables;
 mod taken;
 mod versions;
 
-pub use error::{LeaseError, ReserveError, StoreError};
+pub use error::{LeaseError, RecordFault, ReserveError, StoreError};
 pub use grants::Standing;
 pub use leases::{Ask as LeaseAsk, Given, Whereabouts};
 pub use record::{JobRecord, Reservation, Reserve, State};

@@ -12,7 +12,7 @@ use tidegate_protocol::{
 
 use super::{
     append::{append, once},
-    error::StoreError,
+    error::{RecordFault, StoreError},
     fetches, grants, leases, links,
     open::database,
     schema::{read_cost, spent_key},
@@ -41,7 +41,7 @@ pub struct Restored {
 }
 
 fn failed(e: BadNote) -> StoreError {
-    StoreError::Record(e.0)
+    RecordFault::Log(e).into()
 }
 
 impl Store {
@@ -60,7 +60,7 @@ impl Store {
             heads.extend(store.root_at(here)?.map(|root| (here, root)));
         }
         if reader.checkpoint.size < here {
-            return Err(StoreError::Record(format!("the copy has {} entries, and the ledger {here}", reader.checkpoint.size)));
+            return Err(StoreError::ShortCopy { copy: reader.checkpoint.size, here });
         }
         let mut new = Vec::new();
         reader
@@ -138,7 +138,7 @@ fn charge(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
     for buyer in [None, Some(&facts.ledger.buyer)] {
         let key = spent_key(&facts.ledger.population, buyer);
         let sum = read_cost(&tables.spent, &key)?.plus(facts.ledger.cost);
-        let sum = sum.ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+        let sum = sum.ok_or(RecordFault::Charges)?;
         tables.spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
     }
     grants::count(tables, facts)?;

@@ -23,7 +23,10 @@ use tidegate_protocol::{
 };
 use tlog_tiles::HashReader as _;
 
-use super::{error::StoreError, hashes::TableHashes};
+use super::{
+    error::{RecordFault, StoreError},
+    hashes::TableHashes,
+};
 
 const STATEMENT: u8 = 1;
 const OUTCOME: u8 = 2;
@@ -79,7 +82,7 @@ fn signed(tag: u8, payload: &str, identity: &Identity) -> Result<(Vec<u8>, Vec<u
 }
 
 fn damaged() -> StoreError {
-    StoreError::Record("an entry cannot be read back".into())
+    RecordFault::Entry.into()
 }
 
 /// Decoded entry.
@@ -144,10 +147,8 @@ pub(super) fn text(
         }
     };
     let tree = TableHashes(hashes).read_hashes(&[tlog_tiles::stored_hash_index(0, index)]);
-    if tree.map_err(|e| StoreError::Record(e.to_string()))? != [tlog_tiles::record_hash(&text)] {
-        return Err(StoreError::Record(format!(
-            "entry {index} is not the one that the log's tree has: the ledger's file is damaged"
-        )));
+    if tree.map_err(RecordFault::Tree)? != [tlog_tiles::record_hash(&text)] {
+        return Err(RecordFault::OtherEntry { index }.into());
     }
     Ok(Some(text))
 }

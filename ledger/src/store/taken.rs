@@ -12,7 +12,7 @@ use tidegate_protocol::{
 
 use super::{
     append::append,
-    error::{LeaseError, ReserveError, StoreError},
+    error::{LeaseError, RecordFault, ReserveError, StoreError},
     leases::{ended, settled},
     schema::{SPENT, TAKEN, decode, read_cost, spent_key},
     state::Store,
@@ -91,7 +91,7 @@ fn buyers(tables: &Tables<'_>, lease: &ContentHash) -> Result<BTreeMap<Party, Co
     for item in tables.spent.range(prefix.as_str()..)? {
         let (key, cost) = item?;
         let Some(name) = key.value().strip_prefix(prefix.as_str()) else { break };
-        found.insert(name.parse().map_err(|_| StoreError::Record(format!("{name:?} is no party")))?, decode(cost.value())?);
+        found.insert(name.parse().map_err(|_| RecordFault::Party { name: name.to_owned() })?, decode(cost.value())?);
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use tidegate_protocol::{Identity, limits};
 use tlog_tiles::record_hash;
 
 use super::{
-    error::StoreError,
+    error::{RecordFault, StoreError},
     hashes::TableHashes,
     row::Rows,
     schema::{
@@ -107,7 +107,7 @@ impl<'tx> Tables<'tx> {
                 Appended::Statement(payload) => Entry::sign(&payload, identity)?,
             };
             if entry.text.len() > limits::ENTRY_BYTES {
-                return Err(StoreError::Record("an entry is longer than the log format allows".into()));
+                return Err(RecordFault::LongEntry.into());
             }
             let hash = record_hash(&entry.text);
             Ok((entry.stored, hash))
@@ -121,7 +121,7 @@ impl<'tx> Tables<'tx> {
             let new = tlog_tiles::stored_hashes_for_record_hash(index, hash, &TableHashes(&self.hashes));
             self.rows.entries.insert(index, stored.as_slice())?;
             let first = tlog_tiles::stored_hash_index(0, index);
-            for (at, hash) in (first..).zip(new.map_err(|e| StoreError::Record(e.to_string()))?) {
+            for (at, hash) in (first..).zip(new.map_err(RecordFault::Tree)?) {
                 self.hashes.insert(at, &hash.0[..])?;
             }
         }

@@ -378,7 +378,7 @@ impl Provider {
         let ask =
             Reserve { request: job.body().request.clone(), job: job.envelope().clone(), facts, per_buyer: policy.per_buyer };
         self.store.reserve(ask).map_err(|e| match e {
-            ReserveError::Conflict(request) => conflict(&request),
+            ReserveError::Conflict { request } => conflict(&request),
             ReserveError::Store(e) => not_logged(e),
             ReserveError::Rule { rule, detail } => broken(rule, &detail),
             ReserveError::NotInForce(why) => not_in_force(&why),
