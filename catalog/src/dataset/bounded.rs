@@ -33,7 +33,7 @@ use parquet::{
 };
 use tidegate_protocol::limits;
 
-use super::{DataError, broken};
+use super::{DataError, broken, unreadable};
 
 /// Maximum number of bytes of a text of [`limits::TEXT_CHARS`] characters.
 const TEXT_BYTES: usize = 4 * limits::TEXT_CHARS;
@@ -43,7 +43,7 @@ const TEXT_BYTES: usize = 4 * limits::TEXT_CHARS;
 /// # Errors
 /// Returns [`DataError::File`] if the file cannot be read.
 pub(super) fn pages(path: &Path, read: &SchemaRef) -> Result<bool, DataError> {
-    let file = File::open(path).map_err(|e| broken(path, e))?;
+    let file = File::open(path).map_err(|e| unreadable(path, e))?;
     let headers = Headers::of(file).map_err(|e| broken(path, e))?;
     headers.within(read, limits::PAGE_BYTES).map_err(|e| broken(path, e))
 }

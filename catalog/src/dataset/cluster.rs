@@ -33,6 +33,7 @@ use super::{
     read::guarded,
     table::{self, Table},
     unit::unit_column,
+    unreadable,
 };
 
 /// Maximum number of parallel sorts, each with its share of the memory.
@@ -119,8 +120,9 @@ fn cluster_within(
         std::fs::rename(&temporary, target)?;
         Ok::<_, DataFusionError>(())
     };
-    tidegate_files::create_folder(folder).map_err(|e| broken(folder, e))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().map_err(|e| broken(target, e))?;
+    tidegate_files::create_folder(folder).map_err(|e| unreadable(folder, e))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().map_err(|e| unreadable(target, e))?;
     guarded(target, || runtime.block_on(sort).map_err(|e| said(target, e))).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
     })
@@ -140,9 +142,9 @@ fn said(target: &Path, e: DataFusionError) -> DataError {
 fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     for path in tables.iter().flat_map(|table| &table.files) {
-        let file = File::open(path).map_err(|e| broken(path, e))?;
-        let bytes = file.metadata().map_err(|e| broken(path, e))?.len();
-        hasher.update(&bytes.to_le_bytes()).update_reader(file).map_err(|e| broken(path, e))?;
+        let file = File::open(path).map_err(|e| unreadable(path, e))?;
+        let bytes = file.metadata().map_err(|e| unreadable(path, e))?.len();
+        hasher.update(&bytes.to_le_bytes()).update_reader(file).map_err(|e| unreadable(path, e))?;
     }
     Ok(KeyValue::new(SOURCE.to_owned(), hasher.finalize().to_hex().to_string()))
 }
@@ -217,7 +219,7 @@ impl Batches {
     }
 
     fn open(&self, table: usize, file: usize) -> Result<(PathBuf, Option<usize>, table::rows::Rows), DataError> {
-        let of = self.tables.get(table).ok_or_else(|| DataError::Record("no such table".into()))?;
+        let of = self.tables.get(table).ok_or(DataError::NoTable)?;
         let place = self.policy.tables.iter().position(|name| Some(name) == of.name.as_ref());
         Ok((of.path(file).to_owned(), place, of.open(file)?))
     }

@@ -9,7 +9,15 @@ pub(super) const ADD: &str = "add to the policy, under [read]: ";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file is unreadable or damaged.
+    /// A file or folder cannot be read or written.
+    #[error("{file}: {source}")]
+    Io {
+        /// Path of the file.
+        file: String,
+        /// Error of the system.
+        source: std::io::Error,
+    },
+    /// A file is damaged, or of a form that cannot be published.
     #[error("{file}: {problem}")]
     File {
         /// Path of the file.
@@ -38,9 +46,32 @@ pub enum DataError {
         /// Manifest id of the file's version.
         version: String,
     },
-    /// A record of the dataset cannot be stored or read.
+    /// The manifest or policy of a record does not verify.
     #[error("the dataset record: {0}")]
-    Record(String),
+    Version(#[source] tidegate_protocol::manifest::BadVersion),
+    /// The hashes of a record are not those of its manifest.
+    #[error(
+        "the dataset record: the files that it has hashes of are not those that manifest {manifest} names. Put back what was, or publish them again"
+    )]
+    OtherFiles {
+        /// Id of the manifest.
+        manifest: tidegate_protocol::ContentHash,
+    },
+    /// A record cannot be encoded as JSON.
+    #[error("the dataset record: {0}")]
+    Encode(#[source] serde_json::Error),
+    /// A column of the published schema has an unknown type.
+    #[error("the dataset record: {0}")]
+    Type(#[source] arrow::error::ArrowError),
+    /// A table of the policy has no rows.
+    #[error("the dataset record: no such table")]
+    NoTable,
+    /// A row is of a file that is not among the dataset's.
+    #[error("the dataset record: no such file")]
+    NoFile,
+    /// There are no files.
+    #[error("the dataset record: no files")]
+    NoFiles,
 }
 
 impl DataError {
@@ -70,6 +101,10 @@ pub(super) fn of_columns<T>(found: impl Iterator<Item = Result<T, DataError>>) -
         1 => Err(wrong.remove(0)),
         _ => Err(DataError::Columns(wrong)),
     }
+}
+
+pub(super) fn unreadable(file: &Path, source: std::io::Error) -> DataError {
+    DataError::Io { file: file.display().to_string(), source }
 }
 
 pub(super) fn broken(file: &Path, problem: impl ToString) -> DataError {

@@ -164,7 +164,7 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
                 _ => field.name().clone(),
             };
             let Some(data) = like.iter().find(|column| column.name == name) else { continue };
-            let kind: DataType = data.arrow.parse().map_err(|e: ArrowError| DataError::Record(e.to_string()))?;
+            let kind: DataType = data.arrow.parse().map_err(DataError::Type)?;
             if common(field.data_type(), &kind).as_ref() != Some(&kind) {
                 let problem = format!(
                     "is {} in these rows and {} in the data: write it as there",
@@ -215,7 +215,7 @@ pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataE
 
 fn visible(tables: &[Table], policy: &Policy) -> Result<SchemaRef, DataError> {
     let name = &policy.unit.column;
-    let unit = tables.iter().find_map(Table::unit_type).ok_or_else(|| DataError::Record("no files".into()))?;
+    let unit = tables.iter().find_map(Table::unit_type).ok_or(DataError::NoFiles)?;
     let mut fields = vec![Field::new(name, unit.clone(), true)];
     if !policy.tables.is_empty() {
         fields.push(Field::new(ROW_TABLE, DataType::Int8, false));

@@ -25,7 +25,7 @@ mod unit;
 
 pub use beyond::Bounded;
 pub use error::DataError;
-use error::{broken, of_columns};
+use error::{broken, of_columns, unreadable};
 pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use paths::{TableFiles, fit_a_manifest, tables};

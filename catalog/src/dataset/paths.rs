@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_protocol::{limits, policy::Policy};
 
-use super::{DataError, broken, read::is_beside};
+use super::{DataError, broken, read::is_beside, unreadable};
 
 /// Files of a table.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +74,7 @@ impl TableFiles {
     fn expand(table: Option<String>, paths: &[PathBuf]) -> Result<Self, DataError> {
         let mut found = Self { table, ..Self::default() };
         for path in paths {
-            let path = path.canonicalize().map_err(|e| broken(path, e))?;
+            let path = path.canonicalize().map_err(|e| unreadable(path, e))?;
             // Parent folders that state a column's value are part of the name, however much of the path was given.
             let says = |folder: &&Path| folder.file_name().and_then(|name| partition(name.to_str()?)).is_some();
             let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
@@ -97,8 +97,8 @@ impl TableFiles {
 
     fn folder(&mut self, top: &Path, folder: &Path, deep: usize) -> Result<(), DataError> {
         let mut inside = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(|e| broken(folder, e))? {
-            inside.push(entry.map_err(|e| broken(folder, e))?.path());
+        for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
+            inside.push(entry.map_err(|e| unreadable(folder, e))?.path());
         }
         inside.sort();
         for path in inside.into_iter().filter(|path| !is_hidden(path)) {

@@ -14,7 +14,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use super::{DataError, People, broken};
+use super::{DataError, People, broken, unreadable};
 
 /// File system metadata of a file: cheap to compare before each job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +35,9 @@ impl Stamp {
     /// Reads the stamp of the file at `path`.
     ///
     /// # Errors
-    /// Returns [`DataError::File`] if there is no such file.
+    /// Returns [`DataError::Io`] if there is no such file.
     pub fn of(path: &Path) -> Result<Self, DataError> {
-        let meta = std::fs::metadata(path).map_err(|e| broken(path, e))?;
+        let meta = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
         Ok(Self {
             bytes: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
@@ -93,16 +93,13 @@ impl Dataset {
     /// Opens and checks a record's documents.
     ///
     /// # Errors
-    /// Returns [`DataError::Record`] if a signature fails, the documents do not belong together, or the files' hashes do not
-    /// match the manifest.
+    /// Returns [`DataError::Version`] if a signature fails or the documents do not belong together; [`DataError::OtherFiles`] if
+    /// the files' hashes do not match the manifest.
     pub fn open(record: DatasetRecord) -> Result<Self, DataError> {
         let opened = manifest::open(record.manifest.clone(), record.policy.clone());
-        let (manifest, policy) = opened.map_err(|e| DataError::Record(e.to_string()))?;
+        let (manifest, policy) = opened.map_err(DataError::Version)?;
         if !manifest.body().files.are(&record.content, record.file_key.as_ref()) {
-            return Err(DataError::Record(format!(
-                "the files that it has hashes of are not those that manifest {} names. Put back what was, or publish them again",
-                manifest.id()
-            )));
+            return Err(DataError::OtherFiles { manifest: manifest.id() });
         }
         Ok(Self { manifest, policy, record })
     }
@@ -130,9 +127,9 @@ fn found_again(home: &Path, path: &Path) -> PathBuf {
 /// Stores `record` in `folder`, whole or not at all, for this user alone.
 ///
 /// # Errors
-/// Returns [`DataError::Record`] if writing fails.
+/// Returns [`DataError::Io`] if writing fails.
 pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
-    let bytes = serde_json::to_vec_pretty(&placed(record, folder, kept)).map_err(|e| DataError::Record(e.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(&placed(record, folder, kept)).map_err(DataError::Encode)?;
     let target = folder.join(format!("{id}.json"));
     let new = folder.join(format!("{id}.{}.new", std::process::id()));
     let write = || -> std::io::Result<()> {
@@ -145,7 +142,7 @@ pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<()
         std::fs::rename(&new, &target)?;
         File::open(folder)?.sync_all()
     };
-    write().map_err(|e| DataError::Record(e.to_string()))
+    write().map_err(|e| unreadable(&target, e))
 }
 
 /// Loads all datasets stored in `folder`, oldest first.
@@ -156,7 +153,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
     for path in entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|e| e == "json")) {
-        let bytes = std::fs::read(&path).map_err(|e| broken(&path, e))?;
+        let bytes = std::fs::read(&path).map_err(|e| unreadable(&path, e))?;
         let record = serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?;
         found.push(Dataset::open(placed(&record, folder, found_again))?);
     }

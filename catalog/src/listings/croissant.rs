@@ -124,7 +124,7 @@ pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
         "tidegate:rho": listing.budget.rho_micro.0 as f64 / 1e6,
         "tidegate:rhoPerBuyer": listing.per_buyer.rho_micro.0 as f64 / 1e6,
         "tidegate:sockets": listing.sockets,
-        "tidegate:listing": serde_json::to_string(&one.envelope).map_err(|e| CatalogueError::Query(e.to_string()))?,
+        "tidegate:listing": serde_json::to_string(&one.envelope).map_err(CatalogueError::Encode)?,
     });
     if !listing.about.keywords.is_empty() {
         exported["keywords"] = json!(listing.about.keywords);
@@ -138,13 +138,10 @@ pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
 /// Extracts the signed listing from an exported file, unchecked.
 ///
 /// # Errors
-/// Returns [`CatalogueError::Query`] if there is none.
+/// Returns [`CatalogueError::NoListing`] if there is none.
 pub fn import(croissant: &Value) -> Result<Envelope, CatalogueError> {
-    let none = || {
-        CatalogueError::Query("no `tidegate:listing` inside: only what was exported from a catalogue can be taken in; to publish your own rows with this description use `publish --croissant`".into())
-    };
-    serde_json::from_str(croissant["tidegate:listing"].as_str().ok_or_else(none)?)
-        .map_err(|e| CatalogueError::Query(format!("`tidegate:listing`: {e}")))
+    let text = croissant["tidegate:listing"].as_str().ok_or(CatalogueError::NoListing)?;
+    serde_json::from_str(text).map_err(CatalogueError::Croissant)
 }
 
 /// Reads the descriptive texts of any Croissant file, for a dataset to be published.

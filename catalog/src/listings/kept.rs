@@ -33,8 +33,11 @@ pub enum CatalogueError {
     #[error("the catalogue is full")]
     Full,
     /// No such listing was found.
-    #[error("no listing {0:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
-    None(String),
+    #[error("no listing {word:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
+    None {
+        /// Name or id searched for.
+        word: String,
+    },
     /// Several owners have a dataset of this name.
     #[error("several owners have a dataset {word:?}: {owners}. Say which by how its id or its manifest's begins")]
     Several {
@@ -49,9 +52,20 @@ pub enum CatalogueError {
     /// A message of a reconciliation is bad.
     #[error("the reconciliation: {0}")]
     Reconciliation(String),
-    /// Arrow or a query failed.
+    /// The table of listings cannot be built.
     #[error("{0}")]
-    Query(String),
+    Table(#[source] arrow::error::ArrowError),
+    /// A listing cannot be encoded as JSON.
+    #[error("{0}")]
+    Encode(#[source] serde_json::Error),
+    /// A Croissant file holds no signed listing.
+    #[error(
+        "no `tidegate:listing` inside: only what was exported from a catalogue can be taken in; to publish your own rows with this description use `publish --croissant`"
+    )]
+    NoListing,
+    /// The signed listing in a Croissant file is malformed.
+    #[error("`tidegate:listing`: {0}")]
+    Croissant(#[source] serde_json::Error),
 }
 
 /// Stored listing, whose signature was checked on arrival.

@@ -211,7 +211,7 @@ impl Catalogue {
     pub fn find(&self, word: &str, now: SystemTime) -> Result<Kept, CatalogueError> {
         let mut found = self.named(word, now)?.into_iter();
         let word: String = word.chars().take(80).collect();
-        let Some(first) = found.next() else { return Err(CatalogueError::None(word)) };
+        let Some(first) = found.next() else { return Err(CatalogueError::None { word }) };
         let others: Vec<_> = found.filter(|other| other.owner != first.owner).collect();
         if others.is_empty() {
             return Ok(first);

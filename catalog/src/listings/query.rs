@@ -104,5 +104,5 @@ pub fn table(catalogue: &Catalogue, now: SystemTime) -> Result<RecordBatch, Cata
         rows.push(&one);
         Ok(())
     })?;
-    rows.finish().map_err(|e| CatalogueError::Query(e.to_string()))
+    rows.finish().map_err(CatalogueError::Table)
 }

@@ -29,7 +29,7 @@ pub enum SealError {
     Keys(&'static str),
     /// The data is encrypted to others, or was changed since.
     #[error("it cannot be opened: {0}")]
-    Open(String),
+    Open(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -100,7 +100,7 @@ impl Keys {
     /// Returns [`SealError`] if the party's key does not allow encryption.
     pub fn wrap(&self, to: &PeerId) -> Result<String, SealError> {
         let to = recipient(to).ok_or(SealError::Keys("the party's key cannot be encrypted to"))?;
-        let wrapped = age::encrypt(&to, self.to_text().as_bytes()).map_err(|e| SealError::Open(e.to_string()))?;
+        let wrapped = age::encrypt(&to, self.to_text().as_bytes()).map_err(|e| SealError::Open(e.into()))?;
         Ok(STANDARD.encode(wrapped))
     }
 
@@ -111,7 +111,7 @@ impl Keys {
     pub fn unwrap(wrapped: &str, party: &Identity) -> Result<Self, SealError> {
         let wrapped = STANDARD.decode(wrapped).map_err(|_| SealError::Keys("no base64"))?;
         let own = identity(party).ok_or(SealError::Keys("this party's key cannot open anything"))?;
-        let text = age::decrypt(&own, &wrapped).map_err(|e| SealError::Open(e.to_string()))?;
+        let text = age::decrypt(&own, &wrapped).map_err(|e| SealError::Open(e.into()))?;
         Self::from_text(std::str::from_utf8(&text).map_err(|_| SealError::Keys("no text"))?)
     }
 }
@@ -192,7 +192,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)
 /// Returns [`SealError`] if there is no key, or reading or writing fails.
 pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
     let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
-    let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.to_string()))?;
+    let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.into()))?;
     let mut writer = encryptor.wrap_output(BufWriter::with_capacity(BUFFER, Hashing::over(to)))?;
     let bytes = copy(from, &mut writer, progress)?;
     let mut secret = [0; 8];
@@ -216,12 +216,11 @@ pub fn open(
     bytes: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<SealedFile, SealError> {
-    let failed = |e: &dyn std::fmt::Display| SealError::Open(e.to_string());
-    let decryptor = Decryptor::new(BufReader::with_capacity(BUFFER, from)).map_err(|e| failed(&e))?;
-    let mut reader = decryptor.decrypt(keys.0.iter().map(|key| key as _)).map_err(|e| failed(&e))?;
+    let decryptor = Decryptor::new(BufReader::with_capacity(BUFFER, from)).map_err(|e| SealError::Open(e.into()))?;
+    let mut reader = decryptor.decrypt(keys.0.iter().map(|key| key as _)).map_err(|e| SealError::Open(e.into()))?;
     let mut to = Cut { inner: Hashing::over(to), left: bytes };
     copy(&mut reader, &mut to, progress).map_err(|e| match e.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => failed(&e),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => SealError::Open(e.into()),
         _ => e.into(),
     })?;
     to.flush()?;

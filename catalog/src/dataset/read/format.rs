@@ -7,7 +7,7 @@ use super::{
     packed::{begin, unpacked},
     sheet::{self, ZIP},
 };
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, unreadable};
 
 /// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,8 +124,8 @@ fn begins_as_data(path: &Path) -> bool {
 /// # Errors
 /// Returns [`DataError::File`] for an unsupported format, with what to do.
 pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
-    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
+    let size = file.metadata().map_err(|e| unreadable(path, e))?.len();
     let head = begin(&file, 16).map_err(|e| broken(path, e))?;
     if head.is_empty() {
         return Ok(Format::Empty);

@@ -20,7 +20,7 @@ use arrow::{
 use tidegate_protocol::shown::plain;
 
 use super::Format;
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, unreadable};
 
 /// Maximum number of unpacked bytes of a buffer, and of rows in a batch.
 const MOST: i64 = 1 << 31;
@@ -34,12 +34,12 @@ const MESSAGE: u64 = 64 << 20;
 /// # Errors
 /// Returns [`DataError::File`] if it is cut off or its metadata is impossible, and for columns of unsupported types, by name.
 pub(crate) fn open(path: &Path, format: Format) -> Result<Box<dyn RecordBatchReader + Send>, DataError> {
-    let mut file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
-    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let mut file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
+    let size = file.metadata().map_err(|e| unreadable(path, e))?.len();
     let checked = Checked { file: &file, size };
     let found = if format == Format::ArrowFile { checked.footer() } else { checked.messages() };
     found.map_err(|problem| broken(path, problem))?;
-    file.seek(SeekFrom::Start(0)).map_err(|e| broken(path, e))?;
+    file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(path, e))?;
     let bytes = BufReader::with_capacity(1 << 16, file);
     Ok(if format == Format::ArrowFile {
         Box::new(FileReader::try_new(bytes, None).map_err(|e| broken(path, e))?)

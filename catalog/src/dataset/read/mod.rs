@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, path::Path, sync::Arc};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::ReadRules};
 
-use super::error::{ADD, DataError, broken};
+use super::error::{ADD, DataError, broken, unreadable};
 
 mod alone;
 mod dialect;
@@ -179,10 +179,10 @@ pub fn names(path: &Path, wanted: &[String]) -> Result<Vec<String>, DataError> {
 /// # Errors
 /// Returns [`DataError::File`] if the file cannot be read or its name is too long.
 pub fn describe(path: &Path, mut progress: impl FnMut(u64)) -> Result<DataFile, DataError> {
-    let mut file = File::open(path).map_err(|e| broken(path, e))?;
+    let mut file = File::open(path).map_err(|e| unreadable(path, e))?;
     let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 1 << 20], 0);
     loop {
-        let n = std::io::Read::read(&mut file, &mut buffer).map_err(|e| broken(path, e))?;
+        let n = std::io::Read::read(&mut file, &mut buffer).map_err(|e| unreadable(path, e))?;
         if n == 0 {
             break;
         }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, unreadable};
 
 /// Largest ratio of unpacked to packed bytes. A file may unpack to [`ALWAYS`] bytes at any ratio; beyond both it is refused as a
 /// bomb.
@@ -24,10 +24,10 @@ pub(crate) struct Unpacked {
 
 /// Opens a plain file, or a file packed by gzip, zstd, bzip2 or xz.
 pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
-    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
+    let size = file.metadata().map_err(|e| unreadable(path, e))?.len();
     let head = begin(&file, 6).map_err(|e| broken(path, e))?;
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     let bytes = BufReader::with_capacity(1 << 16, file);
     let (bytes, by): (Box<dyn Read + Send>, _) = match head.as_slice() {
         [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), "gzip"),

@@ -20,7 +20,7 @@ use parquet::{
 };
 
 use super::{BATCH, guard::guarded, ipc};
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, unreadable};
 
 /// A file's footer.
 pub(crate) struct Footer {
@@ -36,7 +36,7 @@ pub(crate) struct Footer {
 /// Reads a file's footer. If its writer's Arrow metadata makes no sense to the reader, Parquet's own types are used: for the
 /// columns of unknown types alone, if possible.
 pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, words(&e))));
     let told = load(ArrowReaderOptions::new());
     let (metadata, understood) = match told {
@@ -144,7 +144,7 @@ fn but_odd(path: &Path, bare: &ArrowReaderMetadata) -> Option<(ArrowReaderMetada
 
 /// Opens the columns of a file at these positions.
 pub(crate) fn open(path: &Path, footer: &Footer, roots: &[usize], batch: usize) -> Result<ParquetRecordBatchReader, DataError> {
-    let file: File = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
+    let file: File = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
     builder.with_projection(mask).with_batch_size(batch).build().map_err(|e| broken(path, e))

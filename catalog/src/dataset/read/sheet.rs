@@ -12,7 +12,7 @@ use tidegate_protocol::shown::plain;
 use zip::ZipArchive;
 
 use super::packed::ALWAYS;
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, unreadable};
 
 /// First bytes of a ZIP archive.
 pub(super) const ZIP: &[u8] = b"PK\x03\x04";
@@ -44,7 +44,7 @@ pub(super) fn kind(path: &Path) -> Result<Zip, DataError> {
 }
 
 fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     ZipArchive::new(BufReader::new(file))
         .map_err(|e| broken(path, format!("is no whole ZIP archive, as workbooks of Excel are: {e}")))
 }
@@ -114,7 +114,7 @@ impl Claim {
 }
 
 fn open(path: &Path) -> Result<Xlsx<BufReader<File>>, DataError> {
-    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     Xlsx::new(BufReader::new(file)).map_err(|e| broken(path, e))
 }
 

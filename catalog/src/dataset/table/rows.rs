@@ -21,7 +21,7 @@ use crate::dataset::{
 impl Table {
     /// Opens a file: its rows in the table's columns.
     pub(in crate::dataset) fn open(&self, file: usize) -> Result<Rows, DataError> {
-        let source = self.sources.get(file).ok_or_else(|| DataError::Record("no such file".into()))?;
+        let source = self.sources.get(file).ok_or(DataError::NoFile)?;
         let reader = match (&source.text, source.format, &self.json) {
             (Some(text), ..) => {
                 let has = |(name, _): &&(String, Taken)| source.has.contains_key(name);
