@@ -1,5 +1,10 @@
 //! Errors of the network.
 
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
 /// Error of the network, or of a peer breaking the protocol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,9 +23,28 @@ pub enum NetError {
     /// The caller stopped the transfer.
     #[error("stopped; the same command resumes it")]
     Stopped,
+    /// A file or folder of a transfer cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// Path of the file or folder.
+        path: PathBuf,
+        /// Error of the system.
+        source: io::Error,
+    },
+    /// A served file differs from the published one.
+    #[error("{} has changed since it was published", .path.display())]
+    Changed {
+        /// Path of the file.
+        path: PathBuf,
+    },
     /// This machine's own network failed.
     #[error("the network: {0}")]
     Local(String),
+}
+
+/// Wraps an error of a file or folder.
+pub(crate) fn file_error(path: &Path, source: io::Error) -> NetError {
+    NetError::Io { path: path.to_owned(), source }
 }
 
 /// Wraps an error of this machine's own.

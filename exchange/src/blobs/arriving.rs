@@ -25,7 +25,7 @@ use iroh_blobs::{Hash, protocol::ChunkRangesExt as _};
 use tokio::sync::mpsc;
 
 use super::{place, tree};
-use crate::error::{NetError, chain, local};
+use crate::error::{NetError, chain, file_error, local};
 
 /// Number of bytes of a BLAKE3 chunk.
 const CHUNK: u64 = 1024;
@@ -149,11 +149,11 @@ impl Arriving {
     /// Resumes from the content of `folder` for a file of this size, if known.
     ///
     /// # Errors
-    /// Returns [`NetError::Local`] if a file cannot be opened, or another process is using the folder.
+    /// Returns [`NetError::Io`] if a file cannot be opened, or another process is using the folder.
     pub(super) async fn open(folder: PathBuf, hash: Hash, size: Option<u64>) -> Result<Self, NetError> {
         let at = folder.clone();
         let state = tokio::task::spawn_blocking(move || begin(&at, hash, size)).await.map_err(local)?;
-        let state = Arc::new(state.map_err(|e| local(format!("{}: {e}", folder.display())))?);
+        let state = Arc::new(state.map_err(|e| file_error(&folder, e))?);
         let (open, ended) = mpsc::channel(1);
         Ok(Self { folder, inlet: Inlet { state, _open: open }, ended })
     }
@@ -187,7 +187,7 @@ fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
     place::create_folder(folder)?;
     let open = |name: &str| File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name));
     let (data, tree) = (open(DATA)?, open("tree")?);
-    tree.try_lock().map_err(|_| io::Error::other("another process is at it"))?;
+    tree.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another process is at it"))?;
     let found = data.metadata()?.len();
     let state = State { data, tree, hash, now: Mutex::new(Now { size: given, done: ChunkRanges::empty() }) };
     match given {
@@ -298,9 +298,9 @@ impl Arrived {
     /// Moves the file to `target` in one step, and removes the folder.
     ///
     /// # Errors
-    /// Returns [`NetError::Local`] if the file cannot be moved or copied; it is still here then.
+    /// Returns [`NetError::Io`] if the file cannot be moved or copied; it is still here then.
     pub(super) fn hand_on(self, target: &Path) -> Result<(), NetError> {
-        let here = |e: io::Error| local(format!("{}: {e}", target.display()));
+        let here = |e: io::Error| file_error(target, e);
         let from = self.folder.join(DATA);
         match std::fs::rename(&from, target) {
             // On another disk the file is copied, under another name first.

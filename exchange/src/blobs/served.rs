@@ -10,7 +10,7 @@ use super::{
     kept::Files,
 };
 use crate::{
-    error::{NetError, local},
+    error::{NetError, file_error, local},
     host::Host,
     jobs::Handler,
 };
@@ -51,7 +51,7 @@ impl Served {
     /// `progress` is told the bytes hashed. Nobody may fetch the file until [`Access::allow`].
     ///
     /// # Errors
-    /// Returns [`NetError::Local`] if the file cannot be read or its tree not written.
+    /// Returns [`NetError::Io`] if the file cannot be read or its tree not written.
     pub async fn import(&self, path: &Path, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(ContentHash, u64), NetError> {
         let (files, at) = (self.files.clone(), path.to_owned());
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
@@ -59,19 +59,20 @@ impl Served {
         while let Some(done) = tells.recv().await {
             progress(done);
         }
-        hashing.await.map_err(local)?.map_err(|e| local(format!("{}: {e}", path.display())))
+        hashing.await.map_err(local)?.map_err(|e| file_error(path, e))
     }
 
     /// Makes a published file ready for serving: hashes the file if there is no stored tree yet.
     ///
     /// # Errors
-    /// Returns [`NetError::Local`], also if the file no longer has the hash under which it was published.
+    /// Returns [`NetError::Io`] if the file cannot be read; [`NetError::Changed`] if it no longer has the hash under which it was
+    /// published.
     pub async fn add(&self, path: &Path, expected: ContentHash) -> Result<(), NetError> {
-        if self.files.has(path, expected).map_err(|e| local(format!("{}: {e}", path.display())))? {
+        if self.files.has(path, expected).map_err(|e| file_error(path, e))? {
             return Ok(());
         }
         if self.import(path, &mut |_| {}).await?.0 != expected {
-            return Err(NetError::Local(format!("{} has changed since it was published", path.display())));
+            return Err(NetError::Changed { path: path.to_owned() });
         }
         Ok(())
     }
