@@ -25,6 +25,7 @@ const BATCH: usize = 4096;
 
 /// Error of a query.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum QueryError {
     /// The log does not verify.
     #[error(transparent)]

@@ -26,6 +26,6 @@ pub mod witness;
 pub mod worker;
 
 pub use error::NodeError;
-pub(crate) use error::{bad_path, corrupt, file_error, gone, unexpected, unwritable};
+pub(crate) use error::made::{bad_path, corrupt, file_error, gone, unexpected, unwritable};
 pub use tidegate_exchange::Address;
 pub use tidegate_sandbox::sql::kind_of_manifest;

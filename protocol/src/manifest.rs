@@ -70,6 +70,7 @@ impl Document for Manifest {
 
 /// Error for a manifest and a policy that do not form a valid version.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadVersion {
     /// Manifest or policy is not signed, or has another form.
     #[error(transparent)]

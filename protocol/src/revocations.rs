@@ -43,6 +43,7 @@ impl Document for Revocations {
 
 /// Reason why a grant is not honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotGood {
     /// A block of the grant was revoked.
     #[error("the owner has revoked this grant")]

@@ -68,3 +68,35 @@ fn one(file: &str, given: &Given, owner: &PeerId, held: &mut Held) -> Result<(),
     held.all.push(whole::Held { name, statement, index, entry, note: proven.note });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::{
+        Identity, Signed,
+        receipt::{Predicate, Statement},
+    };
+
+    use super::*;
+
+    fn entry(signer: &Identity) -> Vec<u8> {
+        let statement = Statement::about("grant", Sha256Digest::of(b"ab"), Predicate::Revocation { grant: "ab".into() });
+        Signed::sign(statement, signer).unwrap().envelope().to_canonical().unwrap()
+    }
+
+    #[test]
+    fn a_receipt_that_does_not_verify_says_what_failed() {
+        let (owner, other) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("receipts")).unwrap();
+        let fault = |bytes: &[u8]| {
+            std::fs::write(folder.path().join("receipts/r.dsse.json"), bytes).unwrap();
+            match check(&Given::open(folder.path()).unwrap(), &owner.id()).err() {
+                Some(NodeError::Unverified(Unverified::Bundle { file, fault })) if file == "r.dsse.json" => fault,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(matches!(fault(b"{}"), BundleFault::Rule { rule: "entry-form", .. }));
+        assert!(matches!(fault(&entry(&other)), BundleFault::Rule { rule: "entry-signer", .. }));
+        assert!(matches!(fault(&entry(&owner)), BundleFault::NoReceipt));
+    }
+}

@@ -42,7 +42,7 @@ pub struct MirrorNode {
 fn refused(why: NotGood) -> Refusal {
     match why {
         NotGood::Revoked => Refusal::new(Code::NotGranted, why.to_string()).at("grant"),
-        NotGood::Stale => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
+        _ => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
     }
 }
 

@@ -151,6 +151,7 @@ pub struct Checked {
 
 /// Failure of a worker, for the owner's log alone.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WorkerFailed {
     /// The worker could not be started: the machine's fault, not the program's.
     #[error("no worker: {0}")]

@@ -14,6 +14,7 @@ const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
 
 /// Error for a malformed or unusable key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadKey {
     /// The text is neither `did:key:z6Mk…` nor 64 hexadecimal characters.
     #[error("{0:?} is not a did:key of an ed25519 key, nor 64 hexadecimal characters")]

@@ -158,6 +158,7 @@ pub enum Files {
 
 /// Error of a manifest whose files are not named as its policy requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadFiles {
     /// The hashes are plain, but nobody may copy the files.
     #[error(
