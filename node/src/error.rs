@@ -3,6 +3,7 @@
 //! [`NodeError`] names the operation or the party at fault; the enums below it name the fault and carry its values. A variant that
 //! wraps another error shows the wrapped error's text too, and returns the error as its source.
 
+mod cause;
 mod dataset;
 mod grant;
 mod hold;
@@ -15,15 +16,13 @@ use std::{io, path::PathBuf};
 
 use tidegate_protocol::PeerId;
 
+pub use cause::Cause;
 pub use dataset::{Denied, NoSuchDataset};
 pub use grant::GrantError;
 pub use hold::HoldError;
 pub use publish::{FileAdvice, PublishError};
 pub use receipt::{BundleFault, ReceiptFault};
 pub use unverified::Unverified;
-
-/// Any error, as the source of another.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Error of a node, or of an operation of an owner, buyer, auditor, witness or mirror.
 #[derive(Debug, thiserror::Error)]
