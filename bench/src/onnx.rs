@@ -111,8 +111,8 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
         unwalled: false,
         intermediates: None,
     };
-    let cold = best(5, || Ok(Workers::of(tidegate.to_owned()).infer(&model)?))?;
-    let workers = Workers::of(tidegate.to_owned());
+    let cold = best(5, || Ok(Workers::of(tidegate)?.infer(&model)?))?;
+    let workers = Workers::of(tidegate)?;
     let mut warm = f64::INFINITY;
     for _ in 0..5 {
         workers.refill_runners(Place::Cpu);
@@ -186,7 +186,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
     let work = Work { job, policy, schema, attachment: Some(bytes.clone().into()), prf: [7; 32], place: Place::Cpu };
     let runtime = tokio::runtime::Runtime::new()?;
     let _inside = runtime.enter();
-    let workers = Workers::of(tidegate.to_owned());
+    let workers = Workers::of(tidegate)?;
     let threads = std::thread::available_parallelism()?.get();
     let ours = || {
         runtime.block_on(async {

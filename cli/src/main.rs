@@ -127,38 +127,14 @@ enum Command {
     Completions(commands::completions::Args),
     /// Write the manual pages of all commands to a folder.
     Man(commands::completions::ManArgs),
-    /// Run a job; started by the node.
-    #[command(hide = true)]
-    Worker,
-    /// Run a model; started by the node.
-    #[command(hide = true)]
-    Runner {
-        /// ONNX Runtime's shared library.
-        library: PathBuf,
-        /// Run models on the visible GPU.
-        #[arg(long)]
-        device: bool,
-    },
 }
 
 fn main() -> std::process::ExitCode {
     tidegate_node::home::keep_to_oneself();
+    // A worker holds rows, and so gets neither a runtime, nor logging, nor a home.
+    tidegate_node::worker::run_worker_if_asked();
     let matches = help::grouped(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
-    // The worker holds rows, and so gets neither a runtime, nor logging, nor a home.
-    let inside = match &cli.command {
-        Command::Worker => Some(tidegate_node::worker::main()),
-        Command::Runner { library, device } => Some(tidegate_node::worker::runner_main(library, *device)),
-        _ => None,
-    };
-    if let Some(outcome) = inside {
-        // The reason why a runner could not load its runtime is printed, for whoever looks into the failure. A worker prints
-        // nothing.
-        if let (Command::Runner { .. }, Err(e)) = (&cli.command, &outcome) {
-            out::error(&anyhow::anyhow!("{e}"));
-        }
-        return if outcome.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE };
-    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidegate=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| out::Log).init();
@@ -239,8 +215,6 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             Command::Replay(args) => commands::replay::run(&home, args).await,
-            // Handled above, before any of this was set up.
-            Command::Worker | Command::Runner { .. } => Ok(std::process::ExitCode::FAILURE),
         }
     })
 }

@@ -278,7 +278,7 @@ fn the_projects_own_tests_pass_in_a_runner() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
-    let workers = Workers::of(env!("CARGO_BIN_EXE_tidegate").into());
+    let workers = Workers::of(env!("CARGO_BIN_EXE_tidegate").as_ref()).unwrap();
     let (mut passed, mut wrong, mut left) = (BTreeMap::<String, u32>::new(), vec![], BTreeMap::<String, Vec<String>>::new());
     for test in tests() {
         let (_, operator) = test.operator();

@@ -60,7 +60,7 @@ impl Slow {
         while buyer.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(60) {
             for pid in children(self.node.pid()) {
                 let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                if line.split('\0').nth(1) == Some("runner") && processor_time(pid) > 60 {
+                if line.split('\0').nth(1) == Some("tidegate-runner") && processor_time(pid) > 60 {
                     return pid;
                 }
             }

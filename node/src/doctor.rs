@@ -35,6 +35,11 @@ async fn missing() -> Vec<(&'static str, Need)> {
         tracing::error!("no worker: {e}");
         Standing::default()
     });
+    lacking(&walls)
+}
+
+/// Returns the parts of process confinement not in force, and how much each matters.
+fn lacking(walls: &Standing) -> Vec<(&'static str, Need)> {
     let all = [
         ("landlock", walls.landlock, Need::Wanted),
         ("system-call filter", walls.calls, Need::Wanted),
@@ -54,9 +59,9 @@ enum Need {
     Welcome,
 }
 
-/// Returns the parts of process confinement that this kernel lacks and a node should not do without.
-pub async fn missing_walls() -> Vec<&'static str> {
-    missing().await.into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
+/// Returns the parts of process confinement not in force that a node should not do without.
+pub(crate) fn missing_walls(walls: &Standing) -> Vec<&'static str> {
+    lacking(walls).into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
 }
 
 /// Examines this machine: key, runtimes, speed, confinement and each dataset's slot.

@@ -320,6 +320,23 @@ pub enum NodeError {
     /// The other side, or this node's own admission, refused.
     #[error(transparent)]
     Refused(#[from] tidegate_protocol::Refusal),
+    /// This kernel lacks parts of the workers' process confinement, and the owner did not say that the node serves all the same.
+    #[error("this kernel lacks {}: an escape from the sandbox would find more to take", .missing.join(", "))]
+    Unconfined {
+        /// The missing parts.
+        missing: Vec<&'static str>,
+    },
+    /// The program that workers are started from does not answer as a worker of this build.
+    #[error(
+        "{program} does not answer as a worker: {why}. Call `run_worker_if_asked` first in its `main`, before any thread or runtime is started, or name \
+         the `tidegate` binary of this build as the worker program"
+    )]
+    NoWorker {
+        /// The program.
+        program: String,
+        /// Reason of the failure.
+        why: String,
+    },
     /// The weights of a training run diverged: the run ends with this round, and the rest is not charged.
     #[error(
         "the weights diverged in round {round} of {rounds} (weight {at} is {weight:e}): the run ends here, and the other rounds are not charged. \

@@ -11,7 +11,6 @@ mod floor;
 mod networks;
 
 use std::{
-    path::Path,
     sync::{Mutex, Once},
     time::Instant,
 };
@@ -19,7 +18,7 @@ use std::{
 use anyhow::Context as _;
 use tidegate_fixtures::models::weights;
 use tidegate_gpu_runner::{Cuda, Input, Model, device, library};
-use tidegate_node::worker::{Workers, runner_main, usable_gpus};
+use tidegate_node::worker::{Workers, run_worker_if_asked, usable_gpus};
 
 /// Largest relative difference ‖a − b‖ / ‖b‖ from the processor's numbers, in float32 and with products in TensorFloat-32.
 const NEAR: f64 = 1e-4;
@@ -153,9 +152,9 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn main() -> anyhow::Result<()> {
+    run_worker_if_asked();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["runner", library, ref device @ ..] => return Ok(runner_main(Path::new(library), !device.is_empty())?),
         ["floor", name] => return floor::run(cases().into_iter().find(|case| case.name == name).context("a case")?),
         _ => {}
     }
@@ -183,12 +182,11 @@ fn main() -> anyhow::Result<()> {
         // The processor takes only a small part of the rows.
         let few = Case { rows: (case.rows / 16).max(case.batch), onnx: case.onnx.clone(), input: case.input.clone(), ..*case };
         let threads = processors.min(8) as u32;
-        let (seconds, wanted) = few.through(&Workers::of(me.clone()), &case.model(None, threads)?)?;
+        let (seconds, wanted) = few.through(&Workers::of(&me)?, &case.model(None, threads)?)?;
         let rate = |rows: usize, seconds: f64| format!("{:.0}", rows as f64 / seconds);
         let mut line = format!("| {} | {} | {} |", case.name, case.batch, rate(few.rows, seconds));
         if !gpus.is_empty() {
-            let turn =
-                |tf32: bool| case.through(&Workers::of(me.clone()), &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
+            let turn = |tf32: bool| case.through(&Workers::of(&me)?, &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
             // The best of several turns: the first run on a machine finds nothing ready.
             let on = |tf32: bool| -> anyhow::Result<_> {
                 let (mut best, numbers) = turn(tf32)?;

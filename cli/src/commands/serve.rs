@@ -1,15 +1,12 @@
 //! `tidegate serve`
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf};
 
-use tidegate_exchange::{Address, bind_reaching, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
-    discovery::sync::{self, Talk},
-    doctor::missing_walls,
+    Address, NodeError,
     home::Home,
-    owner::{Known, Provider, Wishes, remembered},
+    owner::{Known, OwnerConfig, OwnerNode, Part},
 };
-use tidegate_protocol::listing::Reached;
 
 use crate::{file, stop::Stop};
 
@@ -66,84 +63,58 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
-    let (identity, reach) = (home.identity()?, home.reach()?);
-    let missing = missing_walls().await;
-    if !missing.is_empty() && !args.without_walls {
-        anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
-    }
-    let wishes = Wishes {
+    let config = OwnerConfig {
+        listen: args.listen,
         jobs: args.jobs,
-        per_buyer: args.jobs_per_buyer,
+        jobs_per_buyer: args.jobs_per_buyer,
         queue: args.queue,
-        unwalled: args.without_walls,
+        witnesses: args.witnesses,
+        with: args.with,
+        reached_at: args.reached_at,
+        mirrors: args.mirrors,
+        holders: args.holders,
         revocations_last: args.revocations_last.map(|time| *time),
         leases_last: args.leases_last.map(|time| *time),
+        only_known: args.only_known,
+        without_confinement: args.without_walls,
+        worker_program: None,
     };
-    let served = Arc::new(Served::open(&home.blobs()).await?);
-    let known = remembered(&home, &args.witnesses)?;
-    let catalogue = Arc::new(sync::open(&home, args.only_known)?);
-    let provider = Arc::new(Provider::open(home, served.clone(), catalogue.clone(), wishes, known).await?);
-    let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
-    provider.meet_witnesses(endpoint.clone()).await?;
-    let address = local_address(&endpoint, &identity, &reach);
-    let swarm = Swarm::new(&endpoint)?;
-    let router = serve_in(endpoint.clone(), provider.clone(), &served, Some(&swarm));
-    let sockets = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
-    let reached = Reached {
-        sockets: sockets.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect(),
-        relay: reach.relay.as_ref().map(ToString::to_string),
-        mirrors: args.mirrors.iter().map(ToString::to_string).collect(),
-        holders: args.holders.iter().map(ToString::to_string).collect(),
-    };
-    let (hearing, to_hear) = (swarm.clone(), args.with.clone());
-    let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
-    tokio::spawn(async move {
-        if let Err(e) = teller.tell_revocations(lists, to).await {
-            eprintln!("error: mirrors are not told any more which grants are revoked: {e}");
+    let node = OwnerNode::start(home, config).await.map_err(|e| match e {
+        NodeError::Unconfined { missing } => {
+            anyhow::anyhow!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "))
         }
-    });
-    let (talk, owner) = (Talk { catalogue, endpoint: endpoint.clone(), with: args.with }, provider.clone());
-    tokio::spawn(async move {
-        if let Err(e) = talk.run(swarm, || owner.own_listings(&reached)).await {
-            eprintln!("error: listings are not told any more: {e}");
-        }
-    });
-    tokio::spawn(provider.clone().tend());
-    tokio::spawn(provider.clone().tend_files());
-    tokio::spawn(provider.clone().tend_leases(endpoint.clone()));
-    tokio::spawn(provider.clone().hear_revocations(hearing, to_hear));
-    let (leaving, recovering) = (provider.clone(), provider);
-    tokio::spawn(async move {
-        if let Err(e) = recovering.recover().await {
-            eprintln!("error: jobs that were cut off cannot be finished: {e}");
-        }
-    });
-    println!("serving at {address}");
+        // This program does call `run_worker_if_asked`.
+        NodeError::NoWorker { why, .. } => anyhow::anyhow!("jobs cannot be run on this machine: {why}"),
+        other => other.into(),
+    })?;
+    println!("serving at {}", node.address());
     if let Some(path) = args.address_file {
-        file::write("--address-file", &path, address.to_string())?;
+        file::write("--address-file", &path, node.address().to_string())?;
     }
-    tokio::select! {
-        () = stop.asked() => {}
-        () = leaving.ledger_failed() => {
-            // Nothing can be finished or handed back, since that would be a log entry.
-            router.shutdown().await?;
-            anyhow::bail!(
-                "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: a job \
-                 that was charged is finished then"
-            );
-        }
+    let failed = tokio::select! {
+        () = stop.asked() => None,
+        failed = node.failed() => Some(failed),
+    };
+    if let Some(failed) = failed.as_ref().filter(|failed| failed.part == Part::Ledger) {
+        // Nothing can be finished or handed back, since that would be a log entry.
+        node.stop().await?;
+        return Err(failed.clone().into());
+    }
+    if let Some(failed) = &failed {
+        eprintln!("error: {failed}");
     }
     println!(
         "shutting down: no new job is taken, and those that run are finished within their slots. A second signal stops at once"
     );
     tokio::select! {
-        () = leaving.drain() => {}
+        closed = node.shutdown() => closed?,
         () = stop.asked() => {
             eprintln!("stopped at once: jobs that were cut off are finished when this node serves again");
             std::process::exit(1);
         }
     }
-    leaving.give_back(endpoint).await;
-    router.shutdown().await?;
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(failed) => anyhow::bail!("the node was shut down: {failed}"),
+    }
 }

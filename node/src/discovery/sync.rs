@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use tidegate_catalog::listings::{Catalogue, CatalogueError, Heard as HeardOf};
 use tidegate_exchange::{
     Address, Endpoint, NetError, ask,
-    gossip::{Heard, Swarm},
+    gossip::{Heard, Listener, Swarm, Teller},
 };
 use tidegate_protocol::{
     ContentHash, Envelope, Identity, Listing, Signed,
@@ -207,12 +207,24 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Announces the listings from `own` again and again, and takes in listings of others, for as long as the future is run.
+    /// Joins the gossip of listings.
     ///
     /// # Errors
     /// [`NodeError::Net`] if there is no gossip to join.
-    pub async fn run(self, swarm: Swarm, own: impl Fn() -> Vec<Signed<Listing>>) -> Result<(), NodeError> {
-        let (mut teller, mut listener) = swarm.join(TOPIC, &self.with).await?;
+    pub async fn join(&self, swarm: &Swarm) -> Result<(Teller, Listener), NodeError> {
+        Ok(swarm.join(TOPIC, &self.with).await?)
+    }
+
+    /// Announces the listings from `own` again and again, and takes in listings of others, for as long as the future is run.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`] if there is no gossip to join any more.
+    pub async fn run(
+        self,
+        swarm: Swarm,
+        (mut teller, mut listener): (Teller, Listener),
+        own: impl Fn() -> Vec<Signed<Listing>>,
+    ) -> Result<(), NodeError> {
         let mut renew = tokio::time::interval(RENEW);
         let mut catch_up = tokio::time::interval(CATCH_UP);
         let mut mine = Vec::new();
@@ -227,7 +239,7 @@ impl Talk {
                     // A peer that sends more than others can follow must not end this.
                     None => {
                         tokio::time::sleep(REJOIN).await;
-                        (teller, listener) = swarm.join(TOPIC, &self.with).await?;
+                        (teller, listener) = self.join(&swarm).await?;
                         true
                     }
                 },

@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_exchange::{
     Address,
-    gossip::{Heard, Swarm},
+    gossip::{Heard, Listener, Swarm, Teller},
 };
 use tidegate_ledger::Store;
 use tidegate_protocol::{Envelope, Identity, PeerId, Revocations, Signed};
@@ -63,16 +63,19 @@ impl Own {
         self.changed.notify_one();
     }
 
+    /// Joins the gossip in which the lists of `owner` are announced.
+    pub(crate) async fn join(owner: &PeerId, swarm: &Swarm, with: &[Address]) -> Result<(Teller, Listener), NodeError> {
+        Ok(swarm.join(&topic(owner), with).await?)
+    }
+
     /// Announces each new list, and the present list to newcomers, until the future is dropped.
     pub(crate) async fn tell(
         &self,
         store: &Store,
         identity: &Identity,
-        swarm: &Swarm,
-        with: &[Address],
+        (swarm, with): (&Swarm, &[Address]),
+        (mut teller, mut listener): (Teller, Listener),
     ) -> Result<(), NodeError> {
-        let name = topic(&identity.id());
-        let (mut teller, mut listener) = swarm.join(&name, with).await?;
         loop {
             match self.now(store, identity).and_then(|list| Ok(list.envelope().to_canonical()?)) {
                 // A list too long to be told has to be asked for.
@@ -88,7 +91,7 @@ impl Own {
                         Some(Heard::Neighbour) => break,
                         None => {
                             tokio::time::sleep(REJOIN).await;
-                            (teller, listener) = swarm.join(&name, with).await?;
+                            (teller, listener) = Self::join(&identity.id(), swarm, with).await?;
                             break;
                         }
                     },

@@ -23,7 +23,7 @@ pub(in crate::owner) struct Drain {
 pub(in crate::owner) struct Inside(watch::Sender<usize>);
 
 impl Inside {
-    fn of(count: &watch::Sender<usize>) -> Self {
+    pub(in crate::owner) fn of(count: &watch::Sender<usize>) -> Self {
         count.send_modify(|count| *count += 1);
         Self(count.clone())
     }
@@ -35,7 +35,8 @@ impl Drop for Inside {
     }
 }
 
-async fn none_of(count: &watch::Sender<usize>) {
+/// Waits until nothing is counted as in progress.
+pub(in crate::owner) async fn none_of(count: &watch::Sender<usize>) {
     // This fails only if the counter no longer exists.
     drop(count.subscribe().wait_for(|count| *count == 0).await);
 }

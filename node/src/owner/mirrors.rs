@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use tidegate_exchange::{Address, gossip::Swarm};
+use tidegate_exchange::{
+    Address,
+    gossip::{Listener, Swarm, Teller},
+};
 use tidegate_protocol::{
     Code, ContentHash, PeerId, Refusal,
     frame::Reply,
@@ -11,7 +14,10 @@ use tidegate_protocol::{
 };
 
 use crate::owner::{Provider, access::access_log::now, unavailable};
-use crate::{NodeError, mirror::seal};
+use crate::{
+    NodeError,
+    mirror::{lists::Own, seal},
+};
 
 impl Provider {
     /// Returns the document naming a lineage's encrypted files, and lets `peer` fetch the files unless `known` is this document.
@@ -67,11 +73,24 @@ impl Provider {
         Ok(Reply::Revocations(Box::new(list.envelope().clone())))
     }
 
-    /// Tells mirrors about revoked grants until the future is dropped.
+    /// Joins the gossip in which mirrors are told about revoked grants.
     ///
     /// # Errors
     /// Returns [`NodeError`] if there is no gossip to take part in.
-    pub async fn tell_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) -> Result<(), NodeError> {
-        self.lists.tell(&self.store, &self.identity, &swarm, &with).await
+    pub(in crate::owner) async fn join_mirrors(&self, swarm: &Swarm, with: &[Address]) -> Result<(Teller, Listener), NodeError> {
+        Own::join(&self.identity.id(), swarm, with).await
+    }
+
+    /// Tells mirrors about revoked grants until the future is dropped.
+    ///
+    /// # Errors
+    /// Returns [`NodeError`] if there is no gossip to take part in any more.
+    pub(in crate::owner) async fn tell_revocations(
+        self: Arc<Self>,
+        swarm: Swarm,
+        with: Vec<Address>,
+        joined: (Teller, Listener),
+    ) -> Result<(), NodeError> {
+        self.lists.tell(&self.store, &self.identity, (&swarm, &with), joined).await
     }
 }

@@ -58,6 +58,7 @@ use crate::{
 
 pub mod access;
 pub mod budget;
+mod config;
 mod descriptors;
 mod drain;
 mod health;
@@ -65,9 +66,12 @@ mod in_force;
 pub mod jobs;
 pub mod leases;
 mod mirrors;
+mod node;
 pub mod pace;
+mod parts;
 pub mod publish;
 mod refusals;
+mod requests;
 pub mod retire;
 pub(crate) mod spool;
 mod state;
@@ -78,6 +82,9 @@ pub(crate) mod witnesses;
 pub(crate) use refusals::broken;
 use refusals::{not_logged, unavailable};
 
+pub use config::OwnerConfig;
+pub use node::OwnerNode;
+pub use parts::{Failed, Part};
 pub use state::Provider;
 
 pub use crate::owner::jobs::queue::Wishes;
@@ -100,7 +107,7 @@ impl Provider {
         self.drain.end().await;
     }
 
-    /// Opens an owner's node, which runs as many jobs as the owner wishes.
+    /// Opens an owner's node, which runs as many jobs as the owner wishes, in `workers` with these sandbox layers in force.
     ///
     /// Jobs interrupted by a crash wait for [`Provider::recover`].
     ///
@@ -112,6 +119,7 @@ impl Provider {
         catalogue: Arc<Catalogue>,
         wishes: Wishes,
         known: Vec<Known>,
+        (workers, walls): (Workers, lockdown::Standing),
     ) -> Result<Self, NodeError> {
         let identity = home.identity()?;
         let store = Arc::new(access_log::open_store(&home, &identity).await?);
@@ -156,10 +164,6 @@ impl Provider {
         let (slots, turns) = (queue::Slots::new(caps), single_flight::Turns::default());
         let (refused, fetched) =
             (rate_limit::Hourly::new(limits::REFUSALS_PER_HOUR), rate_limit::Hourly::new(limits::FETCHES_PER_HOUR));
-        // A job uses one worker for the check and one for the run.
-        let workers = Workers::ahead(2, wishes.unwalled);
-        // If no worker can be asked, no sandbox layer counts as active.
-        let walls = workers.walls().await.unwrap_or_default();
         let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
         let offered = Mutex::default();
         let (build, witnesses) = (tokio::sync::OnceCell::new(), witnesses::Witnesses::of(known)?);

@@ -22,6 +22,7 @@ use crate::worker::{
     coming::Taker,
     failed, not_started,
     pool::{Started, Workers, hand},
+    program,
 };
 
 /// Pauses between tries when no worker could be started.
@@ -104,10 +105,13 @@ impl Workers {
     /// Returns the sandbox layers in force around a worker, as found by a worker.
     ///
     /// # Errors
-    /// Returns [`WorkerFailed`] if no worker can be started.
+    /// Returns [`WorkerFailed`] if no worker can be started, or the program started is no worker of this build.
     pub async fn walls(&self) -> Result<Standing, WorkerFailed> {
         match self.call(&Order::Walls, None, None, Duration::from_secs(10), &mut Taker::Nobody).await? {
-            Answer::Walls(standing) => Ok(standing),
+            Answer::Walls { standing, build } if build == program::build() => Ok(standing),
+            Answer::Walls { build, .. } => {
+                Err(not_started(format!("the program's workers are of build {build}, and this node is of {}", program::build())))
+            }
             _ => Err(failed("it gave another answer")),
         }
     }

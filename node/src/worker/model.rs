@@ -140,11 +140,11 @@ impl Inference for Remote {
 
 /// Runs the runner's side: loads the runtime, prepares a `device`, then waits for its descriptors.
 ///
-/// Called by the hidden `runner` command.
+/// Called by [`run_worker_if_asked`](crate::worker::run_worker_if_asked).
 ///
 /// # Errors
 /// Returns [`WorkerFailed`] if the library cannot be loaded or the pipes break.
-pub fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFailed> {
+pub(super) fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFailed> {
     let runtime = Runtime::load(library, device).map_err(failed)?;
     apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return runtime.is_ready().map_err(failed) };

@@ -101,7 +101,11 @@ pub(super) enum Answer {
         /// Runtime of the job's model.
         runtime: Option<String>,
     },
-    Walls(Standing),
+    /// Sandbox layers in force, and the build of the worker's messages.
+    Walls {
+        standing: Standing,
+        build: String,
+    },
     /// Compiled code of a component.
     Compiled(#[serde(with = "serde_bytes")] Vec<u8>),
     Refused(Refusal),

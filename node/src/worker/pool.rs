@@ -28,7 +28,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::worker::{WorkerFailed, failed, not_started};
+use crate::worker::{
+    WorkerFailed, failed, not_started,
+    program::{DEVICE, Program, RUNNER, WORKER},
+};
 
 /// Maximum number of descriptors handed to a worker: a dataset's files, and a few of its own.
 const MOST: usize = limits::OPENED + 4;
@@ -48,8 +51,8 @@ pub struct Workers(Arc<Pool>);
 
 #[derive(Debug, Default)]
 struct Pool {
-    /// Program to start; this process's own if `None`.
-    program: Option<PathBuf>,
+    /// Program to start.
+    program: Program,
     /// Number of workers started ahead.
     ahead: usize,
     /// Whether workers serve even if sandbox layers are missing.
@@ -76,12 +79,22 @@ pub(super) struct Started {
 impl Workers {
     /// Builds a pool with `ahead` workers started before they are needed.
     ///
-    /// `unwalled` is true if the owner serves even without some of the sandbox layers around workers. A default pool starts
-    /// workers when they are needed.
-    pub fn ahead(ahead: usize, unwalled: bool) -> Self {
-        let workers = Self(Arc::new(Pool { ahead, unwalled, ..Pool::default() }));
+    /// Workers are started from `program`, which is opened here and held, or from this process's own program. `unwalled` is true if
+    /// the owner serves even without some of the sandbox layers around workers. A default pool starts workers when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// Returns [`WorkerFailed::NotStarted`] if the program cannot be opened.
+    pub fn ahead(ahead: usize, unwalled: bool, program: Option<&Path>) -> Result<Self, WorkerFailed> {
+        let program = program.map_or(Ok(Program::Own), Program::open)?;
+        let workers = Self(Arc::new(Pool { program, ahead, unwalled, ..Pool::default() }));
         workers.refill();
-        workers
+        Ok(workers)
+    }
+
+    /// Returns the path of the file that workers are started from.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.0.program.path()
     }
 
     pub(super) fn is_unwalled(&self) -> bool {
@@ -89,8 +102,11 @@ impl Workers {
     }
 
     /// Builds a pool of another program, for benchmarks.
-    pub fn of(program: PathBuf) -> Self {
-        Self(Arc::new(Pool { program: Some(program), ahead: 1, ..Pool::default() }))
+    ///
+    /// # Errors
+    /// Returns [`WorkerFailed::NotStarted`] if the program cannot be opened.
+    pub fn of(program: &Path) -> Result<Self, WorkerFailed> {
+        Ok(Self(Arc::new(Pool { program: Program::open(program)?, ahead: 1, ..Pool::default() })))
     }
 
     /// Starts the missing workers.
@@ -207,8 +223,8 @@ fn lacking(what: &str, how_to: &str) -> WorkerFailed {
 
 impl Pool {
     fn worker(&self) -> Result<Started, WorkerFailed> {
-        let mut command = self.command();
-        command.arg("worker");
+        let mut command = self.program.command()?;
+        command.arg(WORKER);
         Started::start(command, Stdio::null())
     }
 
@@ -221,8 +237,8 @@ impl Pool {
             return self.gpu_runner_command(index);
         }
         let library = library::find().ok_or_else(|| lacking("ONNX Runtime", library::HOW_TO))?;
-        let mut command = self.command();
-        command.arg("runner").arg(&library).env(library::QUIET.0, library::QUIET.1);
+        let mut command = self.program.command()?;
+        command.arg(RUNNER).arg(&library).env(library::QUIET.0, library::QUIET.1);
         Ok(command)
     }
 
@@ -232,11 +248,11 @@ impl Pool {
         let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
         let gpu = gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?;
         let name = gpu.uuid.unwrap_or_else(|| index.to_string());
-        let mut command = self.command();
+        let mut command = self.program.command()?;
         command
-            .arg("runner")
+            .arg(RUNNER)
             .arg(&library)
-            .arg("--device")
+            .arg(DEVICE)
             .env(library::QUIET.0, library::QUIET.1)
             .env("LD_LIBRARY_PATH", library::cuda_path(&library))
             .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
@@ -244,14 +260,6 @@ impl Pool {
             // Compiled kernels are kept nowhere.
             .env("CUDA_CACHE_DISABLE", "1");
         Ok(command)
-    }
-
-    fn command(&self) -> std::process::Command {
-        // Not by file name: the file there may be of another build by now.
-        let own = || Path::new("/proc/self/exe");
-        let mut command = std::process::Command::new(self.program.as_deref().unwrap_or_else(own));
-        command.env_clear();
-        command
     }
 }
 

@@ -22,18 +22,18 @@ use tidegate_sandbox::{
 
 use crate::worker::{
     Answer, GROUP_BYTES, Order, PIECE_MEMORY, Part, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, model::Runner,
-    pool::receive, worker_memory, write_frame,
+    pool::receive, program, worker_memory, write_frame,
 };
 
 use crate::fault;
 
 /// Runs the worker's side: reads a task, enters the sandbox, answers.
 ///
-/// Called by the hidden `worker` command.
+/// Called by [`run_worker_if_asked`](crate::worker::run_worker_if_asked).
 ///
 /// # Errors
 /// Returns [`WorkerFailed`] if the task cannot be read or the answer cannot be written.
-pub fn main() -> Result<(), WorkerFailed> {
+pub(super) fn main() -> Result<(), WorkerFailed> {
     apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
     let mut bytes = Vec::new();
@@ -44,7 +44,8 @@ pub fn main() -> Result<(), WorkerFailed> {
         Order::Walls => {
             let standing =
                 enter(Who::Worker, &Walls { memory_bytes: WORKER_MEMORY, cpu_seconds: 1, file_bytes: 0 }).map_err(failed)?;
-            return write_frame(&mut std::io::stdout().lock(), &Answer::Walls(standing));
+            let answer = Answer::Walls { standing, build: program::build() };
+            return write_frame(&mut std::io::stdout().lock(), &answer);
         }
         Order::Compile { component, memory } => return compile(&component, memory),
         Order::Cuts { schema, unit, files, piece, most } => return say_cuts(held, &schema, &unit, (files, piece), most),

@@ -248,12 +248,13 @@ impl Provider {
         }
     }
 
-    /// Returns the BLAKE3 hash of this process's executable.
+    /// Returns the BLAKE3 hash of the executable that runs jobs.
     pub(in crate::owner) async fn build(&self) -> Result<ContentHash, Refusal> {
         let hash = || async {
-            let hashed = tokio::task::spawn_blocking(|| {
+            let program = self.workers.program();
+            let hashed = tokio::task::spawn_blocking(move || {
                 let mut hasher = blake3::Hasher::new();
-                std::fs::File::open("/proc/self/exe").and_then(|file| hasher.update_reader(file).map(|_| ()))?;
+                std::fs::File::open(program).and_then(|file| hasher.update_reader(file).map(|_| ()))?;
                 Ok::<_, std::io::Error>(ContentHash(*hasher.finalize().as_bytes()))
             });
             hashed.await.map_err(unavailable)?.map_err(unavailable)

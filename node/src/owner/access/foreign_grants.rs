@@ -74,18 +74,21 @@ impl Provider {
         lists.max_by_key(|list| list.body().order()).map(|list| list.envelope().clone())
     }
 
-    /// Listens for owners' revocation lists, in a task per owner.
-    pub async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
+    /// Listens for the revocation lists of all owners for whom this node holds a dataset, until the future is dropped.
+    ///
+    /// Ends at once if there is no such owner.
+    pub(in crate::owner) async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
         let owners: BTreeMap<_, _> = self.holdings.all().values().map(|one| (one.held.place.owner, one.held.owner())).collect();
-        for owner in owners.into_values().filter_map(Result::ok) {
+        let listening = owners.into_values().filter_map(Result::ok).map(|owner| {
             let (node, swarm, with) = (self.clone(), swarm.clone(), with.clone());
-            tokio::spawn(async move {
+            async move {
                 let hear = |list| node.hear(&owner.peer, list);
                 if let Err(e) = lists::listen(&owner, &swarm, &with, hear).await {
                     tracing::error!("lists of revoked grants are not heard any more, only asked for: {e}");
                 }
-            });
-        }
+            }
+        });
+        futures_util::future::join_all(listening).await;
     }
 
     /// Takes an owner's list if later than the list here, and returns the latest list.

@@ -22,8 +22,6 @@ pub struct Wishes {
     pub per_buyer: Option<usize>,
     /// Maximum number of waiting jobs.
     pub queue: Option<usize>,
-    /// Whether jobs run even if sandbox layers are missing.
-    pub unwalled: bool,
     /// Lifetime of leases on this owner's privacy budgets.
     pub leases_last: Option<Duration>,
     /// Validity period of a revocation list at mirrors and leaseholders.
