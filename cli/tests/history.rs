@@ -82,33 +82,6 @@ fn a_revoked_grant_is_good_for_nothing_from_then_on() {
 }
 
 #[test]
-fn a_grant_that_the_log_does_not_name_is_refused() {
-    let world = World::new();
-    let (job, grant) = (world.count_job(), world.text("unlogged"));
-    let home = tidegate_node::home::Home::at(world.path("owner"));
-    let dataset = tidegate_node::owner::publish::find(&home, "towns").unwrap();
-    let terms = tidegate_protocol::grant::Terms {
-        holder: world.ok("buyer", &["id"]).trim().parse().unwrap(),
-        population: dataset.manifest.body().population,
-        scope: tidegate_protocol::grant::Scope {
-            actions: vec![tidegate_protocol::grant::Action::Compute],
-            rho_ceiling: tidegate_protocol::MicroRho(1_000_000),
-            epsilon_ceiling: tidegate_protocol::cost::MicroEpsilon(0),
-            expires: "2100-01-01T00:00:00Z".into(),
-            programs: Default::default(),
-            reducers: Default::default(),
-            per_hour: None,
-        },
-        files_key: None,
-    };
-    let issued = tidegate_protocol::grant::issue(&home.identity().unwrap(), &terms).unwrap();
-    std::fs::write(&grant, issued.token).unwrap();
-    let node = world.serve(None);
-    let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
-    assert!(said.contains("does not say that this grant was issued"), "{said}");
-}
-
-#[test]
 fn a_refused_job_is_an_entry_once_and_charges_nothing() {
     let world = World::new();
     let grant = world.text("grant");

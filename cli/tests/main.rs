@@ -17,7 +17,6 @@ mod files;
 mod grants;
 mod history;
 mod hostile;
-mod ids;
 mod inspect;
 mod interop;
 mod jobs;

@@ -1,6 +1,6 @@
 //! An owner's node as a whole: started, watched and stopped by the program that it is part of.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use tidegate_catalog::listings::Catalogue;
 use tidegate_exchange::{
@@ -28,6 +28,11 @@ use crate::{
 
 /// Number of workers started ahead: a job uses one for the check and one for the run.
 const AHEAD: usize = 2;
+
+/// Pause between looks at whether a write to the ledger is done.
+const LOOK: Duration = Duration::from_millis(5);
+/// Maximum number of such looks: a write takes no longer than the disk.
+const LOOKS: u32 = 1000;
 
 /// A running node of an owner: answers jobs over its datasets, serves copies, tells mirrors and other peers about them.
 ///
@@ -157,7 +162,23 @@ impl OwnerNode {
         self.requests.stop();
         self.parts.end().await;
         self.requests.ended().await;
+        self.released().await;
         Ok(self.router.shutdown().await.map_err(|e| NetError::Local(e.to_string()))?)
+    }
+}
+
+impl OwnerNode {
+    /// Waits until writes to the ledger that were begun by stopped tasks are done, so that the ledger closes with this node.
+    async fn released(&self) {
+        // The ledger is held by the provider and by the parts; a write holds it too, on a thread of its own.
+        let holders = 2;
+        for _ in 0..LOOKS {
+            if Arc::strong_count(&self.provider.store) <= holders {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        tracing::warn!("a write to the ledger takes long: the ledger is closed when it is done");
     }
 }
 
