@@ -35,11 +35,11 @@ async fn missing() -> Vec<(&'static str, Need)> {
         tracing::error!("no worker: {e}");
         Standing::default()
     });
-    lacking(&walls)
+    lacking(walls)
 }
 
 /// Returns the parts of process confinement not in force, and how much each matters.
-fn lacking(walls: &Standing) -> Vec<(&'static str, Need)> {
+fn lacking(walls: Standing) -> Vec<(&'static str, Need)> {
     let all = [
         ("landlock", walls.landlock, Need::Wanted),
         ("system-call filter", walls.calls, Need::Wanted),
@@ -60,7 +60,7 @@ enum Need {
 }
 
 /// Returns the parts of process confinement not in force that a node should not do without.
-pub(crate) fn missing_walls(walls: &Standing) -> Vec<&'static str> {
+pub(crate) fn missing_walls(walls: Standing) -> Vec<&'static str> {
     lacking(walls).into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
 }
 

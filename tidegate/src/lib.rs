@@ -62,7 +62,7 @@ pub use tidegate_node::{
 };
 pub use tidegate_protocol as protocol;
 
-/// Owner: publishes datasets, issues grants, and runs a node that answers jobs.
+/// Owner: publication of datasets, grants, and a node to answer jobs.
 pub mod owner {
     pub use tidegate_catalog::dataset::Dataset;
     pub use tidegate_exchange::blobs::Served;
@@ -76,7 +76,7 @@ pub mod owner {
     };
 }
 
-/// Buyer: finds datasets, checks and rehearses jobs, sends them, and verifies what comes back.
+/// Buyer: finds datasets, checks and rehearses jobs, sends them, and verifies the results.
 pub mod buyer {
     pub use tidegate_node::{
         buyer::{answer, check, expected, fetch, inspect, job_file::JobFile, rehearse, results, table, telling, training},
@@ -84,7 +84,7 @@ pub mod buyer {
     };
 }
 
-/// Auditor: verifies logs, receipts and results, from bytes or from where they are.
+/// Auditor: verifies logs, receipts and results, from bytes, folders or peers.
 pub mod auditor {
     pub use tidegate_audit::{Audit, Broken, Finding, Report, evidence, lineage, log, note, open_entry, rules};
     pub use tidegate_node::auditor::{Ask, Outcome, audit_folder, audit_source, forks, replay, source};
@@ -96,7 +96,7 @@ pub mod witness {
     pub use tidegate_node::witness::WitnessNode;
 }
 
-/// Policy of an owner, from the TOML that is written to the document that is signed.
+/// Policy of an owner, from the TOML text to the signed document.
 pub mod policy {
     pub use tidegate_gate::rho_of;
     pub use tidegate_protocol::policy::*;

@@ -200,7 +200,7 @@ async fn workers(config: &OwnerConfig) -> Result<(Workers, Standing), NodeError>
     let name = || program.map_or_else(|| "this process's own program".to_owned(), |path| path.display().to_string());
     let workers = opened.map_err(|e| NodeError::NoWorker { program: name(), why: e.to_string() })?;
     let walls = workers.walls().await.map_err(|e| NodeError::NoWorker { program: name(), why: e.to_string() })?;
-    let missing = missing_walls(&walls);
+    let missing = missing_walls(walls);
     if missing.is_empty() || config.without_confinement { Ok((workers, walls)) } else { Err(NodeError::Unconfined { missing }) }
 }
 
