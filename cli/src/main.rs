@@ -8,10 +8,12 @@ mod out;
 mod commands;
 mod file;
 mod help;
+mod numbers;
 mod place;
 mod question;
 mod show;
 mod stop;
+mod tables;
 mod words;
 
 use std::path::PathBuf;

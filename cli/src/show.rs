@@ -1,6 +1,5 @@
-//! Numbers and tables for people.
+//! Results, noise and progress for people.
 
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
 use tidegate_node::{
@@ -12,7 +11,6 @@ use tidegate_node::{
     client::Verified,
 };
 use tidegate_protocol::{
-    Cost,
     cost::FemtoDelta,
     job::Key,
     receipt::{Mechanism, Predicate},
@@ -20,27 +18,10 @@ use tidegate_protocol::{
     shown,
 };
 
-use crate::words::count;
-
-/// Formats a price for people: ρ, and ε at δ; pure ε; exact results.
-pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
-    let rho = cost.rho_micro.rho();
-    let (pure, exact) = (cost.epsilon_micro.epsilon(), cost.reviewed);
-    let mut parts = Vec::new();
-    if rho > 0.0 || (pure == 0.0 && exact == 0) {
-        parts.push(match tidegate_gate::epsilon_of(rho, at.delta()) {
-            Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
-            Err(_) => format!("ρ = {rho}"),
-        });
-    }
-    if pure > 0.0 {
-        parts.push(format!("pure ε = {pure}"));
-    }
-    if exact > 0 {
-        parts.push(count(exact, "exact result", "exact results"));
-    }
-    parts.join(" and ")
-}
+use crate::{
+    numbers::{self, Released, computed, count, part, price, significant},
+    tables::Sheet,
+};
 
 /// Prints each column's clipping bounds, part of the price, and noise.
 pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
@@ -60,19 +41,20 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     let currency = if split.noise == Some(Noise::Laplace) { "pure ε" } else { "ρ" };
     for ((column, price), noise) in mechanism.columns.iter().zip(&split.columns).zip(expected::noise(mechanism)) {
         println!(
-            "  {} ({}) clipped to [{}, {}], for {currency} {price:.6}",
+            "  {} ({}) clipped to [{}, {}], for {currency} = {}",
             plain(&column.name),
             column.reducer,
             column.lo + 0.0,
-            column.hi + 0.0
+            column.hi + 0.0,
+            part(*price)
         );
         for part in &noise.parts {
             println!(
                 "    noise on {}{}: standard deviation {}, 95 % within ±{}",
                 if part.of.starts_with("each") { "" } else { "the " },
                 part.of,
-                short(part.standard_deviation),
-                short(part.half_width_95)
+                significant(part.standard_deviation),
+                significant(part.half_width_95)
             );
         }
     }
@@ -80,9 +62,10 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         (Some(tau), Some(least)) => {
             let price = split.threshold.unwrap_or_default();
             println!(
-                "  a group appears when it has at least {}, and with noise (standard deviation {}) at least {tau}, for {currency} {price:.6}",
+                "  a group appears when it has at least {}, and with noise (standard deviation {}) at least {tau}, for {currency} = {}",
                 count(least, "unit", "units"),
-                short(split.noise.unwrap_or_default().deviation(mechanism.threshold_noise.unwrap_or_default()))
+                significant(split.noise.unwrap_or_default().deviation(mechanism.threshold_noise.unwrap_or_default())),
+                part(price)
             )
         }
         (Some(least), None) => println!("  a group appears when it has at least {}", count(least, "unit", "units")),
@@ -148,15 +131,12 @@ pub(crate) fn batches(batches: &[table::RecordBatch], out: Option<&std::path::Pa
     if let Some(out) = out {
         return Ok(table::write_batches(batches, out)?);
     }
-    let mut shown = Table::new();
-    shown.load_preset(UTF8_FULL_CONDENSED);
-    if let Some(batch) = batches.first() {
-        shown.set_header(batch.schema().fields().iter().map(|field| plain(field.name())));
-    }
+    let names = batches.first().map(|batch| batch.schema().fields().iter().map(|field| plain(field.name())).collect::<Vec<_>>());
+    let mut shown = Sheet::new(names.unwrap_or_default());
     for row in table::texts(batches)? {
-        shown.add_row(row.iter().map(|text| plain(text)));
+        shown.add(row.iter().map(|text| plain(text)));
     }
-    println!("{shown}");
+    println!("{}", shown.fitted());
     Ok(())
 }
 
@@ -170,93 +150,65 @@ pub(crate) fn key(key: &Key) -> String {
     }
 }
 
-/// Formats a positive number with four significant digits.
-pub(crate) fn short(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if value < 1e-6 {
-        return format!("{value:.1e}");
-    }
-    let digits = 3 - value.abs().log10().floor().clamp(-12.0, 3.0) as i32;
-    format!("{value:.*}", digits.max(0) as usize)
-}
-
-/// Formats a number with as many decimal places as mean anything under its noise: two digits of half its interval.
-///
-/// Without an interval, six significant digits.
-fn number(value: f64, half: f64) -> String {
-    decimal(value, places(value, half))
-}
-
-/// Returns how many decimal places [`number`] shows.
-fn places(value: f64, half: f64) -> usize {
-    let size = if half > 0.0 { half / 10.0 } else { value.abs() * 1e-5 };
-    if size > 0.0 { (-size.log10().floor()).clamp(0.0, 12.0) as usize } else { 0 }
-}
-
-/// Formats a number with at most as many decimal places.
-fn decimal(value: f64, places: usize) -> String {
-    let text = format!("{value:.places$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    // Rounding may leave a sign.
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
-}
-
-/// Part of the last decimal place by which an end may lie inside the interval: the error of the arithmetic with floats.
-const END_SLACK: f64 = 1e-6;
-
-/// Formats the ends of an interval, the low one rounded down and the high one up: what is shown contains what was released.
-fn ends(low: f64, high: f64) -> [String; 2] {
-    let half = (high - low) / 2.0;
-    if half <= 0.0 {
-        return [number(low, half), number(high, half)];
-    }
-    let places = places(low, half);
-    let step = 10_f64.powi(-(places as i32));
-    let outward = |end: f64, away: f64| {
-        let rounded = format!("{end:.places$}").parse::<f64>().unwrap_or(end);
-        let inside = (end - rounded) * away > step * END_SLACK;
-        decimal(if inside { rounded + away * step } else { rounded }, places)
-    };
-    [outward(low, -1.0), outward(high, 1.0)]
-}
-
-/// Formats a number without an interval.
-fn bare(value: &serde_json::Number) -> String {
-    match (value.as_i64(), value.as_f64()) {
-        (Some(whole), _) => whole.to_string(),
-        (None, Some(value)) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}"),
-        (None, value) => number(value.unwrap_or(f64::NAN), 0.0),
-    }
-}
-
 /// Formats a number with its interval; a meaningless number is replaced by its note.
-fn cell(cell: &Cell, says_nothing: bool) -> String {
-    let (value, [low, high]) = (number(cell.value, (cell.high - cell.low) / 2.0), ends(cell.low, cell.high));
-    let value = if says_nothing { TOO_FEW } else { &value };
-    format!("{value}  [{low}, {high}]")
+fn cell(cell: &Cell, is_count: bool, says_nothing: bool) -> String {
+    let Released { value, low, high } = numbers::released(cell, is_count);
+    format!("{}  [{low}, {high}]", if says_nothing { TOO_FEW } else { &value })
 }
 
 /// Builds the table of a result, each cell with the 95 % interval of its noise.
-fn table(result: &ResultDoc, telling: &Telling) -> Table {
+fn table(result: &ResultDoc, telling: &Telling) -> String {
     let cells = |cells: &[Cell]| -> Vec<String> {
-        cells.iter().enumerate().map(|(place, one)| cell(one, telling.is_too_few(place, one))).collect()
+        let one = |(place, one)| cell(one, telling.is_count(place), telling.is_too_few(place, one));
+        cells.iter().enumerate().map(one).collect()
     };
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(result.keys.iter().chain(&result.columns).map(|name| plain(name)));
+    let mut table = Sheet::new(result.keys.iter().chain(&result.columns).map(|name| plain(name)));
     for row in &result.rows {
-        table.add_row(row.key.iter().map(key).chain(cells(&row.cells)));
+        table.add(row.key.iter().map(key).chain(cells(&row.cells)));
     }
     if let Some(others) = &result.remainder {
         let mut names = result.keys.iter().map(|_| String::new()).collect::<Vec<_>>();
         if let Some(first) = names.first_mut() {
             *first = "(all others)".into();
         }
-        table.add_row(names.into_iter().chain(cells(others)));
+        table.add(names.into_iter().chain(cells(others)));
     }
-    table
+    table.fitted()
+}
+
+/// Formats a number of a query's own table that is no released one.
+fn bare(value: &serde_json::Number) -> String {
+    match (value.as_i64(), value.as_f64()) {
+        (Some(whole), _) => whole.to_string(),
+        (None, Some(value)) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}"),
+        (None, value) => computed(value.unwrap_or(f64::NAN)),
+    }
+}
+
+/// Builds the table of an answer computed from a result.
+fn answered(answer: &Answer, telling: &Telling) -> String {
+    let mut shown = Sheet::new(answer.columns().iter().map(|name| plain(name)));
+    for (place, row) in answer.rows().iter().enumerate() {
+        shown.add(row.iter().enumerate().map(|(column, value)| {
+            let note = answer.note(telling, column, place);
+            match (answer.cell(column, place), value, note) {
+                (Some(released), ..) => cell(released, answer.is_count(telling, column), note.is_some()),
+                (None, serde_json::Value::Null, _) => "NULL".to_owned(),
+                (None, serde_json::Value::Number(_), Some(TOO_FEW)) => TOO_FEW.to_owned(),
+                (None, serde_json::Value::Number(n), Some(note)) => format!("{}  ({note})", bare(n)),
+                (None, serde_json::Value::Number(n), None) => bare(n),
+                // A decimal number, and an integer beyond what a double has, is a text.
+                (None, serde_json::Value::String(_), Some(TOO_FEW)) if answer.is_number(column) => TOO_FEW.to_owned(),
+                (None, serde_json::Value::String(text), Some(note)) if answer.is_number(column) => {
+                    format!("{}  ({note})", numbers::trimmed(&plain(text)))
+                }
+                (None, serde_json::Value::String(text), None) if answer.is_number(column) => numbers::trimmed(&plain(text)),
+                (None, serde_json::Value::String(text), _) => plain(text),
+                (None, other, _) => other.to_string(),
+            }
+        }));
+    }
+    shown.fitted()
 }
 
 /// Maximum number of released rows to print below the table computed from them.
@@ -280,24 +232,7 @@ fn empty(result: &ResultDoc, shown: Option<usize>) -> Option<&'static str> {
 /// `elsewhere` says where a released table is that is too long to be printed below an answer; without it, all is printed.
 pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, elsewhere: Option<&str>) {
     if let Some(answer) = answer {
-        let mut shown = Table::new();
-        shown.load_preset(UTF8_FULL_CONDENSED);
-        shown.set_header(answer.columns().iter().map(|name| plain(name)));
-        for (place, row) in answer.rows().iter().enumerate() {
-            shown.add_row(row.iter().enumerate().map(|(column, value)| {
-                let note = answer.note(telling, column, place);
-                match (answer.cell(column, place), value, note) {
-                    (Some(released), ..) => cell(released, note.is_some()),
-                    (None, serde_json::Value::Null, _) => "NULL".to_owned(),
-                    (None, serde_json::Value::String(text), _) => plain(text),
-                    (None, serde_json::Value::Number(_), Some(TOO_FEW)) => TOO_FEW.to_owned(),
-                    (None, serde_json::Value::Number(n), Some(note)) => format!("{}  ({note})", bare(n)),
-                    (None, serde_json::Value::Number(n), None) => bare(n),
-                    (None, other, _) => other.to_string(),
-                }
-            }));
-        }
-        println!("{shown}");
+        println!("{}", answered(answer, telling));
     }
     if !answer.is_some_and(|answer| answer.is_released(result)) {
         let rows = result.rows.len() + usize::from(result.remainder.is_some());
@@ -341,32 +276,4 @@ pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDe
         println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
     }
     println!("left for you: {}; receipt {} of the owner's log, verified", price(verified.remaining, at), verified.index);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As many digits as the noise leaves a meaning to.
-    #[test]
-    fn numbers_have_the_digits_that_their_noise_leaves() {
-        let shown = |value: f64, half: f64| cell(&Cell { value, low: value - half, high: value + half }, false);
-        assert_eq!(shown(842.0, 0.4), "842  [841.6, 842.4]");
-        assert_eq!(shown(26_176.0, 35.0), "26176  [26141, 26211]");
-        assert_eq!(shown(0.012_34, 0.000_8), "0.01234  [0.01154, 0.01314]");
-        assert_eq!(shown(60.437_21, 0.2), "60.44  [60.23, 60.64]");
-        assert_eq!(shown(-0.2, 35.0), "0  [-36, 35]");
-        assert_eq!(shown(842.0, 0.0), "842  [842, 842]");
-        assert_eq!(shown(1_234.567_89, 0.0), "1234.57  [1234.57, 1234.57]");
-    }
-
-    /// A number at an end of its interval is within what is shown.
-    #[test]
-    fn intervals_are_rounded_outward() {
-        let shown = |low: f64, high: f64| cell(&Cell { value: low, low, high }, true);
-        assert_eq!(shown(0.75, 3.0), "too few to say  [0.7, 3]");
-        assert_eq!(shown(-3.0, -0.75), "too few to say  [-3, -0.7]");
-        assert_eq!(shown(0.1, 0.3), "too few to say  [0.1, 0.3]");
-        assert_eq!(shown(-0.4, 70.4), "too few to say  [-1, 71]");
-    }
 }

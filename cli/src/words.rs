@@ -1,14 +1,8 @@
-//! Counts in words, and lines of others' texts.
+//! Lines of others' texts.
 
-use comfy_table::Table;
 use tidegate_protocol::shown::plain;
 
-/// Formats a count with its noun: `one` after 1, `more` after any other number.
-pub(crate) fn count(n: impl std::fmt::Display, one: &str, more: &str) -> String {
-    let n = n.to_string();
-    let noun = if n == "1" { one } else { more };
-    format!("{n} {noun}")
-}
+use crate::tables;
 
 /// Number of characters of a line where the width of the terminal is not known.
 const WIDTH: usize = 120;
@@ -21,7 +15,7 @@ pub(crate) fn text(text: &str) -> Vec<String> {
 
 /// Returns a text's first line that is not blank, cut to what the terminal has room for beside `taken` characters.
 pub(crate) fn first_line(text: &str, taken: usize) -> String {
-    let width = Table::new().width().map_or(WIDTH, usize::from);
+    let width = tables::width().unwrap_or(WIDTH);
     cut(text, width.saturating_sub(taken).max(1))
 }
 
@@ -39,11 +33,6 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_no_plural() {
-        assert_eq!([0_u64, 1, 2, 11].map(|n| count(n, "entry", "entries")), ["0 entries", "1 entry", "2 entries", "11 entries"]);
-    }
 
     #[test]
     fn a_query_is_told_by_its_first_line() {

@@ -61,6 +61,7 @@ fn the_tutorial_does_what_it_says() {
         .env("PATH", path)
         .env("TMPDIR", dir.path())
         .env_remove("TIDEGATE_HOME")
+        .env_remove("COLUMNS")
         .current_dir(root)
         .output()
         .unwrap();

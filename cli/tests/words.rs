@@ -58,3 +58,38 @@ fn a_rehearsal_without_the_runtime_says_what_is_missing() {
         holds(&said, &["this machine has no ONNX Runtime", "fetch_ort.py", "tidegate doctor"]);
     }
 }
+
+/// A table that is wider than the terminal has a block for each row; a file has the numbers as they are.
+#[test]
+fn a_table_is_as_wide_as_the_terminal() {
+    let world = World::new();
+    let (data, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let job = world.job(
+        "wide.toml",
+        "rho = 0.5\n[sql]\nquery = \"SELECT city, COUNT(*) AS n, AVG(spend) AS mean_spending FROM dataset GROUP BY city\"\nkeys = [[\"north\"], [\"south\"]]\n",
+    );
+    let said = |columns: Option<&str>| {
+        let mut command = world.command("buyer");
+        command.args(["rehearse", &job, "--mock", &data, "--policy", &policy]);
+        columns.map(|columns| command.env("COLUMNS", columns));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", crate::common::text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for whole in [said(None), said(Some("200"))] {
+        assert!(whole.contains("│ city ") && whole.contains("│ south ") && !whole.contains("row 1 of 2"), "{whole}");
+    }
+    let narrow = said(Some("30"));
+    let lines: Vec<&str> = narrow.lines().take_while(|line| !line.starts_with("mock rows")).collect();
+    holds(&narrow, &["row 1 of 2", "row 2 of 2", "mean_spending", "north", "south"]);
+    assert!(!narrow.contains('│'), "{narrow}");
+    let table = lines.iter().position(|line| line.starts_with("row 1")).unwrap();
+    assert!(lines[table..table + 4].iter().all(|line| line.chars().count() <= 30), "{narrow}");
+    // A count has no decimal places, and every number of a cell as many as the others.
+    let count = lines.iter().find(|line| line.trim_start().starts_with("n ")).unwrap();
+    assert!(count.contains('[') && !count.contains('.'), "{count}");
+    let json = world.ok("buyer", &["rehearse", &job, "--mock", &data, "--policy", &policy, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let mean = json["result"]["rows"][0]["cells"][1]["value"].as_f64().unwrap();
+    assert!(mean.to_string().len() > 6, "a mean of noised sums has all of its digits: {mean}");
+}

@@ -19,7 +19,7 @@ use tidegate_node::{
 
 use tidegate_protocol::PeerId;
 
-use crate::{place::Place, show::plain, words::count};
+use crate::{numbers::count, place::Place, show::plain};
 
 /// Options of `tidegate audit`.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::Cost;
 
-use crate::{show::price, words::count};
+use crate::numbers::{count, price};
 
 /// Options of `tidegate budget`.
 #[derive(Debug, clap::Args)]

@@ -17,9 +17,9 @@ use tidegate_protocol::Envelope;
 use super::history;
 use crate::{
     file,
+    numbers::{bytes, count, price},
     place::Place,
-    show::{batches, plain, price},
-    words::count,
+    show::{batches, plain},
 };
 
 /// Listings heard by this party. A running node hears more (`tidegate serve --with PEER`); `sync` asks a peer.
@@ -236,7 +236,7 @@ fn whole(one: &Kept, book: &Book) {
                 price(listing.per_buyer, listing.delta_femto)
             ),
         ),
-        ("mock rows", listing.mock.as_ref().map_or_else(|| "none".into(), |mock| format!("{} bytes", mock.bytes))),
+        ("mock rows", listing.mock.as_ref().map_or_else(|| "none".into(), |mock| bytes(mock.bytes))),
     ] {
         if !text.is_empty() {
             println!("  {what:<11}{}", plain(&text));

@@ -13,7 +13,13 @@ use tidegate_node::{
 };
 use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
-use crate::{file, place::Place, question::Question, show, words::count};
+use crate::{
+    file,
+    numbers::{self, count},
+    place::Place,
+    question::Question,
+    show,
+};
 
 /// Options of `tidegate check`.
 #[derive(Debug, clap::Args)]
@@ -103,10 +109,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
                         "mechanism": mechanism, "noise": expected::noise(&mechanism), "notes": expected::notes(&mechanism), "split": planned.split(), "program": program })
                 );
             } else {
-                let all = show::price(cost.times(rounds.into()), policy.delta_femto);
+                let all = numbers::price(cost.times(rounds.into()), policy.delta_femto);
                 if file.training.is_some() {
                     let all_rounds = count(rounds, "round", "rounds");
-                    println!("accept: {all_rounds} would cost {all}, each {}", show::price(cost, policy.delta_femto));
+                    println!("accept: {all_rounds} would cost {all}, each {}", numbers::price(cost, policy.delta_femto));
                 } else {
                     println!("accept: it would cost {all}");
                 }

@@ -13,7 +13,7 @@ use tidegate_exchange::NetError;
 use tidegate_node::{NodeError, client::Buyer, home::Home};
 
 use crate::{
-    file,
+    file, numbers,
     place::{self, Place},
     show::{bytes_bar, report},
 };
@@ -85,7 +85,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         // Standard output has only the files' names, for other programs.
         println!("{}", file.path.display());
         if file.came < file.bytes {
-            eprintln!("{} of {} bytes came: the rest was here", file.came, file.bytes);
+            eprintln!("{} of {} came: the rest was here", numbers::bytes(file.came), numbers::bytes(file.bytes));
         }
     }
     Ok(())

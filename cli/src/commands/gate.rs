@@ -8,7 +8,7 @@ use tidegate_node::{
     home::Home,
 };
 
-use crate::{file, show};
+use crate::{file, numbers::estimate, show};
 
 /// The gate by itself, on your own data.
 #[derive(Debug, clap::Subcommand)]
@@ -61,8 +61,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let mean = sum / n;
         let deviation = ((squares / n - mean * mean).max(0.0) * n / (n - 1.0).max(1.0)).sqrt();
         println!(
-            "{key}{}{name}: in {n} of {runs}, mean {mean:.3}, deviation {deviation:.3}",
-            if key.is_empty() { "" } else { "  " }
+            "{key}{}{name}: in {n} of {runs}, mean {}, deviation {}",
+            if key.is_empty() { "" } else { "  " },
+            estimate(mean, deviation / n.sqrt()),
+            // Of a normal distribution's: s / √(2 (n − 1)).
+            estimate(deviation, deviation / (2.0 * (n - 1.0).max(1.0)).sqrt())
         );
     }
     if !json {

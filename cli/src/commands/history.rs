@@ -8,7 +8,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::{Signed, manifest::Manifest};
 
-use crate::{file, place::Place, show::plain};
+use crate::{file, numbers, place::Place, show::plain};
 
 /// A dataset and its owner.
 #[derive(Debug, clap::Args)]
@@ -83,10 +83,10 @@ fn tell(changed: &Difference) {
         println!("  ~ column {}: {} was {}", plain(name), plain(is), plain(was));
     }
     for (name, bytes) in &changed.files_added {
-        println!("  + file {}: {bytes} bytes", plain(name));
+        println!("  + file {}: {}", plain(name), numbers::bytes(*bytes));
     }
     for (name, bytes) in &changed.files_removed {
-        println!("  - file {}: {bytes} bytes", plain(name));
+        println!("  - file {}: {}", plain(name), numbers::bytes(*bytes));
     }
     for (changed, what) in [(changed.policy_changed, "policy"), (changed.mock_changed, "mock rows")] {
         if changed {
@@ -94,7 +94,7 @@ fn tell(changed: &Difference) {
         }
     }
     match changed.bytes_shared {
-        Some(shared) => println!("  {shared} of {} bytes are the same files", changed.bytes),
+        Some(shared) => println!("  {} of {} are the same files", numbers::bytes(shared), numbers::bytes(changed.bytes)),
         None => println!("  which files are the same is not told: nobody may copy them"),
     }
 }

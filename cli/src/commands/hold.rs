@@ -14,6 +14,7 @@ use tidegate_protocol::ContentHash;
 
 use crate::{
     file,
+    numbers::count,
     place::Place,
     show::{bytes_bar, report},
 };
@@ -84,8 +85,8 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
     let shown = bar.clone();
     let progress = move |progress| match progress {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
-        Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
-        Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
+        Progress::Checking { rows } => shown.set_message(format!("checking: {}", count(rows, "row", "rows"))),
+        Progress::Ordering { rows } => shown.set_message(format!("ordering by unit: {}", count(rows, "row", "rows"))),
         // These notes are for the owner, who has seen them.
         Progress::Noted { .. } => {}
     };

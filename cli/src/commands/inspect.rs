@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use tidegate_node::buyer::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen, Verdict, inspect};
 
-use crate::{show::plain, words::count};
+use crate::{
+    numbers::{bytes, count},
+    show::plain,
+};
 
 /// Options of `tidegate inspect`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn component(seen: &ComponentSeen) {
     let functions = seen.functions.map_or(String::new(), |functions| format!(", {}", count(functions, "function", "functions")));
-    println!("{}  {} bytes{functions}", seen.hash, seen.size);
+    println!("{}  {}{functions}", seen.hash, bytes(seen.size as u64));
     seen.imports.iter().for_each(|name| println!("  imports {}", plain(name)));
     seen.exports.iter().for_each(|name| println!("  exports {}", plain(name)));
     if let Some(RowFunction { takes, gives, proof }) = &seen.row {
@@ -57,11 +60,11 @@ fn component(seen: &ComponentSeen) {
 }
 
 fn model(seen: &ModelSeen) {
-    println!("{}  {} bytes, {}", seen.hash, seen.size, count(seen.nodes, "operator", "operators"));
+    println!("{}  {}, {}", seen.hash, bytes(seen.size as u64), count(seen.nodes, "operator", "operators"));
     seen.inputs.iter().for_each(|input| println!("  input {}", plain(input)));
     if seen.best != Verdict::Reject {
         let operations = count(seen.operations, "operation", "operations");
-        println!("  a row takes {operations} and {} bytes; weights take {} bytes", seen.bytes, seen.weights);
+        println!("  a row takes {operations} and {}; weights take {}", bytes(seen.bytes), bytes(seen.weights));
     }
     for output in &seen.outputs {
         let numbers = count(output.numbers.unwrap_or_default(), "number", "numbers");

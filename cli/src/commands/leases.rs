@@ -5,7 +5,7 @@ use tidegate_node::{
     owner::budget::{Handed, accounts},
 };
 
-use crate::show::price;
+use crate::numbers::price;
 
 /// Options of `tidegate leases`.
 #[derive(Debug, clap::Args)]

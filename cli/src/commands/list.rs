@@ -10,8 +10,9 @@ use tidegate_node::{
 
 use crate::{
     file,
+    numbers::{count, price},
     place::Place,
-    show::{plain, price},
+    show::plain,
 };
 
 /// Options of `tidegate list`.
@@ -41,7 +42,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let older = match superseded.len() {
             0 => String::new(),
             1 => " The only version is retired: `tidegate catalog history NAME --to …` shows it.".to_owned(),
-            n => format!(" Of {n} earlier versions the newest is retired: `tidegate catalog history NAME --to …` shows them."),
+            n => format!(
+                " Of {} the newest is retired: `tidegate catalog history NAME --to …` shows them.",
+                count(n, "earlier version", "earlier versions")
+            ),
         };
         println!("nothing is offered.{grant}{older}");
     }

@@ -12,7 +12,7 @@ use tidegate_node::{
     home::Home,
 };
 
-use crate::{show::plain, words::count};
+use crate::{numbers::count, show::plain};
 
 /// Commands on this party's own log.
 #[derive(Debug, clap::Subcommand)]

@@ -13,10 +13,10 @@ use tidegate_protocol::{ContentHash, Signed};
 
 use crate::{
     file,
+    numbers::{self, count},
     place::Place,
     show::{bytes_bar, report},
     stop::Stop,
-    words::count,
 };
 
 /// Commands on mirrored datasets.
@@ -137,7 +137,7 @@ fn list(home: &Home, args: &List) -> anyhow::Result<()> {
             );
             continue;
         }
-        println!("{}  {bytes} bytes of {}", one.population, one.place.owner);
+        println!("{}  {} of {}", one.population, numbers::bytes(bytes), one.place.owner);
         println!("  served until {}, if nothing more is heard of the owner", fresh.as_deref().unwrap_or("(not at all)"));
     }
     Ok(())

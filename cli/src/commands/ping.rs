@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tidegate_node::{client::Buyer, home::Home};
 
-use crate::place::Place;
+use crate::{numbers::duration, place::Place};
 
 /// Options of `tidegate ping`.
 #[derive(Debug, clap::Args)]
@@ -30,10 +30,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     for _ in 0..args.times {
         let start = Instant::now();
         buyer.ping(&to).await?;
-        let took = start.elapsed().as_secs_f64() * 1e3;
+        let took = start.elapsed();
         match args.json {
-            true => println!("{}", serde_json::json!({ "peer": to.peer, "milliseconds": took })),
-            false => println!("{to} answers after {took:.1} ms, connection and all"),
+            true => println!("{}", serde_json::json!({ "peer": to.peer, "milliseconds": took.as_secs_f64() * 1e3 })),
+            false => println!("{to} answers after {}, connection and all", duration(took)),
         }
     }
     buyer.close().await;

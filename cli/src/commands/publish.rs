@@ -24,8 +24,8 @@ use tidegate_protocol::{listing::About, manifest::Layout};
 
 use crate::{
     file,
+    numbers::{self, count},
     show::{bytes_bar, plain, report},
-    words::count,
 };
 
 /// Options of `tidegate publish`.
@@ -109,13 +109,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let served = Served::open(&home.blobs()).await?;
     let report = Box::new(move |progress| match progress {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
-        Progress::Checking { rows } => shown.set_message(format!("checking: {rows} rows")),
-        Progress::Ordering { rows } => shown.set_message(format!("writing a copy ordered by unit: {rows} rows")),
+        Progress::Checking { rows } => shown.set_message(format!("checking: {}", count(rows, "row", "rows"))),
+        Progress::Ordering { rows } => {
+            shown.set_message(format!("writing a copy ordered by unit: {}", count(rows, "row", "rows")))
+        }
         Progress::Noted { words } => noted.lock().unwrap_or_else(PoisonError::into_inner).push(words),
     });
     let published = publish(home, &identity, &store, &served, &what, report).await;
     let shown = bar.clone();
-    let counting = Box::new(move |rows| shown.set_message(format!("counting what the bounds let count: {rows} rows")));
+    let counting =
+        Box::new(move |rows| shown.set_message(format!("counting what the bounds let count: {}", count(rows, "row", "rows"))));
     let surveys = match &published {
         Ok(dataset) => Some(survey(dataset, counting).await),
         Err(_) => None,
@@ -161,8 +164,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         if let Some((path, bytes)) = copy {
             println!(
-                "jobs read a copy of the rows, ordered by unit: {} ({bytes} bytes). `tidegate retire --erase` removes it",
-                path.display()
+                "jobs read a copy of the rows, ordered by unit: {} ({}). `tidegate retire --erase` removes it",
+                path.display(),
+                numbers::bytes(bytes)
             );
         }
         super::survey::shown(&surveys);

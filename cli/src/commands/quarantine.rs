@@ -5,7 +5,7 @@ use tidegate_node::{
     owner::jobs::{failure_meter, quarantine},
 };
 
-use crate::show::plain;
+use crate::{numbers::count, show::plain};
 
 /// Commands on the quarantine of programs whose run broke a worker, and of the jobs of grant holders with too many failures.
 #[derive(Debug, clap::Subcommand)]
@@ -48,9 +48,9 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 let failure_meter::Account { population, holder } = one.account;
                 let so = if one.stopped { "none runs" } else { "they run" };
                 println!(
-                    "  {} of {} jobs of {holder} on population {} failed: {so}",
+                    "  {} of {} of {holder} on population {} failed: {so}",
                     one.failures.len(),
-                    failure_meter::MOST,
+                    count(failure_meter::MOST, "job", "jobs"),
                     population.short()
                 );
                 for failure in one.failures {

@@ -22,8 +22,8 @@ use tidegate_protocol::{
 };
 
 use crate::{
+    numbers::count,
     show::{batches, plain},
-    words::count,
 };
 
 /// Commands on the receipts in this party's own log.

@@ -15,10 +15,10 @@ use tidegate_node::{
 
 use crate::{
     file,
+    numbers::{self, computed, count},
     place::Place,
     question::{Question, pointed},
     show,
-    words::count,
 };
 
 /// Maximum number of distinct lines of the program to show; `--json` has all.
@@ -81,16 +81,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     show::outcome(&shown.result, &telling, shown.answer.as_ref(), Some("--json prints them"));
     if let (Some(training), Some((weights, rounds))) = (&file.training, &shown.trained) {
-        let weights = weights.iter().map(|w| format!("{w:.4}")).collect::<Vec<_>>().join(", ");
+        let weights = weights.iter().map(|w| computed(*w)).collect::<Vec<_>>().join(", ");
         println!("weights after {rounds} of {} rounds: {weights}; above is the last of them, below each", training.rounds);
     }
     let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
-    let all = show::price(shown.result.cost.times(rounds.into()), policy.delta_femto);
+    let all = numbers::price(shown.result.cost.times(rounds.into()), policy.delta_femto);
     match rounds {
         1 => println!("mock rows, real noise. The job would cost {all}"),
         _ => println!(
             "mock rows, real noise. The run would cost {all}, each round {}",
-            show::price(shown.result.cost, policy.delta_femto)
+            numbers::price(shown.result.cost, policy.delta_femto)
         ),
     }
     show::noise(&shown.mechanism, &shown.split);

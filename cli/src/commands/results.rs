@@ -13,8 +13,12 @@ use tidegate_node::{
 };
 use tidegate_protocol::PeerId;
 
-use super::run::jobs_time;
-use crate::{file, place::Place, show, words};
+use crate::{
+    file,
+    numbers::{self, time},
+    place::Place,
+    show, words,
+};
 
 /// Commands on this party's requests and their results.
 #[derive(Debug, clap::Subcommand)]
@@ -99,8 +103,8 @@ fn list(all: &[Kept], json: bool) -> anyhow::Result<()> {
             );
             continue;
         }
-        let price = show::price(job.cost, kept.offer.policy.body().delta_femto);
-        println!("{}  {}  {state}  {}  {price}", kept.id, jobs_time(job.created), show::plain(kept.dataset()));
+        let price = numbers::price(job.cost, kept.offer.policy.body().delta_femto);
+        println!("{}  {}  {state}  {}  {price}", kept.id, time(job.created), show::plain(kept.dataset()));
         println!("    {}", words::first_line(kept.query(), QUERY_INDENT));
         if !kept.is_answered() {
             println!("    sent to {}: `tidegate results fetch {}` gets the answer, at no further charge", kept.to, kept.id);
@@ -129,7 +133,7 @@ async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()>
         );
         return Ok(());
     }
-    println!("{}, asked at {} of {}", show::plain(kept.dataset()), jobs_time(kept.job.body().created), kept.to.peer);
+    println!("{}, asked at {} of {}", show::plain(kept.dataset()), time(kept.job.body().created), kept.to.peer);
     words::text(kept.query()).iter().for_each(|line| println!("  {line}"));
     show::verified(verified, answer.as_ref(), kept.offer.policy.body().delta_femto, None);
     Ok(())

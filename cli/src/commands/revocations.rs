@@ -9,7 +9,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::PeerId;
 
-use crate::{place::Place, words::count};
+use crate::{numbers::count, place::Place};
 
 /// Options of `tidegate revocations`.
 #[derive(Debug, clap::Args)]

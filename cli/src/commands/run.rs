@@ -14,10 +14,10 @@ use tidegate_protocol::{Envelope, PeerId};
 
 use crate::{
     file,
+    numbers::{self, computed, count, time},
     place::{self, Place, Places},
     question::{Question, pointed},
     show,
-    words::count,
 };
 
 /// Options of `tidegate run`.
@@ -191,7 +191,7 @@ async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) 
     let asking = buyer.prepare(to, file, grant, None, None).await?;
     let Some(kept) = buyer.asked_before(&asking)? else { return Ok(true) };
     let (id, policy) = (&kept.id, asking.offer.in_force()?);
-    let (when, price) = (jobs_time(kept.job.body().created), show::price(asking.job.body().cost, policy.delta_femto));
+    let (when, price) = (time(kept.job.body().created), numbers::price(asking.job.body().cost, policy.delta_femto));
     let said = match (kept.is_answered(), policy.answer_again) {
         (true, true) => {
             eprintln!("the very same was asked at {when}: the owner answers it again for nothing, with what was released then");
@@ -211,12 +211,6 @@ async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) 
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim().eq_ignore_ascii_case("y"))
-}
-
-/// Formats seconds since 1970 for people.
-pub(crate) fn jobs_time(seconds: i64) -> String {
-    let since = std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
 fn round(stem: &str, round: u32) -> String {
@@ -294,10 +288,10 @@ async fn train(
         return Ok(());
     }
     println!("weights after {}:", count(trained.rounds, "round", "rounds"));
-    trained.weights.iter().enumerate().for_each(|(i, w)| println!("  [{i}]  {w:.6}"));
+    trained.weights.iter().enumerate().for_each(|(i, w)| println!("  [{i}]  {}", computed(*w)));
     if let (Some(at), Some(left)) = (at, left) {
-        println!("cost {}; a receipt a round, each verified", show::price(trained.cost, at));
-        println!("left for you: {}", show::price(left, at));
+        println!("cost {}; a receipt a round, each verified", numbers::price(trained.cost, at));
+        println!("left for you: {}", numbers::price(left, at));
     }
     Ok(())
 }

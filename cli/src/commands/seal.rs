@@ -3,8 +3,8 @@
 use tidegate_node::{home::Home, mirror::seal};
 
 use crate::{
+    numbers::{self, count},
     show::{bytes_bar, report},
-    words::count,
 };
 
 /// Options of `tidegate seal`.
@@ -41,8 +41,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "encrypted {} ({bytes} bytes in {} and an index): mirrors get it from `tidegate serve`",
+        "encrypted {} ({} in {} and an index): mirrors get it from `tidegate serve`",
         manifest.name,
+        numbers::bytes(bytes),
         count(body.files.len(), "file", "files")
     );
     println!("who is granted `mirror` may hold it, who is granted `replicate` may copy it from there and open it");

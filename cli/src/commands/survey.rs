@@ -12,7 +12,11 @@ use tidegate_node::{
     },
 };
 
-use crate::{file, show, words::count};
+use crate::{
+    file,
+    numbers::{count, factor, percent_down, percent_up},
+    show,
+};
 
 /// Options of `tidegate survey`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let bar = ProgressBar::new_spinner();
     let shown_on = bar.clone();
-    let counting = Box::new(move |rows| shown_on.set_message(format!("counting: {rows} rows")));
+    let counting = Box::new(move |rows| shown_on.set_message(format!("counting: {}", count(rows, "row", "rows"))));
     let (surveys, notes) = match (&args.policy, args.what.as_slice()) {
         (Some(policy), files) => survey_files(home, &file::policy(policy)?, files, counting).await?,
         (None, [name]) => (survey(&find(home, &name.to_string_lossy())?, counting).await?, vec![]),
@@ -91,17 +95,12 @@ fn beyond(column: &Bounded) {
     }
 }
 
-/// Formats a share, rounded up: a small share does not read as zero.
-fn percent_up(share: f64) -> String {
-    format!("{} %", (share * 1000.0).ceil() / 10.0)
-}
-
 fn of_bound(bound: &Bound, survey: &Survey, of: &str) -> String {
     if bound.units_over == 0 {
         return "all rows count".into();
     }
-    let over = percent(bound.units_over as f64 / survey.units.max(1) as f64);
-    let counted = percent(bound.rows_counted);
+    let over = percent_down(bound.units_over as f64 / survey.units.max(1) as f64);
+    let counted = percent_down(bound.rows_counted);
     format!(
         "{counted} of the rows count in counts and sums; {over} of the units have more {of}. A mean weighs each unit's rows so that all count"
     )
@@ -110,15 +109,10 @@ fn of_bound(bound: &Bound, survey: &Survey, of: &str) -> String {
 fn others(field: &str, bound: &Bound) {
     for other in &bound.others {
         println!(
-            "    {field} = {} would count {}, with noise {:.1} times as wide at the same price",
+            "    {field} = {} would count {}, with noise {} times as wide at the same price",
             other.allows,
-            percent(other.rows_counted),
-            other.noise
+            percent_down(other.rows_counted),
+            factor(other.noise)
         );
     }
-}
-
-/// Formats a share, rounded down: an incomplete share does not read as all.
-fn percent(share: f64) -> String {
-    format!("{} %", (share * 1000.0).floor() / 10.0)
 }

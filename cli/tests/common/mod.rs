@@ -111,7 +111,7 @@ impl World {
 
     pub(crate) fn command(&self, who: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("--home").arg(self.path(who)).env_remove("TIDEGATE_FAULT");
+        command.arg("--home").arg(self.path(who)).env_remove("TIDEGATE_FAULT").env_remove("COLUMNS");
         command
     }
 

@@ -101,8 +101,7 @@ impl Answer {
         for (at, (field, column)) in self.table.schema().fields().iter().zip(self.table.columns()).enumerate() {
             fields.push(field.clone());
             columns.push(column.clone());
-            let released = self.columns.get(at).map(|column| column.places.as_slice()).unwrap_or_default();
-            let is_count = !released.is_empty() && released.iter().all(|place| telling.is_count(*place));
+            let is_count = self.is_count(telling, at);
             counts.push(is_count);
             if let Some(of) = self.columns.get(at).filter(|column| !column.places.is_empty()) {
                 let of = |end: fn(&Cell) -> f64| of.cells.iter().map(|cell| cell.map(|(_, cell)| end(&cell))).collect::<Vec<_>>();
@@ -131,6 +130,17 @@ impl Answer {
     /// Returns the rows as JSON values.
     pub fn rows(&self) -> Vec<Vec<Value>> {
         (0..self.table.num_rows()).map(|row| self.table.columns().iter().map(|column| value(column, row)).collect()).collect()
+    }
+
+    /// Returns whether a column's released numbers are counts of units or rows.
+    pub fn is_count(&self, telling: &Telling, column: usize) -> bool {
+        let released = self.columns.get(column).map(|column| column.places.as_slice()).unwrap_or_default();
+        !released.is_empty() && released.iter().all(|place| telling.is_count(*place))
+    }
+
+    /// Returns whether a column's values are numbers, also where JSON has them as text.
+    pub fn is_number(&self, column: usize) -> bool {
+        self.table.schema().fields().get(column).is_some_and(|field| field.data_type().is_numeric())
     }
 
     /// Returns the released cell shown unchanged by a value, if any.

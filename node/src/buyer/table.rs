@@ -197,7 +197,7 @@ fn put(batches: &[RecordBatch], counts: &[bool], path: &Path) -> Result<(), Node
     })
 }
 
-/// Formats batches as text, a list of values per row: for people.
+/// Formats batches as text, a list of values per row: for people. Numbers have no noughts at the end of their decimal places.
 ///
 /// # Errors
 /// [`NodeError::Io`].
@@ -207,9 +207,22 @@ pub fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, NodeError> {
     for batch in batches {
         let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
         let columns = columns.collect::<Result<Vec<_>, _>>().map_err(NodeError::Table)?;
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()));
+        let numbers: Vec<_> = batch.columns().iter().map(|column| column.data_type().is_numeric()).collect();
+        let text = |(column, is_number): (&ArrayFormatter<'_>, &bool), row| {
+            let text = column.value(row).to_string();
+            if *is_number { without_noughts(&text).to_owned() } else { text }
+        };
+        rows.extend((0..batch.num_rows()).map(|row| columns.iter().zip(&numbers).map(|both| text(both, row)).collect()));
     }
     Ok(rows)
+}
+
+/// Returns a number's text without noughts at the end of its decimal places.
+fn without_noughts(text: &str) -> &str {
+    if !text.contains('.') || text.contains(['e', 'E']) {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -239,6 +252,19 @@ mod tests {
         let text = csv(std::slice::from_ref(&batch), &batch.schema(), &[true, false]).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines, ["n,s", "600,600.0", ",", "-3,-3.0", "0.5,0.5", "0,-0.0", "1e300,1e300"]);
+    }
+
+    /// One form for whole numbers of any type; files keep what they have.
+    #[test]
+    fn numbers_for_people_have_no_noughts_at_their_end() {
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("n", Arc::new(arrow::array::Int64Array::from(vec![1986, 7])) as ArrayRef, true),
+            ("x", Arc::new(Float64Array::from(vec![Some(701.0), None])) as ArrayRef, true),
+            ("y", Arc::new(Float64Array::from(vec![0.25, 1e300])) as ArrayRef, true),
+            ("t", Arc::new(StringArray::from(vec!["1.0", "x."])) as ArrayRef, true),
+        ])
+        .unwrap();
+        assert_eq!(texts(&[batch]).unwrap(), [["1986", "701", "0.25", "1.0"], ["7", "NULL", "1e300", "x."]]);
     }
 
     #[test]

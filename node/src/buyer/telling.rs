@@ -38,7 +38,7 @@ impl Telling {
     }
 
     /// Returns whether a column's numbers are counts of units or rows.
-    pub(crate) fn is_count(&self, column: usize) -> bool {
+    pub fn is_count(&self, column: usize) -> bool {
         self.counts.get(column).copied().unwrap_or(false)
     }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     file,
-    show::{plain, price, short},
-    words::count,
+    numbers::{count, price, significant},
+    show::plain,
 };
 
 /// Options of `tidegate policy check`.
@@ -58,7 +58,7 @@ fn shown(policy: &Policy, buys: &[Bought]) {
         }
         for answer in &bought.answers {
             match answer.half_width_95 {
-                Some(half) => println!("    {} is right to ± {} (95 %)", plain(&answer.of), rounded(half)),
+                Some(half) => println!("    {} is right to ± {} (95 %)", plain(&answer.of), significant(half)),
                 None => println!("    {} cannot be had at this price", plain(&answer.of)),
             }
         }
@@ -66,13 +66,4 @@ fn shown(policy: &Policy, buys: &[Bought]) {
     println!(
         "  each is over all rows together, within the bounds: rows and values beyond them are left out or clipped, which no ± speaks of"
     );
-}
-
-/// Formats a half width with four significant digits, without noughts at the end of its decimal places.
-fn rounded(half: f64) -> String {
-    let text = short(half);
-    if text.contains('.') && !text.contains('e') {
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    text
 }

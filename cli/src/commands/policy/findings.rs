@@ -6,7 +6,7 @@ use tidegate_protocol::{
     policy::{Access, Policy, ReviewRules},
 };
 
-use crate::words::count;
+use crate::numbers::{count, epsilon as shown, significant};
 
 /// Largest usual ε of a budget.
 const MOST_EPSILON: f64 = 10.0;
@@ -102,11 +102,11 @@ fn of_budget(policy: &Policy, found: &mut Findings) {
     found.add(
         share > DELTA_SHARE,
         "budget.delta",
-        format!("is {share:.2} of 1 / max_units: so large a δ would allow publishing a whole unit now and then"),
+        format!("is {} of 1 / max_units: so large a δ would allow publishing a whole unit now and then", significant(share)),
         "Write a tenth of 1 / max_units, or less",
     );
     if let Some(all) = epsilon(policy.budget, policy) {
-        let comes_to = format!("comes to ε = {all:.2}");
+        let comes_to = format!("comes to ε = {}", shown(all));
         let larger = format!("{comes_to}, more than the usual {LEAST_EPSILON} to {MOST_EPSILON}: it protects little");
         found.add(all > MOST_EPSILON, "budget.epsilon", larger, "Write epsilon = 4.0, or less");
         let smaller = format!("{comes_to}, less than the usual {LEAST_EPSILON} to {MOST_EPSILON}: it answers few questions");
@@ -116,7 +116,7 @@ fn of_budget(policy: &Policy, found: &mut Findings) {
         found.add(
             one > MOST_EPSILON,
             "budget.per_buyer_epsilon",
-            format!("comes to ε = {one:.2} for each buyer, more than the usual {LEAST_EPSILON} to {MOST_EPSILON}"),
+            format!("comes to ε = {} for each buyer, more than the usual {LEAST_EPSILON} to {MOST_EPSILON}", shown(one)),
             "Write per_buyer_epsilon = 2.0, or less",
         );
     }
