@@ -6,6 +6,7 @@
 #[macro_use]
 mod out;
 mod commands;
+mod examples;
 mod file;
 mod help;
 mod numbers;
@@ -135,7 +136,7 @@ fn main() -> std::process::ExitCode {
     tidegate_node::home::keep_to_oneself();
     // A worker holds rows, and so gets neither a runtime, nor logging, nor a home.
     tidegate_node::worker::run_worker_if_asked();
-    let matches = help::grouped(Cli::command()).get_matches();
+    let matches = help::grouped(examples::with_examples(Cli::command())).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidegate=info"));
@@ -213,7 +214,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
                 commands::completions::run(&args, Cli::command());
                 Ok(std::process::ExitCode::SUCCESS)
             }
-            Command::Man(args) => commands::completions::man(&args, Cli::command()).map(done),
+            Command::Man(args) => commands::completions::man(&args, examples::with_examples(Cli::command())).map(done),
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             Command::Replay(args) => commands::replay::run(&home, args).await,

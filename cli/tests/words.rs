@@ -71,7 +71,9 @@ fn a_table_is_as_wide_as_the_terminal() {
     let said = |columns: Option<&str>| {
         let mut command = world.command("buyer");
         command.args(["rehearse", &job, "--mock", &data, "--policy", &policy]);
-        columns.map(|columns| command.env("COLUMNS", columns));
+        if let Some(columns) = columns {
+            command.env("COLUMNS", columns);
+        }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", crate::common::text(&output));
         String::from_utf8(output.stdout).unwrap()

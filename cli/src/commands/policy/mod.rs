@@ -10,10 +10,8 @@ mod suggest;
 pub(crate) enum Args {
     /// Print a policy to begin with, from the names and types of the files' columns alone: it has no value, bound or count of the
     /// data.
-    #[command(after_help = "Example: tidegate policy suggest visits.csv --unit person --out policy.toml")]
     Suggest(suggest::Args),
     /// Check a policy as `tidegate publish` would, name what is unsafe or unusual in it, and show what its budget buys.
-    #[command(after_help = "Example: tidegate policy check policy.toml")]
     Check(check::Args),
 }
 
