@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tidegate_node::home::Home;
+use tidegate_protocol::PeerId;
 
 /// A decentralized data exchange and compute-to-data engine: aggregates go out, rows stay.
 #[derive(Debug, Parser)]
@@ -36,9 +37,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create this party's key and folder.
-    Init,
+    Init {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show this party's key.
-    Id,
+    Id {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Publish a dataset version under a policy.
     Publish(commands::publish::Args),
     /// Show the owner how much of a dataset a policy's bounds let count, and how much other bounds would.
@@ -150,6 +159,11 @@ fn main() -> std::process::ExitCode {
     }
 }
 
+/// Prints this party's key.
+fn key(id: &PeerId, json: bool) {
+    if json { println!("{}", serde_json::json!({ "id": id })) } else { println!("{id}") }
+}
+
 fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
     let home = match (cli.home.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(user)) => PathBuf::from(user).join(rest),
@@ -167,12 +181,12 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
     let done = |()| std::process::ExitCode::SUCCESS;
     runtime.block_on(async {
         match cli.command {
-            Command::Init => {
-                println!("{}", home.init()?.id());
+            Command::Init { json } => {
+                key(&home.init()?.id(), json);
                 Ok(std::process::ExitCode::SUCCESS)
             }
-            Command::Id => {
-                println!("{}", home.identity()?.id());
+            Command::Id { json } => {
+                key(&home.identity()?.id(), json);
                 Ok(std::process::ExitCode::SUCCESS)
             }
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),

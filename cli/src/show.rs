@@ -126,10 +126,14 @@ pub(crate) fn plain(text: &str) -> String {
     shown::plain(text).into_owned()
 }
 
-/// Shows a query's answer as a table on the terminal, or writes the table to a file.
-pub(crate) fn batches(batches: &[table::RecordBatch], out: Option<&std::path::Path>) -> anyhow::Result<()> {
+/// Shows a query's answer as a table on the terminal or as JSON lines, or writes the table to a file.
+pub(crate) fn batches(batches: &[table::RecordBatch], out: Option<&std::path::Path>, json: bool) -> anyhow::Result<()> {
     if let Some(out) = out {
         return Ok(table::write_batches(batches, out)?);
+    }
+    if json {
+        table::json_lines(batches)?.lines().for_each(|line| println!("{line}"));
+        return Ok(());
     }
     let names = batches.first().map(|batch| batch.schema().fields().iter().map(|field| plain(field.name())).collect::<Vec<_>>());
     let mut shown = Sheet::new(names.unwrap_or_default());

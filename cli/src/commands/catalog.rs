@@ -52,6 +52,9 @@ pub(crate) enum Args {
         /// Write the answer to a file ending in .parquet, .arrow, .csv or .json, for other tools.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Print JSON lines.
+        #[arg(long, conflicts_with = "out")]
+        json: bool,
     },
     /// Fetch a peer's listings missing here.
     Sync {
@@ -89,6 +92,9 @@ pub(crate) enum Args {
     Import {
         /// The file, in either form.
         file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -119,12 +125,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 whole(&one, &Book::open(home)?);
             }
         }
-        Args::Sql { query, out } => {
+        Args::Sql { query, out, json } => {
             let mut found = vec![query::table(&catalogue(false)?, now)?];
             if let Some(query) = query {
                 found = over(query::TABLE, query::schema(), found, &query).await?;
             }
-            batches(&found, out.as_deref())?;
+            batches(&found, out.as_deref(), json)?;
         }
         Args::Sync { from, only_known, json } => {
             let from = from.at(home)?;
@@ -143,7 +149,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         Args::History(of) => history::history(home, &of).await?,
         Args::Diff { before, after } => history::diff(home, &before, &after).await?,
-        Args::Import { file } => {
+        Args::Import { file, json } => {
             let text = file::given(&file)?;
             let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
             let envelope = match serde_json::from_value::<Envelope>(value.clone()) {
@@ -156,8 +162,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             if let Some(why) = refused {
                 return Err(why.into());
             }
-            let what = if new > 0 { "taken in" } else { "nothing new" };
-            println!("{}, signed by {}: {what}", plain(&listing.body().name), listing.signer());
+            let (name, signer) = (&listing.body().name, listing.signer());
+            match json {
+                true => println!("{}", serde_json::json!({ "owner": signer, "id": listing.id(), "name": name, "new": new > 0 })),
+                false => {
+                    let what = if new > 0 { "taken in" } else { "nothing new" };
+                    println!("{}, signed by {signer}: {what}", plain(name));
+                }
+            }
         }
     }
     Ok(())

@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Write the token to this file instead of showing it.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Restrictions on jobs and on their frequency.
@@ -104,6 +107,9 @@ struct NarrowArgs {
     /// Write the token to this file instead of showing it.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `tidegate grant show`.
@@ -140,7 +146,14 @@ fn program(word: &String) -> anyhow::Result<ContentHash> {
     bound().with_context(|| format!("--program {word}: neither a hash nor a job file"))
 }
 
-fn write(issued: &Issued, out: Option<&Path>) -> anyhow::Result<()> {
+fn write(issued: &Issued, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    if json {
+        out.map(|path| file::write("--out", path, &issued.token)).transpose()?;
+        // A token that is in a file is not shown beside it.
+        let token = out.is_none().then_some(&issued.token);
+        println!("{}", serde_json::json!({ "id": issued.id, "token": token, "out": out }));
+        return Ok(());
+    }
     match out {
         Some(path) => {
             file::write("--out", path, &issued.token)?;
@@ -176,7 +189,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (population, policy) = (dataset.manifest.body().population, dataset.policy.body());
     let files_key = files_key(home, policy, &population, &scope.actions, &holder)?;
     let terms = Terms { holder, population, scope, files_key };
-    write(&grants::issue(home, dataset.policy.body(), &terms)?, args.out.as_deref())
+    write(&grants::issue(home, dataset.policy.body(), &terms)?, args.out.as_deref(), args.json)
 }
 
 fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
@@ -194,7 +207,7 @@ fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
         reducers: args.jobs.reducer.iter().cloned().collect(),
         per_hour: args.jobs.per_hour,
     };
-    write(&grant::narrow(&before, &narrowing, &home.identity()?)?, args.out.as_deref())
+    write(&grant::narrow(&before, &narrowing, &home.identity()?)?, args.out.as_deref(), args.json)
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
@@ -274,11 +287,17 @@ pub(crate) fn list(home: &Home, args: &ListArgs) -> anyhow::Result<()> {
 pub(crate) struct RevokeArgs {
     /// Revocation id of the grant, or a prefix (see `tidegate grants`), or a file with the token.
     grant: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn revoke(home: &Home, args: &RevokeArgs) -> anyhow::Result<()> {
     let word = file::grant("GRANT", Path::new(&args.grant)).unwrap_or_else(|_| args.grant.clone());
     let id = grants::revoke(home, &word)?;
-    println!("revoked {}", id.get(..16).unwrap_or(&id));
+    match args.json {
+        true => println!("{}", serde_json::json!({ "id": id })),
+        false => println!("revoked {}", id.get(..16).unwrap_or(&id)),
+    }
     Ok(())
 }

@@ -48,6 +48,9 @@ pub(crate) struct Begin {
     /// ρ of the part of the budget to ask for at a time; the same share of pure ε and δ is asked for.
     #[arg(long, default_value_t = 0.1)]
     rho: f64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `tidegate hold list`.
@@ -63,6 +66,9 @@ pub(crate) struct List {
 pub(crate) struct Drop {
     /// Dataset lineage, the `population` shown by `tidegate hold list`.
     population: ContentHash,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -71,7 +77,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::List(args) => list(home, &args),
         Args::Drop(args) => {
             store::forget(home, &args.population)?;
-            println!("dropped {}", args.population);
+            match args.json {
+                true => println!("{}", serde_json::json!({ "population": args.population })),
+                false => println!("dropped {}", args.population),
+            }
             Ok(())
         }
     }
@@ -95,6 +104,10 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
     bar.finish_and_clear();
     buyer.close().await;
     let (held, name) = begun?;
+    if args.json {
+        println!("{}", serde_json::json!({ "population": held.population, "owner": held.place.owner, "name": name }));
+        return Ok(());
+    }
     println!("holding {name} ({}) for {}. Answer jobs with `tidegate serve`", held.population, held.place.owner);
     Ok(())
 }

@@ -17,12 +17,18 @@ pub(crate) enum Args {
     Stop {
         /// Id of the job, or a prefix.
         job: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Close a charged job that cannot be finished: its receipt says that it was spent and not released, and nothing is paid
     /// back.
     Close {
         /// Id of the job, or a prefix: see the node's log.
         job: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -48,13 +54,19 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 }
             }
         }
-        Args::Close { job } => {
+        Args::Close { job, json } => {
             let job = registry::close(home, &job)?;
-            println!("{job} is closed without a result");
+            match json {
+                true => println!("{}", serde_json::json!({ "job": job })),
+                false => println!("{job} is closed without a result"),
+            }
         }
-        Args::Stop { job } => {
+        Args::Stop { job, json } => {
             let one = registry::stop(home, &job)?;
-            println!("{} is told to stop", one.job);
+            match json {
+                true => println!("{}", serde_json::json!({ "job": one.job })),
+                false => println!("{} is told to stop", one.job),
+            }
         }
     }
     Ok(())

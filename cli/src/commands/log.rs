@@ -27,17 +27,27 @@ pub(crate) enum Args {
         json: bool,
     },
     /// Show the log's verifier key.
-    Key,
+    Key {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the whole log to a single file, for `tidegate audit`.
     Bundle {
         /// The file: a tar archive.
         file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Restore entries lost in the ledger (when an older backup was put back) from a copy of the log: their charges count again.
     Restore {
         /// Folder with a copy, as left by `tidegate audit --peer … --keep`, or the log's folder itself.
         #[arg(long)]
         from: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -46,17 +56,27 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let log = Verifier::log(&identity.id());
     let (repair, json) = match args {
         Args::Fsck { repair, json } => (repair, json),
-        Args::Key => {
-            println!("{}", log.vkey());
+        Args::Key { json } => {
+            match json {
+                true => println!("{}", serde_json::json!({ "key": log.vkey() })),
+                false => println!("{}", log.vkey()),
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        Args::Bundle { file } => {
+        Args::Bundle { file, json } => {
             bundle::write(&identity.id(), &home.path().join("log"), &file)?;
+            if json {
+                println!("{}", serde_json::json!({ "file": file }));
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        Args::Restore { from } => {
+        Args::Restore { from, json } => {
             let copy = if from.join("log").is_dir() { from.join("log") } else { from };
             let (_, restored) = Store::restore(home.path(), identity, &mut from_folder(copy))?;
+            if json {
+                println!("{}", serde_json::json!({ "entries": restored.entries, "closed": restored.closed }));
+                return Ok(ExitCode::SUCCESS);
+            }
             let closed = count(restored.closed, "job of them had no result and is", "jobs of them had no result and are");
             println!("{} back; {closed} closed", count(restored.entries, "entry is", "entries are"));
             return Ok(ExitCode::SUCCESS);

@@ -44,6 +44,9 @@ pub(crate) struct Keep {
     /// Maximum number of MiB to hold of the dataset.
     #[arg(long, default_value_t = 64 << 10)]
     most_mib: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `tidegate mirror serve`.
@@ -73,6 +76,9 @@ pub(crate) struct List {
 pub(crate) struct Drop {
     /// Dataset lineage, the `population` shown by `tidegate mirror list`.
     population: ContentHash,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
@@ -82,7 +88,10 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         Args::List(args) => list(&home, &args),
         Args::Drop(args) => {
             keep::forget(&home, &args.population)?;
-            println!("dropped {}", args.population);
+            match args.json {
+                true => println!("{}", serde_json::json!({ "population": args.population })),
+                false => println!("dropped {}", args.population),
+            }
             Ok(())
         }
     }
@@ -102,7 +111,12 @@ async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
     bar.finish_and_clear();
     buyer.close().await;
     refreshed.context("nothing is held yet: the same command goes on where it was")?;
-    let files = count(kept.files().count(), "file", "files");
+    let files = kept.files().count();
+    if args.json {
+        println!("{}", serde_json::json!({ "population": kept.population, "owner": kept.place.owner, "files": files }));
+        return Ok(());
+    }
+    let files = count(files, "file", "files");
     println!("holding {}: {files}. `tidegate mirror serve` serves what is held", kept.population);
     Ok(())
 }

@@ -20,6 +20,9 @@ pub(crate) enum Args {
     Lift {
         /// Id in the list, or a prefix.
         id: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -64,7 +67,13 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 }
             }
         }
-        Args::Lift { id } => println!("{} may run again", quarantine::lift(home, &id)?),
+        Args::Lift { id, json } => {
+            let id = quarantine::lift(home, &id)?;
+            match json {
+                true => println!("{}", serde_json::json!({ "id": id })),
+                false => println!("{id} may run again"),
+            }
+        }
     }
     Ok(())
 }

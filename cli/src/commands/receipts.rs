@@ -1,9 +1,6 @@
 //! `tidegate receipts`
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use tidegate_audit::{
     log::scan,
@@ -53,16 +50,16 @@ pub(crate) enum Args {
         /// Write the answer to a file ending in .parquet, .arrow, .csv or .json, for other tools.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Print JSON lines.
+        #[arg(long, conflicts_with = "out")]
+        json: bool,
     },
 }
 
-async fn sql(home: &Home, query: Option<&str>, folder: Option<&Path>, out: Option<&Path>) -> anyhow::Result<()> {
-    batches(&auditor::sql::sql(home, folder, query).await?, out)
-}
-
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    if let Args::Sql { query, folder, out } = &args {
-        return sql(home, query.as_deref(), folder.as_deref(), out.as_deref()).await;
+    if let Args::Sql { query, folder, out, json } = &args {
+        let found = auditor::sql::sql(home, folder.as_deref(), query.as_deref()).await?;
+        return batches(&found, out.as_deref(), *json);
     }
     if let Args::Parties = &args {
         for one in pseudonyms::list(home)? {

@@ -22,6 +22,9 @@ pub(crate) struct PendingArgs {
 pub(crate) struct OneArgs {
     /// Id of the job, or a prefix.
     job: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Describes an exact table that has left, as JSON.
@@ -108,6 +111,11 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
 
 pub(crate) fn approve(home: &Home, args: &ApproveArgs) -> anyhow::Result<()> {
     let (job, beside) = review::approve(home, &args.one.job, &args.beside)?;
+    if args.one.json {
+        let beside: Vec<_> = beside.iter().map(table).collect();
+        println!("{}", serde_json::json!({ "job": job.id(), "buyer": job.signer(), "beside": beside }));
+        return Ok(());
+    }
     for other in beside {
         println!("beside {}: {}", other.job.id(), show::plain(&other.told));
     }
@@ -117,6 +125,9 @@ pub(crate) fn approve(home: &Home, args: &ApproveArgs) -> anyhow::Result<()> {
 
 pub(crate) fn deny(home: &Home, args: &OneArgs) -> anyhow::Result<()> {
     let job = review::deny(home, &args.job)?;
-    println!("denied {}", job.id());
+    match args.json {
+        true => println!("{}", serde_json::json!({ "job": job.id() })),
+        false => println!("denied {}", job.id()),
+    }
     Ok(())
 }
