@@ -21,6 +21,7 @@ mod inspect;
 mod interop;
 mod jobs;
 mod journey;
+mod json;
 mod kept;
 mod killed;
 mod laplace;

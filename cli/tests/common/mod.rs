@@ -116,7 +116,9 @@ impl World {
     }
 
     pub(crate) fn try_run(&self, who: &str, args: &[&str]) -> Output {
-        self.command(who).args(args).output().unwrap()
+        let output = self.command(who).args(args).output().unwrap();
+        crate::json::fits_schema(args, &output.stdout);
+        output
     }
 
     pub(crate) fn ok(&self, who: &str, args: &[&str]) -> String {
