@@ -57,7 +57,8 @@ pub(crate) fn policy(path: &Path) -> anyhow::Result<Policy> {
 /// # Errors
 /// As [`policy()`].
 pub(crate) fn policy_of(option: &str, path: &Path) -> anyhow::Result<Policy> {
-    let file = PolicyFile::parse(&text(option, path)?).with_context(|| named(option, path))?;
+    let text = text(option, path).map_err(|e| anyhow::anyhow!("{e:#}; `tidegate new policy FILE` writes one to begin with"))?;
+    let file = PolicyFile::parse(&text).with_context(|| named(option, path))?;
     Ok(file.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?)
 }
 
@@ -105,5 +106,5 @@ pub(crate) fn of(option: &str, e: &dyn std::fmt::Display) -> anyhow::Error {
 /// # Errors
 /// Returns an error naming the option and the file.
 pub(crate) fn write(option: &str, path: &Path, what: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    std::fs::write(path, what).with_context(|| named(option, path))
+    std::fs::write(path, what).map_err(|e| anyhow::anyhow!("{}: {e}; name a file that can be written", named(option, path)))
 }

@@ -75,8 +75,13 @@ fn granted_by(grant: &str) -> anyhow::Result<Option<String>> {
 /// Like [`of_jobs`], for requests to the owner alone.
 pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
     let Places { all, owner } = of_jobs(home, to, dataset, grant)?;
-    let first = all.into_iter().next().context("the owner's listing has no address")?;
-    anyhow::ensure!(owner.is_none(), "the grant is {}'s, and --to is {}", owner.unwrap_or_default(), first.peer);
+    let first = all.into_iter().next().context("the owner's listing has no address: name its node with --to PEER")?;
+    anyhow::ensure!(
+        owner.is_none(),
+        "the grant is {}'s, and --to is {}: name the node of the grant's owner with --to, or give a grant of this one",
+        owner.unwrap_or_default(),
+        first.peer
+    );
     Ok(first)
 }
 

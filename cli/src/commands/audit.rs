@@ -86,7 +86,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(USAGE));
     }
     let least = args.quorum.unwrap_or(args.witnesses.len());
-    let quorum = Quorum::of(args.witnesses.clone(), least).context("--witness, --quorum")?;
+    let quorum = Quorum::of(args.witnesses.clone(), least)
+        .with_context(|| format!("--quorum {least}, with {} by --witness", count(args.witnesses.len(), "key", "keys")))?;
     let bar =
         ProgressBar::no_length().with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} entries, {per_sec}, {eta} left")?);
     let mut progress = |done, all| {

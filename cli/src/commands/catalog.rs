@@ -151,7 +151,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::Diff { before, after } => history::diff(home, &before, &after).await?,
         Args::Import { file, json } => {
             let text = file::given(&file)?;
-            let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let value: serde_json::Value = serde_json::from_str(&text)
+                .with_context(|| format!("{}: give what `tidegate catalog export` wrote", file.display()))?;
             let envelope = match serde_json::from_value::<Envelope>(value.clone()) {
                 Ok(envelope) => envelope,
                 Err(_) => croissant::import(&value)?,
@@ -185,7 +186,7 @@ async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> 
     let catalogue = Arc::new(catalogue);
     let synced = tokio::select! {
         synced = sync::sync(&endpoint, &catalogue, from, &mut report) => synced,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; what came is kept, and the same command goes on"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: what came is kept, and the same command goes on"),
     };
     bar.finish_and_clear();
     endpoint.close().await;

@@ -134,7 +134,7 @@ fn epsilon(epsilon: f64) -> anyhow::Result<MicroEpsilon> {
 }
 
 fn until(time: humantime::Duration) -> anyhow::Result<String> {
-    SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long")
+    SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long: write a time such as 30days")
 }
 
 /// Parses the hash of a program, or hashes the program of a job file.
@@ -143,7 +143,7 @@ fn program(word: &String) -> anyhow::Result<ContentHash> {
         return Ok(hash);
     }
     let bound = || JobFile::read(Path::new(word))?.bound();
-    bound().with_context(|| format!("--program {word}: neither a hash nor a job file"))
+    bound().with_context(|| format!("--program {word}: neither a hash nor a job file. Give a job file, or the `program` that `tidegate check --json` prints"))
 }
 
 fn write(issued: &Issued, out: Option<&Path>, json: bool) -> anyhow::Result<()> {

@@ -24,7 +24,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let memory = args.memory_mib.checked_mul(1 << 20).context("--memory-mib is too large")?;
+    let memory = args
+        .memory_mib
+        .checked_mul(1 << 20)
+        .with_context(|| format!("--memory-mib {} is too large: write at most {}", args.memory_mib, usize::MAX >> 20))?;
     let seen = inspect(&args.file, memory)?;
     if args.json {
         println!("{}", serde_json::to_string(&seen)?);

@@ -25,7 +25,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let to = args.to.or(args.peer).context("give the peer's address")?.at(home)?;
+    let to =
+        args.to.or(args.peer).context("give the peer's address, or its name in the address book (`tidegate peers`)")?.at(home)?;
     let buyer = Buyer::bind(home, &to).await?;
     for _ in 0..args.times {
         let start = Instant::now();

@@ -99,7 +99,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })?;
     if matches!(args, Args::Show { .. }) {
         let size = read.checkpoint.size;
-        let statement = wanted.ok_or_else(|| anyhow::anyhow!("the log has {}", count(size, "entry", "entries")))?;
+        let statement = wanted.ok_or_else(|| {
+            anyhow::anyhow!(
+                "no such entry: the log has {}, counted from 0. `tidegate receipts list` lists them",
+                count(size, "entry", "entries")
+            )
+        })?;
         println!("{}", serde_json::to_string_pretty(&statement)?);
     }
     for line in lines {

@@ -47,7 +47,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let mut report = |what: &str| bar.set_message(plain(what));
     let replayed = tokio::select! {
         replayed = replay(home, &buyer, &to, ask, &mut report) => replayed,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: the same command begins anew"),
     };
     bar.finish_and_clear();
     buyer.close().await;

@@ -92,7 +92,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             trained = train((&buyer, &to), &file, &grant, &args, &waiting) => trained,
             interrupted = tokio::signal::ctrl_c() => {
                 waiting.finish_and_clear();
-                interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted")))
+                interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted: `tidegate results list` shows what was run")))
             }
         };
         buyer.close().await;
@@ -219,10 +219,14 @@ fn round(stem: &str, round: u32) -> String {
 
 /// Returns the first place to answer. A grant is shown to its owner, and to a peer with this owner's lease.
 async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
-    let (first, others) = places.all.split_first().context("the owner's listing has no address")?;
+    let (first, others) = places.all.split_first().context("the owner's listing has no address: name its node with --to PEER")?;
     if let Some(owner) = &places.owner {
         let answers = buyer.answers_for(first, owner).await?;
-        anyhow::ensure!(answers, "the grant is {owner}'s, and {} shows no lease of that owner's", first.peer);
+        anyhow::ensure!(
+            answers,
+            "the grant is {owner}'s, and {} shows no lease of that owner's: name the owner's node with --to",
+            first.peer
+        );
         return Ok(first.clone());
     }
     if others.is_empty() {
@@ -238,7 +242,7 @@ async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
             }
         }
     }
-    Err(gone.map_or_else(|| anyhow::anyhow!("nobody is there"), Into::into))
+    Err(gone.map_or_else(|| anyhow::anyhow!("nobody is there: try again, or name a node with --to PEER"), Into::into))
 }
 
 /// Runs a training run: a message for each round, the weights at the end.

@@ -95,7 +95,9 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     }
     let ended = CancellationToken::new();
     if let Some(http) = args.http {
-        let listener = tokio::net::TcpListener::bind(http).await.with_context(|| format!("--http {http}"))?;
+        let listener = tokio::net::TcpListener::bind(http)
+            .await
+            .with_context(|| format!("--http {http}: give an address of this machine, and a port that is free"))?;
         places.push(format!("{}@http://{}", node.vkey(), listener.local_addr()?));
         let (cosigner, ended) = (Arc::new(node.clone()) as Arc<dyn Cosigner>, ended.clone());
         tokio::spawn(async move {
