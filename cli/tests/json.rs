@@ -2,6 +2,7 @@
 //! [`fits_schema`], which `World` calls.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -39,19 +40,47 @@ fn names() -> BTreeSet<String> {
     names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase())).cloned().collect()
 }
 
+/// Schemas that were asked for: to compile one takes longer than most commands.
+struct Checker {
+    schemas: boon::Schemas,
+    compiler: boon::Compiler,
+    compiled: BTreeMap<String, boon::SchemaIndex>,
+}
+
+/// Address of the schema.
+const OWN: &str = "https://tidegate.dev/json.schema.json";
+
+thread_local! {
+    static CHECKER: RefCell<Checker> = {
+        let mut compiler = boon::Compiler::new();
+        compiler.add_resource("https://tidegate.dev/receipts.schema.json", read("receipts.schema.json")).unwrap();
+        compiler.add_resource(OWN, schema().clone()).unwrap();
+        RefCell::new(Checker { schemas: boon::Schemas::new(), compiler, compiled: BTreeMap::new() })
+    };
+}
+
+impl Checker {
+    fn check(&mut self, name: &str, texts: &[&str]) -> Result<(), String> {
+        let compiled = match self.compiled.get(name) {
+            Some(compiled) => *compiled,
+            None => {
+                let compiled = self.compiler.compile(&format!("{OWN}#/$defs/{name}"), &mut self.schemas);
+                let compiled = compiled.map_err(|e| e.to_string())?;
+                self.compiled.insert(name.to_owned(), compiled);
+                compiled
+            }
+        };
+        for text in texts {
+            let value: Value = serde_json::from_str(text).map_err(|e| format!("{name}: {e}: {text}"))?;
+            self.schemas.validate(&value, compiled).map_err(|e| format!("{name}: {e:#}: {text}"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Checks texts of JSON against a command's schema.
 fn check(name: &str, texts: &[&str]) -> Result<(), String> {
-    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
-    let receipts = read("receipts.schema.json");
-    let own = "https://tidegate.dev/json.schema.json";
-    compiler.add_resource("https://tidegate.dev/receipts.schema.json", receipts).unwrap();
-    compiler.add_resource(own, schema().clone()).unwrap();
-    let compiled = compiler.compile(&format!("{own}#/$defs/{name}"), &mut schemas).map_err(|e| e.to_string())?;
-    for text in texts {
-        let value: Value = serde_json::from_str(text).map_err(|e| format!("{name}: {e}: {text}"))?;
-        schemas.validate(&value, compiled).map_err(|e| format!("{name}: {e:#}: {text}"))?;
-    }
-    Ok(())
+    CHECKER.with_borrow_mut(|checker| checker.check(name, texts))
 }
 
 /// Checks each line that a command printed for `--json`; other commands are not looked at.
