@@ -200,12 +200,11 @@ fn put(batches: &[RecordBatch], counts: &[bool], path: &Path) -> Result<(), Node
 /// Formats batches as lines of JSON, an object per row without its NULLs, as in files that end in `.json`.
 ///
 /// # Errors
-/// [`NodeError::File`].
+/// [`NodeError::Table`].
 pub fn json_lines(batches: &[RecordBatch]) -> Result<String, NodeError> {
-    let failed = |e: arrow::error::ArrowError| NodeError::File(e.to_string());
     let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
-    batches.iter().try_for_each(|batch| writer.write(batch)).and_then(|()| writer.finish()).map_err(failed)?;
-    String::from_utf8(writer.into_inner()).map_err(|e| NodeError::File(e.to_string()))
+    batches.iter().try_for_each(|batch| writer.write(batch)).and_then(|()| writer.finish()).map_err(NodeError::Table)?;
+    String::from_utf8(writer.into_inner()).map_err(|e| NodeError::Table(arrow::error::ArrowError::ExternalError(e.into())))
 }
 
 /// Formats batches as text, a list of values per row: for people. Numbers have no noughts at the end of their decimal places.
