@@ -14,8 +14,7 @@ use wasm_encoder::{
 use wasmparser::{FunctionBody, Operator, Parser};
 
 use super::{
-    code::is_core,
-    component::refuse,
+    module::{is_core, refuse},
     prices::{Layout, price_of},
 };
 

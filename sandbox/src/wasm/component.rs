@@ -8,11 +8,11 @@ use wasmtime::{
 
 use super::{
     checked::checked,
-    code::functions,
     host::{
         Call,
         bindings::{Job, JobPre},
     },
+    module::{functions, refuse},
     nn,
     prices::Layout,
     wasi,
@@ -20,10 +20,6 @@ use super::{
 
 /// Imports allowed for a component beside [`wasi`] and [`nn`].
 const IMPORTS: [&str; 2] = ["tidegate:job/host@0.1.0", "tidegate:job/types@0.1.0"];
-
-pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Program, message.to_string()).at("program.module")
-}
 
 /// Compiles `bytes`, which must be a binary component: the text form and precompiled code would be read by other parsers.
 pub(super) fn compile(engine: &Engine, bytes: &[u8], layout: Layout) -> Result<Component, Refusal> {

@@ -12,13 +12,14 @@ use tidegate_protocol::{
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::{
-    component::{compile, link, refuse},
+    component::{compile, link},
     engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, engine},
     host::{
         Call, HANDED, Handed,
         bindings::{JobPre, tidegate::job::types::Rows},
         charge,
     },
+    module::refuse,
     nn,
     prices::Layout,
     startup::startup_of,

@@ -5,9 +5,10 @@ use tidegate_protocol::{Code, ContentHash, Refusal};
 use wasmtime::component::types::ComponentItem;
 
 use super::{
-    code::{compile_rows, engine_for, functions, is_core, row_function},
+    code::{compile_rows, engine_for, row_function},
     component::{compile, link},
     engine::engine,
+    module::{functions, is_core},
     prices::Layout,
     stateless::RowFunction,
 };

@@ -13,6 +13,7 @@ mod guest;
 mod host;
 mod inspect;
 mod measured;
+mod module;
 mod nn;
 mod prices;
 mod program;

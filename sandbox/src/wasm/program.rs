@@ -9,10 +9,10 @@ use tidegate_protocol::{
 };
 
 use super::{
-    code::{compile_rows, engine_for, is_core, row_function},
-    component::refuse,
+    code::{compile_rows, engine_for, row_function},
     driver::driver,
     guest::{Asked, Guest, Limits},
+    module::{is_core, refuse},
     prices::Layout,
     rows::Rows,
     run::ways,

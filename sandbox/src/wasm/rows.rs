@@ -16,10 +16,10 @@ use tidegate_protocol::{Refusal, job::Output};
 use wasmtime::{Engine, Func, Global, Instance, Linker, Memory, Module, Store, TypedFunc, Val};
 
 use super::{
-    component::refuse,
     driver,
     guest::Limits,
     host::{Call, Handed},
+    module::refuse,
     shares::{Share, execute},
     stateless::{Proof, ROW, RowFunction},
 };

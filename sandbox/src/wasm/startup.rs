@@ -3,7 +3,7 @@
 use tidegate_protocol::Refusal;
 use wasmparser::{DataKind, ElementItems, ElementKind, Encoding, Instance, Operator, Parser, Payload, TypeRef};
 
-use super::component::refuse;
+use super::module::refuse;
 use crate::job::Sent;
 
 /// Fuel to look up an element.
