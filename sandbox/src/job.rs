@@ -1,9 +1,8 @@
 //! The two steps of a job in the sandbox: admission and run.
 
-use std::{collections::BTreeSet, fs::File, sync::Arc};
+use std::{collections::BTreeSet, fs::File};
 
 use arrow::datatypes::SchemaRef;
-use serde::{Deserialize, Serialize};
 use tidegate_gate::{
     BRANCHES, Column, Confusion, Histogram, Keys, Mean, Measure, Plan, Quantiles, Reliability, Scores, Shape, Sum, Sums, Vector,
 };
@@ -14,102 +13,7 @@ use tidegate_protocol::{
     policy::{JobKind, Policy},
 };
 
-use crate::{Extent, RunError, Sink, onnx, sql, units, wasm};
-
-/// Attachment of a job: its program and optional data.
-#[derive(Debug, Clone)]
-pub struct Attachment {
-    program: Sent,
-    data: Arc<Vec<u8>>,
-}
-
-/// Program as sent.
-#[derive(Debug, Clone)]
-pub enum Sent {
-    /// Bytes named by hash in the job: a component, a model or public tables.
-    Bytes(Arc<Vec<u8>>),
-    /// Compiled code of the component named by hash in the job.
-    Code(wasm::Code),
-}
-
-impl From<Vec<u8>> for Attachment {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::from(Sent::Bytes(Arc::new(bytes)))
-    }
-}
-
-impl From<wasm::Code> for Attachment {
-    fn from(code: wasm::Code) -> Self {
-        Self::from(Sent::Code(code))
-    }
-}
-
-impl From<Sent> for Attachment {
-    fn from(program: Sent) -> Self {
-        Self { program, data: Arc::default() }
-    }
-}
-
-impl Attachment {
-    /// Adds data beside the program.
-    #[must_use]
-    pub fn with_data(self, data: Vec<u8>) -> Self {
-        Self { data: Arc::new(data), ..self }
-    }
-
-    /// Returns the program.
-    pub fn program(&self) -> &Sent {
-        &self.program
-    }
-
-    /// Returns the data beside the program.
-    pub fn data(&self) -> &Arc<Vec<u8>> {
-        &self.data
-    }
-
-    /// Returns the bytes named by the job, or nothing if only compiled code was sent.
-    pub fn bytes(&self) -> &[u8] {
-        match &self.program {
-            Sent::Bytes(bytes) => bytes,
-            Sent::Code(_) => &[],
-        }
-    }
-}
-
-/// Output of a rehearsal on mock rows, which production never shows.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Rehearsal {
-    /// Log lines and traps of the guest, in order.
-    pub lines: Vec<String>,
-    /// Fuel used by its calls.
-    pub fuel: Option<Fuel>,
-}
-
-/// Fuel use over some calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fuel {
-    /// Fuel limit of a call.
-    pub limit: u64,
-    /// Number of calls.
-    pub calls: u64,
-    /// Least fuel used by a call.
-    pub least: u64,
-    /// Mean fuel per call.
-    pub mean: u64,
-    /// Most fuel used by a call.
-    pub most: u64,
-}
-
-impl Rehearsal {
-    /// Records a call's use of `fuel` out of `limit`.
-    pub(crate) fn took(&mut self, fuel: u64, limit: u64) {
-        let seen = self.fuel.get_or_insert(Fuel { limit, calls: 0, least: u64::MAX, mean: 0, most: 0 });
-        (seen.least, seen.most) = (seen.least.min(fuel), seen.most.max(fuel));
-        let sum = u128::from(seen.mean) * u128::from(seen.calls) + u128::from(fuel);
-        seen.calls += 1;
-        seen.mean = (sum / u128::from(seen.calls)) as u64;
-    }
-}
+use crate::{Attachment, Extent, Help, RunError, Sent, Sink, onnx, sql, units, wasm};
 
 /// Admitted job, obtainable only from [`admit()`].
 #[derive(Debug)]
@@ -296,19 +200,6 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
         })
         .collect();
     Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: split.blocks() }
-}
-
-/// Resources available to a run beside the data.
-#[derive(Default)]
-pub struct Help<'a> {
-    /// Runner for the job's model, if any.
-    pub inference: Option<Arc<dyn onnx::Inference>>,
-    /// Collector for output shown to the author, on mock rows only.
-    pub rehearsal: Option<&'a mut Rehearsal>,
-    /// Storage for groups too large for memory.
-    pub spill: Option<&'a sql::Spill>,
-    /// Minimum number of units in a group; smaller groups are of no use to the gate.
-    pub least_units: i64,
 }
 
 /// Runs an admitted job over the dataset's files (Parquet, ordered by unit) and passes its sums to `sink`, some groups at a time.

@@ -19,13 +19,17 @@ pub mod sql;
 pub mod units;
 pub mod wasm;
 
+mod attachment;
 mod deep;
 mod error;
+mod help;
 mod job;
 mod piece;
 mod prf;
 
+pub use attachment::{Attachment, Sent};
 pub use deep::deep;
 pub use error::{RunError, Sink};
-pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, read_piece, run, run_into, run_piece};
+pub use help::{Fuel, Help, Rehearsal};
+pub use job::{Admitted, add_up, admit, admit_at, read_piece, run, run_into, run_piece};
 pub use piece::{Extent, Piece};

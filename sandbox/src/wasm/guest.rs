@@ -22,7 +22,7 @@ use super::{
     module::refuse,
     nn,
     prices::Layout,
-    startup::startup_of,
+    startup::startup,
 };
 use crate::{
     Attachment, Rehearsal, Sent,
@@ -85,6 +85,17 @@ fn calls(policy: &Policy, split: Split) -> u64 {
     match split {
         Split::Unit => policy.unit.max_units,
         Split::Blocks(blocks) => u64::from(blocks.number),
+    }
+}
+
+/// Returns the fuel to create all instances of a program, from its bytes or as stored with its code.
+///
+/// # Errors
+/// As for [`startup()`], or if the stored code is incomplete.
+pub(super) fn startup_of(program: &Sent) -> Result<u64, Refusal> {
+    match program {
+        Sent::Bytes(bytes) => startup(bytes),
+        Sent::Code(code) => code.startup(),
     }
 }
 

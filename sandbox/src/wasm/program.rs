@@ -11,12 +11,11 @@ use tidegate_protocol::{
 use super::{
     code::{compile_rows, engine_for, row_function},
     driver::driver,
-    guest::{Asked, Guest, Limits},
+    guest::{Asked, Guest, Limits, startup_of},
     module::{is_core, refuse},
     prices::Layout,
     rows::Rows,
     run::ways,
-    startup::startup_of,
     stateless::{Proof, ROW},
 };
 use crate::{Attachment, Extent, Help, RunError, Sent, onnx::Beside, sql::Select};

@@ -4,21 +4,9 @@ use tidegate_protocol::Refusal;
 use wasmparser::{DataKind, ElementItems, ElementKind, Encoding, Instance, Operator, Parser, Payload, TypeRef};
 
 use super::module::refuse;
-use crate::job::Sent;
 
 /// Fuel to look up an element.
 const ELEMENT: u64 = 16;
-
-/// Returns the fuel to create all instances of a program, from its bytes or as stored with its code.
-///
-/// # Errors
-/// As for [`startup`], or if the stored code is incomplete.
-pub(super) fn startup_of(program: &Sent) -> Result<u64, Refusal> {
-    match program {
-        Sent::Bytes(bytes) => startup(bytes),
-        Sent::Code(code) => code.startup(),
-    }
-}
 
 /// Computes the fuel to create all instances of a program: all made by a component from its modules, or a core module's only
 /// instance.
