@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{CallHook, ResourceLimiter, Store, StoreContextMut, StoreLimits, Trap};
 
-use super::nn;
+use super::nn::Held;
 use crate::onnx::Desk;
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
@@ -54,7 +54,7 @@ pub(super) struct Call {
     /// Number of pages in all its memories.
     pages: usize,
     /// Its model, if any.
-    pub(super) nn: Option<nn::Held>,
+    pub(super) nn: Option<Held>,
 }
 
 impl Call {
@@ -76,7 +76,7 @@ impl Call {
 
     /// Adds a model.
     pub(super) fn with_model(self, desk: Option<&Arc<Desk>>) -> Self {
-        Self { nn: desk.map(nn::Held::new), ..self }
+        Self { nn: desk.map(Held::new), ..self }
     }
 
     /// Returns the guest's log lines.

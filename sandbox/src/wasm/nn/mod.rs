@@ -4,16 +4,17 @@
 //! There is only one model, the job's data. The guest passes only data of its own unit or block; it pays for a run by the
 //! operations counted, and tensors held by the host for the guest are bounded like its memory.
 
+mod held;
 mod kinds;
-
-use std::sync::Arc;
 
 use tidegate_protocol::ContentHash;
 use wasmtime::{
     Result, StoreContextMut, bail,
-    component::{Component, Linker, LinkerInstance, Resource, ResourceTable, ResourceType},
+    component::{Component, Linker, LinkerInstance, Resource, ResourceType},
 };
 
+pub(super) use held::Held;
+use held::{Failed, Nn, Tensor, failed};
 use kinds::{Encoding, ErrorCode, Kind, Target};
 
 use super::host::Call;
@@ -25,9 +26,6 @@ const INTERFACES: [&str; 4] = ["tensor", "errors", "inference", "graph"];
 
 /// Maximum bytes passed in a call by a guest with a model: the tensors of a run.
 pub(super) const HANDED: usize = 32 << 20;
-/// Maximum bytes of tensors, and maximum number of handles, held by the host for a guest.
-const HELD: usize = 64 << 20;
-const HANDLES: usize = 1000;
 
 /// Returns the name of an import's interface, if part of this package.
 fn interface(import: &str) -> Option<&'static str> {
@@ -41,69 +39,12 @@ pub(super) fn answered(import: &str) -> bool {
     interface(import).is_some()
 }
 
-/// Objects held by the host for a guest.
-pub(super) struct Held {
-    desk: Arc<Desk>,
-    table: ResourceTable,
-    /// Bytes of its tensors.
-    bytes: usize,
-}
-
-impl Held {
-    pub(super) fn new(desk: &Arc<Desk>) -> Self {
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
-        Self { desk: desk.clone(), table, bytes: 0 }
-    }
-
-    fn put(&mut self, tensor: Tensor) -> Result<Resource<Tensor>> {
-        self.bytes += tensor.bytes();
-        if self.bytes > HELD {
-            bail!("more than {HELD} bytes of tensors at a time");
-        }
-        Ok(self.table.push(tensor)?)
-    }
-
-    fn take(&mut self, tensor: Resource<Tensor>) -> Result<Tensor> {
-        let tensor = self.table.delete(tensor)?;
-        self.bytes -= tensor.bytes();
-        Ok(tensor)
-    }
-
-    fn fails<T>(&mut self, failed: Failed) -> Result<Nn<T>> {
-        Ok(Err(self.table.push(failed)?))
-    }
-}
-
-struct Tensor {
-    dimensions: Vec<u32>,
-    kind: Kind,
-    data: Vec<u8>,
-}
-
-impl Tensor {
-    fn bytes(&self) -> usize {
-        self.data.len() + size_of_val(self.dimensions.as_slice())
-    }
-}
-
-/// Error visible to the guest.
-struct Failed {
-    code: ErrorCode,
-    says: String,
-}
-
-fn failed(code: ErrorCode, says: impl Into<String>) -> Failed {
-    Failed { code, says: says.into() }
-}
-
 /// Handle of the only model.
 struct Graph;
 struct Context;
 
 type Store<'a> = StoreContextMut<'a, Call>;
 type To<'a, 'b> = &'a mut LinkerInstance<'b, Call>;
-type Nn<T> = std::result::Result<T, Resource<Failed>>;
 
 /// Answers the imports of this package by `component`, which were checked before.
 pub(super) fn add(linker: &mut Linker<Call>, component: &Component) -> Result<()> {
