@@ -12,14 +12,15 @@ use super::{sets::Set, table::Table};
 
 mod choose;
 mod merge;
+mod parts;
 mod spill;
 
 use crate::{
     RunError,
     units::{Runs, Unit, UnitRef},
 };
-pub(super) use spill::Parts;
-pub use spill::{Spill, Written};
+pub(super) use parts::Parts;
+pub use parts::{Spill, Written};
 
 /// Layout of a group's numbers: last unit added without a tally, number of units, a sum per lane of the tally, then the bins.
 const SERIAL: usize = 0;
