@@ -11,7 +11,11 @@ use arrow::{
 
 use tidegate_protocol::{job::Blocks, limits};
 
-use super::{By, UnitRef, plain, split_by};
+use super::{
+    gather::{By, split_by},
+    plain::plain,
+    runs::UnitRef,
+};
 use crate::{Extent, RunError, prf::Prf, sql::Select};
 
 /// Limits on rows held in memory.

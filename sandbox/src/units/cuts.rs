@@ -8,7 +8,7 @@ use arrow::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BATCH,
+    batch::BATCH,
     part::Layout,
     runs::{Encoder, Unit},
     text,

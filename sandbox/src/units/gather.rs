@@ -7,7 +7,12 @@ use datafusion::arrow::{
 };
 use tidegate_protocol::limits;
 
-use super::{Chunk, Scan, Unit, UnitRef, shorten, width};
+use super::{
+    batch::width,
+    runs::{Unit, UnitRef},
+    scan::{Chunk, Scan},
+    text::shorten,
+};
 use crate::{Extent, RunError, sql::Select};
 
 /// Returns the maximum number of rows of a unit passed to a program.

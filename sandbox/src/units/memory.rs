@@ -13,7 +13,7 @@ use datafusion::{
     logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator},
 };
 
-use super::width;
+use super::batch::width;
 use crate::{RunError, sql::Select};
 
 /// Returns the maximum bytes of a row's intermediate results, beside the columns read and the columns made.
