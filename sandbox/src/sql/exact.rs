@@ -256,7 +256,7 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
     }
     let alike = |a: &DataType, b: &DataType| is_float(a) && (is_float(b) || b.is_decimal() || fits_float(b));
     if alike(&x, &y) || alike(&y, &x) {
-        return Ok(plain(&super::expr::float(a.clone()), &super::expr::float(b.clone())));
+        return Ok(plain(&super::wrap::float(a.clone()), &super::wrap::float(b.clone())));
     }
     if both(DataType::is_signed_integer) || both(DataType::is_unsigned_integer) || !ordered(&x) || !ordered(&y) {
         return Ok(plain(&left, &right));

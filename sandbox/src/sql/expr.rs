@@ -11,15 +11,15 @@ use tidegate_protocol::{Refusal, policy::ColumnRule};
 
 use super::{
     clamp::CLAMP,
-    exact::has_zone,
     functions,
+    literal::{bound, constant, text_literal, whole_literal},
     matching::Pattern,
-    measures::unalias,
     own::{CALENDAR, LENGTH, SETTLED, SHORT, remainder, short},
     public::Lookup,
     refuse,
     rows::{NUMBER, numbered_otherwise},
     times,
+    wrap::{float, named_where},
 };
 
 /// Public facts about the rows below expressions.
@@ -28,10 +28,6 @@ pub(super) struct Bounded<'a> {
     pub(super) unit: &'a str,
     /// Bounds by column.
     pub(super) columns: &'a BTreeMap<String, ColumnRule>,
-}
-
-pub(super) fn float(expr: Expr) -> Expr {
-    Expr::TryCast(TryCast::new(Box::new(expr), DataType::Float64))
 }
 
 /// Makes `expr` total, or refuses it by naming the construct that is not allowed. `unit` may not be read.
@@ -88,7 +84,7 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         }
         Expr::Like(mut like) => {
             (like.expr, like.pattern) = (each(like.expr)?, each(like.pattern)?);
-            let pattern = functions::text_literal(&like.pattern).ok_or_else(|| refuse("LIKE needs a literal pattern"))?;
+            let pattern = text_literal(&like.pattern).ok_or_else(|| refuse("LIKE needs a literal pattern"))?;
             match pattern {
                 Some(pattern) if matches!(like.escape_char, None | Some('\\')) => {
                     if !like.case_insensitive && Pattern::is_simple(&pattern) {
@@ -139,17 +135,6 @@ fn no_row(expr: &Expr) -> Refusal {
     refuse(format!("{what} is not supported in a row's expression")).fix(fix)
 }
 
-/// Returns the condition under which an expression is the unit, if the expression is NULL elsewhere.
-pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
-    match unalias(expr) {
-        Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
-            [(there, then)] if matches!(unalias(then), Expr::Column(column) if column.name == unit) => Some(there),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// Builds the test whether such an expression names the unit, or does not if `there` is false.
 fn found(expr: Expr, unit: &str, there: bool) -> Result<Expr, Refusal> {
     let condition = named_where(&expr, unit).cloned().map(|condition| total(condition, unit)).transpose()?;
@@ -176,50 +161,11 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
         // Not the machine's own remainder, whose duration shows what the values are.
         Modulo => Ok(remainder(float(left), float(right))),
         RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch => {
-            let pattern = functions::text_literal(&right).ok_or_else(|| refuse("a regular expression must be a literal"))?;
+            let pattern = text_literal(&right).ok_or_else(|| refuse("a regular expression must be a literal"))?;
             let found = functions::matching(Some(left), &pattern, matches!(op, RegexIMatch | RegexNotIMatch))?;
             Ok(negated(found, matches!(op, RegexNotMatch | RegexNotIMatch)))
         }
         other => Err(refuse(format!("operator {other} is not supported"))),
-    }
-}
-
-/// Casts a literal number to an integer: half away from zero, as in PostgreSQL, which takes the number for a decimal.
-pub(super) fn whole_literal(expr: &Expr, to: &DataType) -> Option<Expr> {
-    match unalias(expr) {
-        Expr::Literal(ScalarValue::Float64(Some(v)), _) if to.is_integer() => {
-            let whole = ScalarValue::Float64(Some(v.round())).cast_to(to);
-            Some(Expr::Literal(whole.or_else(|_| ScalarValue::try_from(to)).ok()?, None))
-        }
-        _ => None,
-    }
-}
-
-/// Returns the value of an expression made of literals alone.
-pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
-    match expr {
-        Expr::Literal(value, _) => Some(value.clone()),
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
-            let (value, kind) = (constant(expr)?, field.data_type());
-            let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
-            match value.try_as_str().flatten() {
-                Some(text) if of_none && has_zone(text) => ScalarValue::try_from(kind).ok(),
-                _ => value.cast_to(kind).ok(),
-            }
-        }
-        Expr::Alias(alias) => constant(&alias.expr),
-        _ => None,
-    }
-}
-
-/// Returns whether an expression is NULL for every row.
-pub(super) fn is_null(expr: &Expr) -> bool {
-    match expr {
-        Expr::Literal(value, _) => value.is_null(),
-        Expr::Cast(cast) => is_null(&cast.expr),
-        Expr::TryCast(cast) => is_null(&cast.expr),
-        Expr::Alias(alias) => is_null(&alias.expr),
-        _ => false,
     }
 }
 
@@ -301,7 +247,7 @@ fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>
     let rising = |f: fn(f64) -> f64| first().map(|(lo, hi)| (f(lo), f(hi)));
     match name {
         CLAMP => {
-            let (lo, hi) = (functions::bound(args, 1)?, functions::bound(args, 2)?);
+            let (lo, hi) = (bound(args, 1)?, bound(args, 2)?);
             // Narrower bounds of the policy stay.
             let inner = first().unwrap_or((lo, hi));
             Some((inner.0.clamp(lo, hi), inner.1.clamp(lo, hi)))

@@ -15,12 +15,13 @@ use tidegate_protocol::Refusal;
 use super::{
     casts::NAMED,
     clamp::CLAMP,
-    expr::float,
+    literal::{bound, text_literal},
     matching::{MATCHES, Pattern},
     own::{FAR, LOWER, POWER, ROOT, calendar, length, lower, power, root, short, start},
     place,
     public::Lookup,
     refuse, times,
+    wrap::float,
 };
 
 /// Numeric functions with their argument counts. Arguments become Float64: integer forms of `abs` and others fail on the minimum.
@@ -287,18 +288,6 @@ fn concatenated(call: &ScalarFunction, args: Vec<Expr>) -> Expr {
     }
 }
 
-/// Returns the text of a literal expression; the inner `None` stands for NULL.
-pub(super) fn text_literal(expr: &Expr) -> Option<Option<String>> {
-    match expr {
-        // Beside texts of another type the literal is wrapped in a cast.
-        Expr::Cast(cast) => text_literal(&cast.expr),
-        Expr::TryCast(cast) => text_literal(&cast.expr),
-        Expr::Literal(value, _) if value.is_null() => Some(None),
-        Expr::Literal(value, _) => value.try_as_str().flatten().map(|text| Some(text.to_owned())),
-        _ => None,
-    }
-}
-
 /// Builds the match of a text against a regular expression; NULL if either is missing.
 pub(super) fn matching(text: Option<Expr>, pattern: &Option<String>, insensitive: bool) -> Result<Expr, Refusal> {
     match (text, pattern) {
@@ -315,25 +304,6 @@ fn grows_little(from: &Expr, to: &Expr) -> bool {
 /// Returns whether a number is a literal within a range.
 fn is_within(number: &Expr, range: std::ops::RangeInclusive<i64>) -> bool {
     bound(std::slice::from_ref(number), 0).is_some_and(|n| *range.start() as f64 <= n && n <= *range.end() as f64)
-}
-
-/// Returns argument `i` as a literal number.
-pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
-    let mut expr = args.get(i)?;
-    let mut sign = 1.0;
-    loop {
-        match expr {
-            Expr::TryCast(cast) => expr = &cast.expr,
-            Expr::Cast(cast) => expr = &cast.expr,
-            Expr::Negative(inner) => (expr, sign) = (inner, -sign),
-            Expr::Literal(value, _) => {
-                let value = value.cast_to(&DataType::Float64).ok()?;
-                let ScalarValue::Float64(Some(v)) = value else { return None };
-                return v.is_finite().then_some(sign * v);
-            }
-            _ => return None,
-        }
-    }
 }
 
 fn first_that_is_there(mut args: Vec<Expr>) -> Expr {

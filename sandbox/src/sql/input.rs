@@ -12,7 +12,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    cost::Reach, expr::bounds, expr::is_null, first::First, per_unit::PerUnit, planner::Planned, select::Select,
+    cost::Reach, expr::bounds, first::First, literal::is_null, per_unit::PerUnit, planner::Planned, select::Select,
     unit_join::UnitJoin,
 };
 use crate::units;

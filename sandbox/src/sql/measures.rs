@@ -2,20 +2,19 @@
 
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{
-        Aggregate, Case, Expr,
-        expr::{AggregateFunction, AggregateFunctionParams},
-        lit,
-    },
+    logical_expr::{Aggregate, Case, Expr, expr::AggregateFunction, lit},
 };
 use tidegate_gate::{BRANCHES, Column, Covariance, Mean, Measure, Quantiles, Sum, Variance};
 use tidegate_protocol::{Refusal, limits};
 
 use super::{
-    expr::{Bounded, bounds, is_null, total},
+    expr::{Bounded, bounds, total},
     kinds::of_time,
+    literal::is_null,
+    percentile::{is_percentile, percentile},
     place, refuse,
     rows::{PartOf, Rows},
+    wrap::{conditional, unalias},
     written::written,
 };
 
@@ -30,24 +29,6 @@ pub(super) struct Measures {
     pub(super) places: Vec<usize>,
     /// For each aggregate call, the index of its released column in `columns`.
     pub(super) of_calls: Vec<usize>,
-}
-
-/// Strips aliases from an expression.
-pub(super) fn unalias(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unalias(&alias.expr),
-        other => other,
-    }
-}
-
-/// Builds `argument` where `filter` holds, and NULL elsewhere, as FILTER does.
-pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
-    match filter {
-        None => argument,
-        Some(filter) => {
-            Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(filter.clone()), Box::new(argument))], else_expr: None })
-        }
-    }
 }
 
 /// Collects the measures of `aggregate`'s calls, called `titles`. `most` is the maximum number of groups, if public.
@@ -237,26 +218,6 @@ fn measure(
     }
 }
 
-/// Returns whether an aggregate is a percentile of its first argument.
-pub(super) fn is_percentile(name: &str) -> bool {
-    matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont")
-}
-
-/// Returns the requested percentile, from 0 to 1.
-pub(super) fn percentile(name: &str, params: &AggregateFunctionParams) -> Result<f64, Refusal> {
-    let p = match (name, params.args.get(1)) {
-        ("median" | "approx_median", None) => 0.5,
-        (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
-        _ => return Err(refuse(format!("{name} needs a percentile"))),
-    };
-    // In descending order, as many values are above as are below otherwise.
-    match params.order_by.as_slice() {
-        [] => Ok(p),
-        [by] => Ok(if by.asc { p } else { 1.0 - p }),
-        _ => Err(refuse(format!("{name} is of one value")).fix("Write WITHIN GROUP (ORDER BY x)")),
-    }
-}
-
 /// Builds the measure of COUNT(DISTINCT unit), or of the unit where a condition holds.
 fn distinct(
     name: &str,
@@ -294,18 +255,6 @@ fn distinct(
         _ => return Err(other()),
     };
     Ok((Measure::Units, vec![total(conditional(present, filter.as_ref()), unit)?]))
-}
-
-fn literal(expr: &Expr) -> Option<f64> {
-    let value = match unalias(expr) {
-        Expr::Literal(value, _) => value.clone(),
-        Expr::Cast(cast) => return literal(&cast.expr),
-        _ => return None,
-    };
-    match value.cast_to(&datafusion::arrow::datatypes::DataType::Float64).ok()? {
-        ScalarValue::Float64(p) => p.filter(|p| (0.0..=1.0).contains(p)),
-        _ => None,
-    }
 }
 
 fn unbounded(name: &str, expr: &Expr) -> Refusal {

@@ -10,7 +10,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, job::Key};
 
-use super::{exact::has_zone, keys, kinds, measures::unalias, place, refuse, said::engine, written::written};
+use super::{exact::has_zone, keys, kinds, place, refuse, said::engine, wrap::unalias, written::written};
 
 /// Checks every comparison of a plan.
 ///

@@ -19,8 +19,8 @@ use datafusion::{
 
 use super::{
     above::{is_released, subqueries},
-    measures::{conditional, unalias},
     view::bare,
+    wrap::{conditional, unalias},
 };
 
 /// Window functions showing another row's value unchanged.

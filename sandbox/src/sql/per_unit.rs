@@ -24,16 +24,17 @@ use tidegate_protocol::{
 use self::values::{Held, most};
 use super::{
     exact::number,
-    expr::{float, named_where, total},
+    expr::total,
     first::{Taken, Taking},
     input::Input,
-    measures::{conditional, is_percentile, percentile, unalias},
+    percentile::{is_percentile, percentile},
     planner::Planned,
     refuse,
     rows::Rows,
     said::{engine, engine_words},
     select::Select,
     titles::readable,
+    wrap::{conditional, float, named_where, unalias},
 };
 use crate::{
     RunError,

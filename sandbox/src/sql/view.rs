@@ -22,9 +22,9 @@ use super::{
     above::{is_released, released},
     exact::{is_written, whole},
     keys,
-    measures::unalias,
     origin::{Made, Origin, Tracer},
     planner::context,
+    wrap::unalias,
 };
 use crate::deep::deep;
 

@@ -141,6 +141,6 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
 
 /// Returns the bytes of so many characters if the number is a literal, otherwise `bytes`.
 fn whole(count: &Expr, bytes: u64) -> u64 {
-    let literal = crate::sql::functions::bound(std::slice::from_ref(count), 0);
+    let literal = crate::sql::literal::bound(std::slice::from_ref(count), 0);
     literal.filter(|n| *n >= 0.0 && *n < 1e9).map_or(bytes, |n| 4 * n as u64)
 }

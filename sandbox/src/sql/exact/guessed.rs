@@ -7,7 +7,7 @@ use datafusion::{
 };
 
 use super::{cast::is_written, is_float, strip};
-use crate::sql::expr::float;
+use crate::sql::wrap::float;
 
 /// Returns whether an expression is a float made a decimal by the planner. Most floats do not fit the decimal type.
 pub(super) fn guessed(expr: &Expr, schema: &DFSchema) -> bool {

@@ -12,8 +12,9 @@ use datafusion::{
 
 use super::cast::is_written;
 use crate::sql::{
-    expr::{float, whole_literal},
+    literal::whole_literal,
     own::{REMAINDER, nearest},
+    wrap::float,
 };
 
 /// Functions whose value is an integer if their arguments are.

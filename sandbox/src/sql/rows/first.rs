@@ -24,9 +24,9 @@ use super::{
 use crate::sql::{
     first::{First, PLACE, Taken},
     input::{Input, Source},
-    measures::unalias,
     planner::Planned,
     refuse,
+    wrap::unalias,
 };
 
 /// Name of the column with a row's number within its unit, until a condition says which numbers are wanted.

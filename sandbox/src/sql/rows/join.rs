@@ -13,7 +13,7 @@ use datafusion::{
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{PartOf, Rows};
-use crate::sql::{measures::unalias, planner::Planned, refuse, said::engine};
+use crate::sql::{planner::Planned, refuse, said::engine, wrap::unalias};
 
 impl Rows {
     /// Folds a join: to a public table, whose columns become functions of the rows' columns, or on the unit.

@@ -13,7 +13,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{input::Source, measures::unalias, per_unit, planner::Planned, refuse, said::engine};
+use super::{input::Source, per_unit, planner::Planned, refuse, said::engine, wrap::unalias};
 
 mod first;
 mod join;

@@ -13,15 +13,15 @@ use super::{
 };
 use crate::sql::{
     exact::number,
-    expr::{named_where, total},
+    expr::total,
     input::{Input, Source},
     kinds,
-    measures::unalias,
     planner::Planned,
     refuse,
     said::engine,
     select::Select,
     unit_join::{Kind, THERE, UnitJoin},
+    wrap::{named_where, unalias},
 };
 
 impl Rows {

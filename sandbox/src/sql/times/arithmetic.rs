@@ -13,7 +13,7 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use super::{
-    super::{expr::constant, refuse, written::written},
+    super::{literal::constant, refuse, written::written},
     What, call, external,
 };
 

@@ -153,7 +153,7 @@ fn external(refusal: Refusal) -> DataFusionError {
 /// Returns a [`Refusal`] for a missing or invalid literal.
 pub(super) fn total(what: &What, name: &str, mut args: Vec<Expr>) -> Result<Expr, Refusal> {
     let literal = |arg: Option<&Expr>| {
-        let text = arg.and_then(super::functions::text_literal).flatten();
+        let text = arg.and_then(super::literal::text_literal).flatten();
         text.ok_or_else(|| needs_literal(name))
     };
     match (what, args.len()) {

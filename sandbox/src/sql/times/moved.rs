@@ -14,7 +14,7 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use super::{
-    super::{exact, expr::constant, refuse},
+    super::{exact, literal::constant, refuse},
     What,
     arithmetic::{BACK, ON, TIMES},
     calendar::{A_DAY, as_times, by_clock, civil, day_of, days_in, micros},

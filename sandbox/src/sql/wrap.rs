@@ -1,0 +1,40 @@
+//! Wrappers around expressions, taken off or put on.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    logical_expr::{Case, Expr, TryCast},
+};
+
+/// Strips aliases from an expression.
+pub(super) fn unalias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unalias(&alias.expr),
+        other => other,
+    }
+}
+
+/// Builds `argument` where `filter` holds, and NULL elsewhere, as FILTER does.
+pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
+    match filter {
+        None => argument,
+        Some(filter) => {
+            Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(filter.clone()), Box::new(argument))], else_expr: None })
+        }
+    }
+}
+
+/// Casts an expression to Float64, or to NULL where this fails.
+pub(super) fn float(expr: Expr) -> Expr {
+    Expr::TryCast(TryCast::new(Box::new(expr), DataType::Float64))
+}
+
+/// Returns the condition under which an expression is the unit, if the expression is NULL elsewhere.
+pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
+    match unalias(expr) {
+        Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
+            [(there, then)] if matches!(unalias(then), Expr::Column(column) if column.name == unit) => Some(there),
+            _ => None,
+        },
+        _ => None,
+    }
+}
