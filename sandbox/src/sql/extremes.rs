@@ -16,7 +16,7 @@ use tidegate_protocol::{
     policy::{ColumnRule, Policy, PolicyFile},
 };
 
-use super::{admit_select, expr::total, functions, planner::TABLE, select::Select};
+use super::{admit_select, dataset::TABLE, expr::total, functions, select::Select};
 use crate::units::{Physical, prove};
 
 mod columns;

@@ -23,7 +23,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{kinds, planner::TABLE, refuse};
+use super::{dataset::TABLE, kinds, refuse};
 
 /// Name of the lookup function, which no SQL text can call.
 pub(super) const LOOKUP: &str = "public table";

@@ -19,6 +19,7 @@ use tidegate_protocol::{Refusal, policy::Policy};
 
 use super::{
     Part, Rows,
+    number::{NUMBER, numbered_otherwise},
     unit_join::{Side, typed},
 };
 use crate::sql::{
@@ -29,18 +30,8 @@ use crate::sql::{
     wrap::unalias,
 };
 
-/// Name of the column with a row's number within its unit, until a condition says which numbers are wanted.
-pub(in crate::sql) const NUMBER: &str = "row number";
-
 /// Sort keys of rows: expressions in each part, and sort options.
 pub(super) type Order = Vec<(Vec<Expr>, SortOptions)>;
-
-/// Explains why a row's number is not a value.
-pub(in crate::sql) fn numbered_otherwise(unit: &str) -> Refusal {
-    refuse("a row's number is not read, it says which rows of a unit are meant").fix(format!(
-        "Write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY day DESC) AS rn FROM …) WHERE rn = 1, or rn <= 3"
-    ))
-}
 
 impl Rows {
     /// Folds a window numbering the rows of each unit.

@@ -17,9 +17,10 @@ use super::{input::Source, per_unit, planner::Planned, refuse, said::engine, wra
 
 mod first;
 mod join;
+mod number;
 mod unit_join;
 
-pub(super) use first::{NUMBER, numbered_otherwise};
+pub(super) use number::{NUMBER, numbered_otherwise};
 
 /// Rows as seen by the aggregate.
 #[derive(Debug)]

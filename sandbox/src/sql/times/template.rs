@@ -2,13 +2,17 @@
 
 use tidegate_protocol::Refusal;
 
-use self::patterns::{directives, patterns};
+use self::{
+    patterns::{directives, patterns},
+    piece::{Field, Letters, Name, Piece},
+};
 use super::{
     super::refuse,
     calendar::{A_DAY, A_SECOND, civil, day_of, days_in, iso_week, of_year, weekday},
 };
 
 mod patterns;
+mod piece;
 
 /// Maximum number of characters of a format.
 const CHARS: usize = 64;
@@ -17,71 +21,6 @@ const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 /// Names of the days, from Monday.
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
-/// Numeric field of a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Field {
-    Year,
-    /// Two-digit year: in PostgreSQL 70 to 99 belong to 1900, in strftime 69 to 99.
-    OfCentury {
-        from: i64,
-    },
-    IsoYear,
-    Quarter,
-    Month,
-    Day,
-    OfYear,
-    /// Day of the week from Sunday, which is 1.
-    FromSunday,
-    /// Day of the week from Sunday, which is 0.
-    FromZero,
-    /// Day of the week from Monday, which is 1.
-    FromMonday,
-    IsoWeek,
-    /// Week of seven days from the first of the year.
-    Week,
-    /// Week of seven days from the first of the month.
-    OfMonth,
-    Hour,
-    /// Hour as 12 and 1 to 11.
-    Half,
-    Minute,
-    Second,
-    Millis,
-    Micros,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Name {
-    Month,
-    Day,
-    /// AM or PM.
-    Noon,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Letters {
-    Upper,
-    Lower,
-    Both,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Piece {
-    Text(String),
-    /// Number with at least `digits` digits and leading zeros if `padded`; at most `digits` are read.
-    Number {
-        of: Field,
-        padded: bool,
-        digits: usize,
-    },
-    Name {
-        of: Name,
-        letters: Letters,
-        short: bool,
-        padded: bool,
-    },
-}
 
 /// A parsed format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use tidegate_protocol::Refusal;
 
-use super::{Field, Letters, Name, Piece};
+use super::piece::{Field, Letters, Name, Piece};
 use crate::sql::refuse;
 
 /// PostgreSQL's numeric patterns with their digits, the longest first. They are written in upper or lower case.
