@@ -7,7 +7,10 @@ use datafusion::{
 };
 use tidegate_protocol::Refusal;
 
-use super::{boxed, compared, differ, one_number};
+use super::{
+    compare::{boxed, compared, differ},
+    guessed::one_number,
+};
 use crate::sql::refuse;
 
 /// Builds an exact CASE: comparisons with its operand, and branches held by a single type.

@@ -2,58 +2,21 @@
 //!
 //! A cast in the query's text gives NULL for values that its type does not hold, and is compared by its result. Casts that the
 //! planner adds to coerce types are taken off where values are compared, so the name of their type's field tells them from the
-//! others ([`mark`]).
-
-use std::sync::Arc;
+//! others ([`mark`](super::mark)).
 
 use datafusion::{
-    arrow::datatypes::{DataType, FieldRef, TimeUnit},
-    common::{
-        DFSchema,
-        tree_node::{Transformed, TreeNode as _},
-    },
-    error::Result as Engine,
-    logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan, TryCast},
+    arrow::datatypes::{DataType, TimeUnit},
+    common::DFSchema,
+    logical_expr::{Cast, Expr, ExprSchemable as _, TryCast},
 };
 use tidegate_protocol::Refusal;
 
-use super::{is_float, number, whole, zone};
+use super::{
+    floats::{fits_float, is_float, number},
+    marks::is_written,
+    whole, zone,
+};
 use crate::sql::{kinds, own::calendar, refuse, written::written};
-
-/// Field name of a cast's type, if the query's text has the cast.
-const WRITTEN: &str = "as written";
-
-/// Returns whether the query's text has a cast to this field.
-pub(in crate::sql) fn is_written(field: &FieldRef) -> bool {
-    field.name() == WRITTEN
-}
-
-/// Marks every cast in a plan made from the text as written.
-///
-/// # Errors
-/// Returns the engine's own errors.
-pub(in crate::sql) fn mark(plan: LogicalPlan) -> Engine<LogicalPlan> {
-    let name = |field: FieldRef| Arc::new(field.as_ref().clone().with_name(WRITTEN));
-    let one = |expr: Expr| {
-        Ok(match expr {
-            Expr::Cast(Cast { expr, field }) => Transformed::yes(Expr::Cast(Cast { expr, field: name(field) })),
-            Expr::TryCast(TryCast { expr, field }) => Transformed::yes(Expr::TryCast(TryCast { expr, field: name(field) })),
-            other => Transformed::no(other),
-        })
-    };
-    let plan = plan.transform_up_with_subqueries(|plan| plan.map_expressions(|expr| expr.transform_up(one)))?;
-    Ok(plan.data)
-}
-
-/// Marks `made`, the replacement of a cast to `field`, as the cast was.
-pub(super) fn carried(made: Expr, field: &FieldRef) -> Expr {
-    match made {
-        Expr::TryCast(TryCast { expr, field: of }) if is_written(field) => {
-            Expr::TryCast(TryCast { expr, field: Arc::new(of.as_ref().clone().with_name(WRITTEN)) })
-        }
-        other => other,
-    }
-}
 
 /// Builds a cast; casts of times to nanoseconds become casts to microseconds.
 pub(super) fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
@@ -160,7 +123,7 @@ fn digits(kind: &DataType) -> Option<(i16, i16)> {
 fn holds(to: &DataType, from: &DataType) -> bool {
     match (to, digits(to), digits(from)) {
         (_, Some((before, after)), Some(of)) => of.0 <= before && of.1 <= after,
-        (DataType::Float64, ..) => super::fits_float(from) || matches!(from, DataType::Float16 | DataType::Float32),
+        (DataType::Float64, ..) => fits_float(from) || matches!(from, DataType::Float16 | DataType::Float32),
         (DataType::Float32, ..) => from.is_integer() && from.primitive_width() <= Some(2) || *from == DataType::Float16,
         _ => false,
     }

@@ -6,7 +6,7 @@ use datafusion::{
     logical_expr::{Cast, Expr, ExprSchemable as _, TryCast},
 };
 
-use super::{cast::is_written, is_float, strip};
+use super::{floats::is_float, marks::is_written, strip};
 use crate::sql::wrap::float;
 
 /// Returns whether an expression is a float made a decimal by the planner. Most floats do not fit the decimal type.

@@ -10,7 +10,7 @@ use datafusion::{
     logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable as _, Operator, TryCast},
 };
 
-use super::cast::is_written;
+use super::marks::is_written;
 use crate::sql::{
     literal::whole_literal,
     own::{REMAINDER, nearest},
