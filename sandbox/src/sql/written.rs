@@ -12,7 +12,7 @@ use super::{
     matching,
     own::{CALENDAR, LENGTH, NEAREST, REMAINDER, SETTLED, SHORT, START},
     public::Lookup,
-    times::{self, What},
+    times::{What, of as operation},
     titles::readable,
 };
 
@@ -105,7 +105,7 @@ fn function(call: &ScalarFunction) -> String {
     if call.func.inner().downcast_ref::<Lookup>().is_some() {
         return format!("a public table's column by {}", list(&call.args));
     }
-    match (times::of(&call.func), call.args.as_slice()) {
+    match (operation(&call.func), call.args.as_slice()) {
         (Some(What::Days | What::Span | What::Back), [a, b]) => return format!("{} - {}", operand(a), operand(b)),
         (Some(What::On), [a, b]) => return format!("{} + {}", operand(a), operand(b)),
         (Some(What::Times), [a, b]) => return format!("{} * {}", operand(a), operand(b)),

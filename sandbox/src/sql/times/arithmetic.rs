@@ -14,7 +14,8 @@ use tidegate_protocol::Refusal;
 
 use super::{
     super::{literal::constant, refuse, written::written},
-    What, call, external,
+    calls::{self, call},
+    what::{What, external},
 };
 
 /// Names of the arithmetic functions, which no SQL text can name.
@@ -53,7 +54,7 @@ fn kind(kind: &DataType) -> Kind {
 /// Returns the literal interval in an expression, which may be multiplied by a number.
 fn interval(expr: &Expr) -> Option<IntervalMonthDayNano> {
     if let Expr::ScalarFunction(call) = expr
-        && super::of(&call.func) == Some(&What::Times)
+        && calls::of(&call.func) == Some(&What::Times)
     {
         return interval(call.args.first()?);
     }

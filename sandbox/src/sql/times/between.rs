@@ -11,9 +11,9 @@ use datafusion::logical_expr::ColumnarValue;
 use tidegate_protocol::Refusal;
 
 use super::{
-    super::{exact, own::within_calendar, refuse},
-    SpanPart,
+    super::{exact::instant, own::within_calendar, refuse},
     calendar::{A_DAY, A_SECOND, by_clock, civil, micros},
+    what::{SpanPart, micro},
 };
 use crate::RunError;
 
@@ -102,7 +102,7 @@ pub(super) fn called(args: &[ColumnarValue]) -> Result<ArrayRef, RunError> {
     };
     let unit = Unit::of(&unit).map_err(|e| engine(e.to_string()))?;
     let arrays = ColumnarValue::values_to_arrays(&times).map_err(|e| engine(e.to_string()))?;
-    let typed = |a: &ArrayRef| if a.data_type().is_null() { Ok(cast(a, &super::micro())?) } else { Ok::<_, RunError>(a.clone()) };
+    let typed = |a: &ArrayRef| if a.data_type().is_null() { Ok(cast(a, &micro())?) } else { Ok::<_, RunError>(a.clone()) };
     diff(unit, &typed(&arrays[0])?, &typed(&arrays[1])?)
 }
 
@@ -132,7 +132,7 @@ fn instants(a: &ArrayRef, b: &ArrayRef) -> Result<[Int64Array; 2], RunError> {
     let read = |time: &ArrayRef, beside: &ArrayRef| match (zoned(time), beside.data_type()) {
         (false, DataType::Timestamp(_, zone @ Some(_))) => {
             let kind = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, zone.clone());
-            micros(&exact::instant(&within_calendar(time)?, &kind)?)
+            micros(&instant(&within_calendar(time)?, &kind)?)
         }
         _ => micros(time),
     };

@@ -8,7 +8,10 @@ use arrow::{
     datatypes::{DataType, Int64Type},
 };
 
-use super::super::{exact, own::within_calendar};
+use super::super::{
+    exact::{clock, ticks},
+    own::within_calendar,
+};
 use crate::RunError;
 
 /// Days from 0000-03-01 to 1970-01-01. Years begin in March here, and leap days end them.
@@ -68,7 +71,7 @@ pub(super) fn iso_week(day: i64) -> (i64, i64) {
 /// Returns times as shown by the clocks of their zone; times without a zone stay.
 pub(super) fn by_clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     match times.data_type() {
-        DataType::Timestamp(_, Some(_)) => exact::clock(times),
+        DataType::Timestamp(_, Some(_)) => clock(times),
         _ => Ok(times.clone()),
     }
 }
@@ -81,14 +84,14 @@ pub(super) fn micros(times: &ArrayRef) -> Result<Int64Array, RunError> {
         _ => times.clone(),
     };
     let whole = cast(&whole, &DataType::Int64)?;
-    let ticks = whole.as_primitive::<Int64Type>();
-    Ok(match exact::ticks(times.data_type()) {
+    let values = whole.as_primitive::<Int64Type>();
+    Ok(match ticks(times.data_type()) {
         // The value under a NULL is never read.
         Some(tick) if tick >= 1000 => {
             let by = (tick / 1000) as i64;
-            ticks.unary(|v| v.wrapping_mul(by))
+            values.unary(|v| v.wrapping_mul(by))
         }
-        Some(_) => ticks.unary(|v| v.div_euclid(1000)),
+        Some(_) => values.unary(|v| v.div_euclid(1000)),
         None => Int64Array::new_null(times.len()),
     })
 }
@@ -101,7 +104,7 @@ pub(super) fn as_times(micros: Int64Array, kind: &DataType) -> Result<ArrayRef, 
             cast(&cast(&(Arc::new(days) as ArrayRef), &DataType::Int32)?, kind)?
         }
         kind => {
-            let tick = exact::ticks(kind).unwrap_or(1000);
+            let tick = ticks(kind).unwrap_or(1000);
             let ticks: Int64Array = match tick {
                 tick if tick >= 1000 => micros.unary(|v| v.div_euclid((tick / 1000) as i64)),
                 _ => micros.unary_opt(|v| v.checked_mul(1000)),

@@ -15,9 +15,11 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use super::{
-    SpanPart, Template, What, between,
+    between,
     calendar::{self, micros},
-    external, micro, moved, needs_literal, usage,
+    moved,
+    template::Template,
+    what::{SpanPart, What, external, micro, needs_literal, usage},
 };
 use crate::{
     RunError,

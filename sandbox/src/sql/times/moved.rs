@@ -7,18 +7,11 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit},
 };
-use datafusion::{
-    common::ScalarValue,
-    logical_expr::{Expr, lit},
-};
-use tidegate_protocol::Refusal;
 
 use super::{
-    super::{exact, literal::constant, refuse},
-    What,
-    arithmetic::{BACK, ON, TIMES},
+    super::exact::instant,
     calendar::{A_DAY, as_times, by_clock, civil, day_of, days_in, micros},
-    call,
+    what::micro,
 };
 use crate::RunError;
 
@@ -69,8 +62,8 @@ pub(super) fn moved(times: &ArrayRef, by: &ArrayRef, sign: i64) -> Result<ArrayR
         .collect();
     let calendar = match times.data_type() {
         DataType::Timestamp(_, Some(_)) => {
-            let naive = as_times(calendar, &super::micro())?;
-            let again = micros(&exact::instant(&naive, &DataType::Timestamp(TimeUnit::Microsecond, zone(&kind)))?)?;
+            let naive = as_times(calendar, &micro())?;
+            let again = micros(&instant(&naive, &DataType::Timestamp(TimeUnit::Microsecond, zone(&kind)))?)?;
             // A time that did not move by months or days is not mapped back from its clock time.
             let still = micros(times)?;
             let pairs = again.iter().zip(&still).zip(&by);
@@ -112,22 +105,4 @@ pub(super) fn times(intervals: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef
         })
         .collect();
     Ok(Arc::new(made))
-}
-
-/// Builds a call of [`moved`], evaluated once if all arguments are constant, or of [`times`].
-pub(super) fn total(what: &What, name: &str, args: Vec<Expr>) -> Result<Expr, Refusal> {
-    let name = [ON, BACK, TIMES].into_iter().find(|known| *known == name).unwrap_or(ON);
-    let constants: Option<Vec<ScalarValue>> = args.iter().map(constant).collect();
-    let Some(values) = constants.filter(|_| *what != What::Times) else { return Ok(call(what.clone(), name, args)) };
-    let arrays: Vec<ArrayRef> = values.iter().filter_map(|value| value.to_array().ok()).collect();
-    let made = match arrays.as_slice() {
-        [time, by] => moved(time, by, if *what == What::On { 1 } else { -1 }).ok(),
-        _ => None,
-    };
-    let made = made.filter(|made| made.null_count() == 0 || values.iter().any(ScalarValue::is_null));
-    let made = made.and_then(|made| ScalarValue::try_from_array(&made, 0).ok());
-    made.map(lit).ok_or_else(|| {
-        refuse("the date is beyond the years 1 to 9999")
-            .fix("Write the interval beside a date that stays within them, as in DATE '2024-03-31' - INTERVAL '30 days'")
-    })
 }
