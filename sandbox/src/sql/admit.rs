@@ -18,7 +18,7 @@ use tidegate_protocol::{
 use super::{
     Tables,
     above::{Cut, cut, is_released},
-    cost::{self, Counted},
+    cost::{Counted, of_program, of_query},
     declare::{declare, types},
     expr::{Bounded, total},
     fold::Fold,
@@ -154,7 +154,7 @@ fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Resul
     let columns = columns.collect::<Result<Vec<Vec<_>>, Refusal>>()?;
     let mut select = Select::new(names, rows.filters().zip(columns).collect(), planned.schema, unit)?;
     units::prove(&select)?;
-    select.reach = cost::of_program(&select, split, policy)?;
+    select.reach = of_program(&select, split, policy)?;
     Ok(select)
 }
 
@@ -308,6 +308,6 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         fields: plan.fields().len(),
         release: plan.release_work(policy),
     };
-    input.look_at(&cost::of_query(&input, counted, policy)?);
+    input.look_at(&of_query(&input, counted, policy)?);
     Ok(Query { input, keys: keys_len, sets, shape, declared, aliases, reviewed: false, view })
 }

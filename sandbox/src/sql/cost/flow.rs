@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     sync::Arc,
 };
 
@@ -13,9 +12,8 @@ use datafusion::{
 use tidegate_protocol::{Refusal, job::Split, limits, policy::Policy};
 
 use super::{
-    Counted, Heavy, heavier,
-    reach::Reach,
-    term::Over,
+    reach::{Reach, Texts},
+    term::{Heavy, Over, heavier},
     weights::{self, COLUMN, DISTINCT, HELD, PERCENTILE, ROW},
 };
 use crate::{
@@ -33,8 +31,22 @@ const PATTERNS: usize = 32;
 /// Maximum characters of a text that costs little.
 const SHORT: usize = 32;
 
-/// Longest text of each column, in bytes.
-pub(super) type Texts = BTreeMap<String, u64>;
+/// Use of a query's selected rows.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sql) struct Counted {
+    /// Number of key columns.
+    pub(in crate::sql) keys: usize,
+    /// Number of grouping sets.
+    pub(in crate::sql) sets: usize,
+    /// Maximum number of groups of a unit, over all sets.
+    pub(in crate::sql) groups: u32,
+    /// Bytes of a group's numbers.
+    pub(in crate::sql) group_bytes: usize,
+    /// Number of values added by a row to a group.
+    pub(in crate::sql) fields: usize,
+    /// Operations of the gate for adding noise to the groups.
+    pub(in crate::sql) release: u64,
+}
 
 /// State of weighing all expressions of a query.
 pub(super) struct Weighing<'a> {

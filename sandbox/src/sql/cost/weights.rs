@@ -7,7 +7,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::term::Term;
+use super::case::Term;
 use crate::sql::{
     clamp::CLAMP,
     exact::{CLOCK, INSTANT, ORDER, UNZONED, is_cut},
