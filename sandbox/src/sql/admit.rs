@@ -30,7 +30,8 @@ use super::{
     select::Select,
     sets::{self, GROUPING, Set},
     titles::{distinct, readable},
-    view::{View, bare, named},
+    view::{View, named},
+    wrap::bare,
 };
 use crate::{deep::deep, units};
 

@@ -19,8 +19,7 @@ use datafusion::{
 
 use super::{
     above::{is_released, subqueries},
-    view::bare,
-    wrap::{conditional, unalias},
+    wrap::{bare, conditional, unalias},
 };
 
 /// Window functions showing another row's value unchanged.

@@ -14,17 +14,17 @@ use datafusion::{
     common::{DFSchema, tree_node::Transformed},
     datasource::MemTable,
     error::{DataFusionError, Result},
-    logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan, TryCast, expr_rewriter::NamePreserver},
+    logical_expr::{Expr, LogicalPlan, expr_rewriter::NamePreserver},
 };
 use tidegate_protocol::{job::Key, result::ResultDoc};
 
 use super::{
     above::{is_released, released},
-    exact::{is_written, whole},
+    exact::whole,
     keys,
     origin::{Made, Origin, Tracer},
     planner::context,
-    wrap::unalias,
+    wrap::bare,
 };
 use crate::deep::deep;
 
@@ -66,22 +66,6 @@ pub struct View {
     places: Vec<usize>,
     /// Types of the keys, which may differ from the planner's types.
     kinds: Vec<DataType>,
-}
-
-/// Strips aliases and casts that keep the value from an expression over columns of `schema`.
-///
-/// Those are casts of the planner (COUNT is Int64, and the analyzer sometimes wraps it in a cast to itself), and written ones to
-/// the type that the value has.
-pub(super) fn bare<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
-    let same = |from: &DataType, to: &DataType| from == to || from.is_string() && to.is_string();
-    match unalias(expr) {
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
-            if !is_written(field) || expr.get_type(schema).is_ok_and(|from| same(&from, field.data_type())) =>
-        {
-            bare(expr, schema)
-        }
-        other => other,
-    }
 }
 
 /// Makes floats integers where the planner has integers, if all of them are.

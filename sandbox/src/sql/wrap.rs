@@ -2,8 +2,11 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    logical_expr::{Case, Expr, TryCast},
+    common::DFSchema,
+    logical_expr::{Case, Cast, Expr, ExprSchemable as _, TryCast},
 };
+
+use super::exact::is_written;
 
 /// Strips aliases from an expression.
 pub(super) fn unalias(expr: &Expr) -> &Expr {
@@ -36,5 +39,21 @@ pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Strips aliases and casts that keep the value from an expression over columns of `schema`.
+///
+/// Those are casts of the planner (COUNT is Int64, and the analyzer sometimes wraps it in a cast to itself), and written ones to
+/// the type that the value has.
+pub(super) fn bare<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    let same = |from: &DataType, to: &DataType| from == to || from.is_string() && to.is_string();
+    match unalias(expr) {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
+            if !is_written(field) || expr.get_type(schema).is_ok_and(|from| same(&from, field.data_type())) =>
+        {
+            bare(expr, schema)
+        }
+        other => other,
     }
 }

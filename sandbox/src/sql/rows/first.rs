@@ -18,8 +18,8 @@ use datafusion::{
 use tidegate_protocol::{Refusal, policy::Policy};
 
 use super::{
-    Part, Rows,
     number::{NUMBER, numbered_otherwise},
+    part::{Order, Part, Rows},
     unit_join::{Side, typed},
 };
 use crate::sql::{
@@ -29,9 +29,6 @@ use crate::sql::{
     refuse,
     wrap::unalias,
 };
-
-/// Sort keys of rows: expressions in each part, and sort options.
-pub(super) type Order = Vec<(Vec<Expr>, SortOptions)>;
 
 impl Rows {
     /// Folds a window numbering the rows of each unit.

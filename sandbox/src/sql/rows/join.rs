@@ -12,7 +12,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{PartOf, Rows};
+use super::part::{PartOf, Rows};
 use crate::sql::{planner::Planned, refuse, said::engine, wrap::unalias};
 
 impl Rows {

@@ -1,55 +1,20 @@
 //! Folding of the plan below the aggregate: row-wise subqueries, CTEs and filters become a single filter and expressions over
 //! the source's own columns. The source is the dataset's rows, or the output of an aggregation by unit or a join on the unit.
 
-use std::sync::Arc;
-
-use datafusion::{
-    arrow::datatypes::DataType,
-    common::{
-        Column, DFSchema,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
-    },
-    logical_expr::{Aggregate, Distinct, Expr, ExprSchemable as _, LogicalPlan},
-};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{input::Source, per_unit, planner::Planned, refuse, said::engine, wrap::unalias};
+use self::part::Part;
+use super::{input::Source, per_unit, planner::Planned, refuse, said::engine};
 
 mod first;
 mod join;
 mod number;
+mod part;
 mod unit_join;
 
 pub(super) use number::{NUMBER, numbered_otherwise};
-
-/// Rows as seen by the aggregate.
-#[derive(Debug)]
-pub(super) struct Rows {
-    /// Rows made from a row of the source: a single part, or several by UNION ALL.
-    parts: Vec<Part>,
-    schema: Arc<DFSchema>,
-    /// Source of the rows.
-    pub(super) source: Source,
-    /// Number of public tables' rows held in memory by their keys.
-    looked_up: usize,
-    /// Order by which rows are numbered within their unit.
-    numbers: Option<first::Order>,
-}
-
-#[derive(Debug)]
-struct Part {
-    /// Condition on a row of the source for making a row.
-    filter: Option<Expr>,
-    /// An expression over the source's columns for each field of the rows' schema.
-    columns: Vec<Expr>,
-}
-
-/// A part of the rows.
-#[derive(Clone, Copy)]
-pub(super) struct PartOf<'a> {
-    part: &'a Part,
-    schema: &'a DFSchema,
-}
+pub(super) use part::{PartOf, Rows};
 
 impl Rows {
     /// Folds `plan`.
@@ -114,18 +79,6 @@ impl Rows {
         }
     }
 
-    /// Keeps only rows where `predicate` holds.
-    fn keep(&mut self, predicate: &Expr) -> Result<(), Refusal> {
-        let predicates = self.resolve(predicate)?;
-        for (part, predicate) in self.parts.iter_mut().zip(predicates) {
-            part.filter = Some(match part.filter.take() {
-                Some(before) => before.and(predicate),
-                None => predicate,
-            });
-        }
-        Ok(())
-    }
-
     /// Folds an aggregate by unit to a single row per unit.
     fn by_unit(aggregate: &Aggregate, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let below = Self::fold(&aggregate.input, planned, policy)?;
@@ -149,73 +102,6 @@ impl Rows {
         all.extend(columns);
         let parts = vec![Part { filter: None, columns: all }];
         Ok(Self { parts, schema: aggregate.schema.clone(), source: Source::PerUnit(Box::new(stage)), looked_up, numbers: None })
-    }
-
-    /// Iterates over the parts.
-    pub(super) fn parts(&self) -> impl Iterator<Item = PartOf<'_>> {
-        self.parts.iter().map(|part| PartOf { part, schema: &self.schema })
-    }
-
-    /// Iterates over the parts' filters.
-    pub(super) fn filters(&self) -> impl Iterator<Item = Option<Expr>> {
-        self.parts.iter().map(|part| part.filter.clone())
-    }
-
-    /// Resolves `expr` in each part.
-    pub(super) fn resolve(&self, expr: &Expr) -> Result<Vec<Expr>, Refusal> {
-        self.parts().map(|part| part.resolve(expr)).collect()
-    }
-
-    /// Returns column `name` of the unit's table.
-    pub(super) fn column(name: String) -> Expr {
-        Expr::Column(Column::new_unqualified(name))
-    }
-}
-
-impl<'a> PartOf<'a> {
-    /// Returns the expressions of the fields.
-    pub(super) fn columns(self) -> &'a [Expr] {
-        &self.part.columns
-    }
-
-    /// Returns whether an expression is a date or time.
-    pub(super) fn is_time(self, expr: Option<&Expr>) -> bool {
-        expr.and_then(|e| e.get_type(self.schema).ok()).is_some_and(|kind| kind.is_temporal())
-    }
-
-    /// Returns whether an expression is a length of time.
-    pub(super) fn is_length(self, expr: Option<&Expr>) -> bool {
-        expr.and_then(|e| e.get_type(self.schema).ok())
-            .is_some_and(|kind| matches!(kind, DataType::Duration(_) | DataType::Interval(_)))
-    }
-
-    fn all(self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {
-        exprs.iter().map(|e| self.resolve(e)).collect()
-    }
-
-    /// Rewrites `expr` over these rows as an expression over the source's columns.
-    pub(super) fn resolve(self, expr: &Expr) -> Result<Expr, Refusal> {
-        let replace = |expr: Expr| match unalias(&expr) {
-            Expr::Column(column) => {
-                let at = self.schema.index_of_column(column)?;
-                // The replacement for this column is already over the source.
-                Ok(Transformed::new(self.part.columns[at].clone(), true, TreeNodeRecursion::Jump))
-            }
-            // An alias is replaced by the expression that it names.
-            bare if matches!(expr, Expr::Alias(_)) => Ok(Transformed::yes(bare.clone())),
-            _ => Ok(Transformed::no(expr)),
-        };
-        let resolved = expr.clone().transform_down(replace).map_err(refuse)?.data;
-        let mut nodes = 0usize;
-        let counted = resolved.apply(|_| {
-            nodes += 1;
-            Ok(if nodes > limits::SQL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        counted.map_err(refuse)?;
-        if nodes > limits::SQL_NODES {
-            return Err(refuse("subqueries repeat expressions too often").fix("Name fewer columns from within one another"));
-        }
-        Ok(resolved)
     }
 }
 

@@ -8,8 +8,8 @@ use datafusion::{
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{
-    Part, PartOf, Rows,
     join::{Pair, check_looked_up, conditions},
+    part::{Part, PartOf, Rows},
 };
 use crate::sql::{
     exact::number,
