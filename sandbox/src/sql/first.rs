@@ -12,31 +12,21 @@ use arrow::{
     compute::SortOptions,
     datatypes::{DataType, Field, Schema},
 };
-use datafusion::{common::DFSchema, logical_expr::ExprSchemable as _};
+use datafusion::common::DFSchema;
 use tidegate_protocol::{Refusal, policy::ColumnRule};
 
-pub(super) use self::taking::{Taken, Taking};
-use super::{input::Input, refuse, said::engine, select::Branch};
+pub(super) use self::taking::{Done, Taken, Taking};
+use super::{
+    input::{First, Input},
+    refuse,
+    select::Branch,
+};
 use crate::RunError;
 
 mod taking;
 
 /// Name of the column with a row's number within its unit.
 pub(super) const PLACE: &str = "place among the unit's rows";
-
-/// An admitted selection of each unit's first rows.
-#[derive(Debug, Clone)]
-pub(super) struct First {
-    /// Input whose columns are the output columns, followed by the sort keys.
-    pub(super) input: Input,
-    order: Vec<SortOptions>,
-    taken: Taken,
-    /// Whether a row's number is among the columns.
-    numbered: bool,
-    /// Output columns.
-    pub(super) schema: Arc<DFSchema>,
-    pub(super) bounds: BTreeMap<String, ColumnRule>,
-}
 
 impl First {
     /// Builds the selection from an input whose last columns are the sort keys.
@@ -75,7 +65,7 @@ impl First {
 
     /// Returns the types of the input's columns.
     pub(super) fn kinds(&self) -> Result<Vec<DataType>, Refusal> {
-        kinds(&self.input)
+        self.input.kinds()
     }
 
     /// Starts a pass over the rows.
@@ -83,18 +73,13 @@ impl First {
     /// # Errors
     /// Returns [`RunError`] if a type has no order, which admission detects.
     pub(super) fn begin(&self) -> Result<Taking, RunError> {
-        let kinds = kinds(&self.input).map_err(|e| RunError::Engine(e.to_string()))?;
+        let kinds = self.input.kinds().map_err(|e| RunError::Engine(e.to_string()))?;
         Taking::new(kinds, &self.order, self.taken, self.numbered)
     }
 }
 
-fn kinds(input: &Input) -> Result<Vec<DataType>, Refusal> {
-    let schema = &input.select.schema;
-    input.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| engine(&e))).collect()
-}
-
 fn schema_of(input: &Input, keys: usize, numbered: bool) -> Result<Arc<DFSchema>, Refusal> {
-    let named = input.select.names.iter().zip(kinds(input)?).take(input.select.names.len() - keys);
+    let named = input.select.names.iter().zip(input.kinds()?).take(input.select.names.len() - keys);
     let fields = named.map(|(name, kind)| Field::new(name, kind, true));
     let place = numbered.then(|| Field::new(PLACE, DataType::UInt64, true));
     let fields: Vec<Field> = fields.chain(place).collect();

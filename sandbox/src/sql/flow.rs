@@ -13,9 +13,9 @@ use datafusion::common::DFSchema;
 use tidegate_protocol::limits;
 
 use super::{
-    first::{First, Taking},
-    input::{Input, Source},
-    per_unit::{Done, Folding, PerUnit},
+    first::{Done, Taking},
+    input::{First, Input, PerUnit, Source},
+    per_unit::Folding,
     select::Select,
     unit_join::Joining,
 };

@@ -5,16 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use datafusion::common::DFSchema;
+use arrow::{compute::SortOptions, datatypes::DataType};
+use datafusion::{
+    common::DFSchema,
+    logical_expr::{AggregateUDF, ExprSchemable as _},
+};
 use tidegate_protocol::{
     Refusal,
     policy::{ColumnRule, Policy},
 };
 
-use super::{
-    cost::Reach, expr::bounds, first::First, literal::is_null, per_unit::PerUnit, planner::Planned, select::Select,
-    unit_join::UnitJoin,
-};
+use super::{cost::Reach, expr::bounds, first::Taken, literal::is_null, planner::Planned, said::engine, select::Select};
 use crate::units;
 
 /// Source of rows. The rows of a unit are contiguous, and units ascend.
@@ -35,6 +36,78 @@ pub(super) enum Source {
 pub(super) struct Input {
     pub(super) select: Select,
     pub(super) source: Source,
+}
+
+/// An aggregate of a unit's rows.
+#[derive(Debug, Clone)]
+pub(super) enum Call {
+    /// Aggregate of all rows, by the engine.
+    All(Arc<AggregateUDF>),
+    /// Value of the first row in an order; the sort keys follow the arguments in the input, from column `keys` on.
+    First { keys: usize, order: Vec<SortOptions> },
+    /// Number of distinct values.
+    Distinct,
+    /// Percentile of the values.
+    Percentile(f64),
+}
+
+/// Aggregates of the subquery.
+#[derive(Debug, Clone)]
+pub(super) struct PerUnit {
+    pub(super) calls: Vec<Call>,
+    /// Types of the input's columns.
+    pub(super) kinds: Vec<DataType>,
+    /// Arguments, one named column per aggregate, followed by the sort keys of first rows.
+    pub(super) input: Input,
+    /// Names and types of the results.
+    pub(super) schema: Arc<DFSchema>,
+    /// Public bounds of the results, where known.
+    pub(super) bounds: BTreeMap<String, ColumnRule>,
+}
+
+/// An admitted selection of each unit's first rows.
+#[derive(Debug, Clone)]
+pub(super) struct First {
+    /// Input whose columns are the output columns, followed by the sort keys.
+    pub(super) input: Input,
+    pub(super) order: Vec<SortOptions>,
+    pub(super) taken: Taken,
+    /// Whether a row's number is among the columns.
+    pub(super) numbered: bool,
+    /// Output columns.
+    pub(super) schema: Arc<DFSchema>,
+    pub(super) bounds: BTreeMap<String, ColumnRule>,
+}
+
+/// Kind of a join, by its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Pairs.
+    Inner,
+    /// Pairs, and the first input's rows without a pair.
+    Outer,
+    /// Pairs, and both inputs' rows without a pair.
+    Full,
+    /// The first input's rows with a pair.
+    Semi,
+    /// The first input's rows without a pair.
+    Anti,
+}
+
+/// An admitted join on the unit.
+#[derive(Debug, Clone)]
+pub(super) struct UnitJoin {
+    pub(super) kind: Kind,
+    /// First input: columns, followed by keys.
+    pub(super) first: Input,
+    pub(super) second: Input,
+    /// Number of key columns, which must be equal, at the end of each input.
+    pub(super) keys: usize,
+    /// Further condition on a pair, over [`UnitJoin::schema`].
+    pub(super) condition: Option<Select>,
+    /// Columns of the first input, columns of the second, and whether there is a row of each.
+    pub(super) schema: Arc<DFSchema>,
+    pub(super) bounds: BTreeMap<String, ColumnRule>,
 }
 
 impl Source {
@@ -89,6 +162,12 @@ impl Input {
         let mut input = Self { select, source };
         input.prune()?;
         Ok(input)
+    }
+
+    /// Returns the types of the selected columns.
+    pub(super) fn kinds(&self) -> Result<Vec<DataType>, Refusal> {
+        let schema = &self.select.schema;
+        self.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| engine(&e))).collect()
     }
 
     /// Drops columns of the source not read by the select.

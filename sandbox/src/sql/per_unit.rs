@@ -13,7 +13,7 @@ use arrow::{
 use datafusion::{
     common::DFSchema,
     functions_aggregate::bool_and_or::{bool_and_udaf, bool_or_udaf},
-    logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr, lit},
+    logical_expr::{Aggregate, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr, lit},
     physical_expr::{aggregate::AggregateExprBuilder, expressions::Column as PhysicalColumn},
 };
 use tidegate_protocol::{
@@ -25,8 +25,8 @@ use self::values::{Held, most};
 use super::{
     exact::number,
     expr::total,
-    first::{Taken, Taking},
-    input::Input,
+    first::{Done, Taken, Taking},
+    input::{Call, Input, PerUnit},
     percentile::{is_percentile, percentile},
     planner::Planned,
     refuse,
@@ -50,19 +50,6 @@ const ALLOWED: [&str; 12] =
 const FIRST: &str = "first_value";
 const LAST: &str = "last_value";
 
-/// An aggregate of a unit's rows.
-#[derive(Debug, Clone)]
-enum Call {
-    /// Aggregate of all rows, by the engine.
-    All(Arc<AggregateUDF>),
-    /// Value of the first row in an order; the sort keys follow the arguments in the input, from column `keys` on.
-    First { keys: usize, order: Vec<SortOptions> },
-    /// Number of distinct values.
-    Distinct,
-    /// Percentile of the values.
-    Percentile(f64),
-}
-
 impl Call {
     /// Replaces MIN and MAX of truth values, which the engine does not aggregate by group, by BOOL_AND and BOOL_OR, which are the same.
     fn of_truth_values(&mut self, kind: &DataType) {
@@ -73,20 +60,6 @@ impl Call {
             _ => {}
         }
     }
-}
-
-/// Aggregates of the subquery.
-#[derive(Debug, Clone)]
-pub(super) struct PerUnit {
-    calls: Vec<Call>,
-    /// Types of the input's columns.
-    kinds: Vec<DataType>,
-    /// Arguments, one named column per aggregate, followed by the sort keys of first rows.
-    pub(super) input: Input,
-    /// Names and types of the results.
-    pub(super) schema: Arc<DFSchema>,
-    /// Public bounds of the results, where known.
-    pub(super) bounds: BTreeMap<String, ColumnRule>,
 }
 
 /// Admits the aggregates, and returns an expression over their results for each.
@@ -289,9 +262,6 @@ impl PerUnit {
         Ok(Folding { states, kinds: self.kinds.clone(), open: None })
     }
 }
-
-/// Completed units, and a column for each aggregate with a row for each unit.
-pub(super) type Done = (Vec<Unit>, Vec<ArrayRef>);
 
 impl Folding {
     /// Adds a batch, and returns the units completed by the batch.

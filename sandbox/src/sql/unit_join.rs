@@ -12,17 +12,13 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
     row::{RowConverter, SortField},
 };
-use datafusion::{
-    common::DFSchema,
-    logical_expr::{Expr, ExprSchemable as _},
-};
-use tidegate_protocol::{Refusal, policy::ColumnRule};
+use datafusion::{common::DFSchema, logical_expr::Expr};
+use tidegate_protocol::Refusal;
 
 pub(super) use self::joining::Joining;
 use super::{
-    input::Input,
+    input::{Input, Kind, UnitJoin},
     refuse,
-    said::engine,
     select::{Branch, Select},
 };
 use crate::RunError;
@@ -30,37 +26,6 @@ use crate::RunError;
 mod held;
 mod joining;
 mod pairs;
-
-/// Kind of a join, by its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Pairs.
-    Inner,
-    /// Pairs, and the first input's rows without a pair.
-    Outer,
-    /// Pairs, and both inputs' rows without a pair.
-    Full,
-    /// The first input's rows with a pair.
-    Semi,
-    /// The first input's rows without a pair.
-    Anti,
-}
-
-/// An admitted join on the unit.
-#[derive(Debug, Clone)]
-pub(super) struct UnitJoin {
-    pub(super) kind: Kind,
-    /// First input: columns, followed by keys.
-    pub(super) first: Input,
-    pub(super) second: Input,
-    /// Number of key columns, which must be equal, at the end of each input.
-    keys: usize,
-    /// Further condition on a pair, over [`UnitJoin::schema`].
-    condition: Option<Select>,
-    /// Columns of the first input, columns of the second, and whether there is a row of each.
-    pub(super) schema: Arc<DFSchema>,
-    pub(super) bounds: BTreeMap<String, ColumnRule>,
-}
 
 /// Names of the columns with the presence of each input's row in a row of the join.
 pub(super) const THERE: [&str; 2] = ["first there", "second there"];
@@ -120,22 +85,16 @@ impl UnitJoin {
     }
 
     fn encoder(&self) -> Result<Option<RowConverter>, RunError> {
-        let kinds = kinds(&self.first).map_err(|e| RunError::Engine(e.to_string()))?;
+        let kinds = self.first.kinds().map_err(|e| RunError::Engine(e.to_string()))?;
         let fields: Vec<SortField> = kinds[kinds.len() - self.keys..].iter().cloned().map(SortField::new).collect();
         if fields.is_empty() { Ok(None) } else { Ok(Some(RowConverter::new(fields)?)) }
     }
 }
 
-/// Returns the types of an input's columns.
-fn kinds(input: &Input) -> Result<Vec<DataType>, Refusal> {
-    let schema = &input.select.schema;
-    input.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| engine(&e))).collect()
-}
-
 fn schema_of(first: &Input, second: &Input, keys: usize) -> Result<Arc<DFSchema>, Refusal> {
     let mut fields = Vec::new();
     for input in [first, second] {
-        let named = input.select.names.iter().zip(kinds(input)?);
+        let named = input.select.names.iter().zip(input.kinds()?);
         let columns = input.select.names.len() - keys;
         fields.extend(named.take(columns).map(|(name, kind)| Field::new(name, kind, true)));
     }

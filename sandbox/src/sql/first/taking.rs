@@ -15,9 +15,11 @@ use tidegate_protocol::limits;
 
 use crate::{
     RunError,
-    sql::per_unit::Done,
     units::{Runs, Unit, UnitRef, shorten},
 };
+
+/// Completed units, and a column for each aggregate with a row for each unit.
+pub(in crate::sql) type Done = (Vec<Unit>, Vec<ArrayRef>);
 
 /// Range of a unit's rows to take, numbered from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

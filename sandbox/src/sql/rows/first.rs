@@ -23,8 +23,8 @@ use super::{
     unit_join::{Side, typed},
 };
 use crate::sql::{
-    first::{First, PLACE, Taken},
-    input::{Input, Source},
+    first::{PLACE, Taken},
+    input::{First, Input, Source},
     planner::Planned,
     refuse,
     wrap::unalias,

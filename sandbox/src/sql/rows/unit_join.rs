@@ -14,13 +14,13 @@ use super::{
 use crate::sql::{
     exact::number,
     expr::total,
-    input::{Input, Source},
+    input::{Input, Kind, Source, UnitJoin},
     kinds,
     planner::Planned,
     refuse,
     said::engine,
     select::Select,
-    unit_join::{Kind, THERE, UnitJoin},
+    unit_join::THERE,
     wrap::{named_where, unalias},
 };
 

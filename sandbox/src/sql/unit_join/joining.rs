@@ -11,13 +11,12 @@ use arrow::{
 use tidegate_protocol::{Refusal, limits};
 
 use super::{
-    UnitJoin,
     held::{Held, Side},
-    kinds,
     pairs::{Keys, Pairs},
 };
 use crate::{
     RunError,
+    sql::input::UnitJoin,
     units::{Chunk, Physical, Runs, Selected, UnitRef, width},
 };
 
@@ -42,7 +41,7 @@ impl<'a> Joining<'a> {
     /// Starts a join.
     pub(in crate::sql) fn new(join: &'a UnitJoin) -> Result<Self, RunError> {
         let engine = |e: Refusal| RunError::Engine(e.to_string());
-        let kinds = [kinds(&join.first).map_err(engine)?, kinds(&join.second).map_err(engine)?];
+        let kinds = [join.first.kinds().map_err(engine)?, join.second.kinds().map_err(engine)?];
         let room = limits::JOIN_BYTES / (width(&kinds[0]) + width(&kinds[1]));
         Ok(Self {
             join,

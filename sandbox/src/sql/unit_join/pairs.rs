@@ -7,8 +7,8 @@ use std::{collections::HashMap, ops::Range};
 
 use arrow::{array::Array as _, buffer::NullBuffer, row::RowConverter};
 
-use super::{Kind, held::Side};
-use crate::{RunError, units::Unit};
+use super::held::Side;
+use crate::{RunError, sql::input::Kind, units::Unit};
 
 /// Rows of a unit and its candidate pairs.
 struct Open {
