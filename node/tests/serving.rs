@@ -51,7 +51,7 @@ async fn a_shutdown_waits_for_the_job_that_runs() {
     // Everything is closed, and the job has its outcome.
     let home = world.home("owner");
     let store = Store::open(home.path(), home.identity().unwrap()).unwrap();
-    assert_eq!(store.unfinished().unwrap().into_iter().count(), 0);
+    assert_eq!(store.unfinished().unwrap().len(), 0);
 }
 
 /// A job that was charged when its node was stopped is finished by the next, and charged once.

@@ -32,7 +32,8 @@ async fn run(arguments: &[String]) -> Outcome {
     let buyer = Buyer::bind(&home, &address).await?.showing(&grant).patient(Duration::from_secs(60));
     let offer = buyer.offer(&address, dataset).await?;
     let schema = check::schema(offer.manifest.body())?;
-    let planned = check::plan(&home, &job, &offer.in_force()?, schema).await?;
+    let policy = offer.in_force()?;
+    let planned = check::plan(&home, &job, &policy, schema).await?;
     check::granted(&grant, identity.id(), offer.manifest.body(), &planned)?;
     println!("it costs {}", planned.work.job.cost);
     let (_, verified, _) = buyer.run(&address, &job, &grant, None, None).await?;

@@ -154,9 +154,10 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 fn main() -> anyhow::Result<()> {
     run_worker_if_asked();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["floor", name] => return floor::run(cases().into_iter().find(|case| case.name == name).context("a case")?),
-        _ => {}
+    if let [floor, name] = &arguments[..]
+        && floor == "floor"
+    {
+        return floor::run(cases().into_iter().find(|case| case.name == *name).context("a case")?);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let _inside = runtime.enter();

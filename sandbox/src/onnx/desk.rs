@@ -7,7 +7,10 @@ use arrow::{
     buffer::{Buffer, OffsetBuffer},
 };
 
-use super::{Beside, Inference, Values};
+use super::{
+    beside::Beside,
+    inference::{Inference, Values},
+};
 use crate::RunError;
 
 /// Model and runner shared by threads, each of which holds a slot during a request.

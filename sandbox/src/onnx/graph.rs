@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use tidegate_protocol::{Code, Refusal, limits};
+use tidegate_protocol::{Refusal, limits};
 
 use super::{
     lower::Words,
@@ -12,8 +12,9 @@ use super::{
         self, Found,
         tensor::{Dim, Elem, Flow, Work, count, show},
     },
-    whole::Whole,
 };
+
+pub(super) use super::refuse::refuse;
 
 /// Input with rows of `row` values of a single type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,19 +81,7 @@ pub(super) struct Graph {
 /// Operations to look up a text; two more are added for each byte of the model's longest text.
 const TEXT_WORK: u64 = 256;
 
-pub(super) fn refuse(message: impl Into<String>) -> Refusal {
-    Refusal::new(Code::Program, message).at("program.model")
-}
-
 impl Graph {
-    /// Reads a model and follows rows through the part needed for the named output.
-    ///
-    /// # Errors
-    /// Returns a [`Refusal`] naming the part.
-    pub(super) fn read(bytes: &[u8], output: &str) -> Result<Self, Refusal> {
-        Whole::read(bytes)?.ask(output)
-    }
-
     /// Follows rows through a graph to the tensor `asked`.
     pub(super) fn follow(
         model: ModelProto,

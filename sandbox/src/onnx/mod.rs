@@ -18,11 +18,13 @@ mod checks;
 mod close;
 mod desk;
 mod graph;
+mod inference;
 mod inspect;
 mod lower;
 mod outside;
 mod proto;
 mod prove;
+mod refuse;
 mod run;
 mod source;
 mod standard;
@@ -35,13 +37,11 @@ pub(crate) use desk::Desk;
 
 pub use admit::{Column, Model, Runs, Spec};
 pub use graph::Intermediates;
+pub use inference::{Inference, NOWHERE, Values};
 pub use inspect::{Inspection, OutputSeen, Verdict, inspect};
 pub use outside::inline;
-pub use source::Values;
 
 use tidegate_protocol::Refusal;
-
-use crate::RunError;
 
 /// Rewrites a model for a runtime from the understood parts, for the named output; with `rows` rows in each run if their number
 /// is fixed.
@@ -67,38 +67,3 @@ pub fn number_of(bytes: &[u8], output: &str, text: &str) -> Result<Option<i64>, 
 pub fn operators() -> impl Iterator<Item = (&'static str, &'static str)> {
     prove::OPERATORS.iter().map(|o| (o.domain, o.name))
 }
-
-/// Runner of a model over rows in memory slots, implemented by `node` over the gpu-runner.
-///
-/// Threads may share it, each with slots of its own; one at a time waits.
-pub trait Inference: Send + Sync {
-    /// Returns the number of slots, each for as many rows as [`Spec::most`] says.
-    fn slots(&self) -> usize;
-
-    /// Writes rows of an input.
-    ///
-    /// Row `i` of each of its `columns` goes to place `places[i]`, counted over all slots, or nowhere if this is [`NOWHERE`].
-    fn write(&self, input: usize, places: &[u32], columns: &[Values<'_>]);
-
-    /// Submits a slot's rows to be run.
-    ///
-    /// `runs` holds the number of rows in each run. Runs follow one another, each starting at a multiple of [`Spec::step`].
-    ///
-    /// # Errors
-    /// Returns [`RunError::Engine`] if the runner is gone.
-    fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), RunError>;
-
-    /// Waits for a slot whose runs are done, in any order.
-    ///
-    /// # Errors
-    /// As for [`Inference::submit`].
-    fn wait(&self) -> Result<usize, RunError>;
-
-    /// Reads the numbers of a slot, in the order of its rows or runs, with NaN where a run failed.
-    ///
-    /// If a batch of several units' rows fails, only the rows that fail alone have NaN.
-    fn read(&self, slot: usize, into: &mut Vec<f32>);
-}
-
-/// Place of a row to be left out of a run.
-pub const NOWHERE: u32 = u32::MAX;

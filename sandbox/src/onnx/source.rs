@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
+    array::{Array, ArrayRef, AsArray, Int64Array},
     buffer::NullBuffer,
     compute::cast,
     datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
@@ -12,8 +12,8 @@ use datafusion::logical_expr::ExprSchemable as _;
 use tidegate_protocol::{Refusal, Shorten as _};
 
 use super::{
-    Inference,
     graph::{Input, refuse},
+    inference::{Inference, Values},
     lower::Words,
     prove::tensor::Elem,
 };
@@ -37,23 +37,6 @@ struct Part {
 pub(super) struct Source {
     inputs: Vec<Part>,
     label: Option<usize>,
-}
-
-/// Values of a column in a model's type.
-#[derive(Debug)]
-pub enum Values<'a> {
-    /// Floats of four bytes.
-    F32(&'a [f32]),
-    /// Floats of eight bytes.
-    F64(&'a [f64]),
-    /// Integers of four bytes.
-    I32(&'a [i32]),
-    /// Integers of eight bytes.
-    I64(&'a [i64]),
-    /// Integers of one byte, or truth values.
-    U8(&'a [u8]),
-    /// All values of each row of an input, as in memory, starting with this row.
-    Rows(&'a BinaryArray, usize),
 }
 
 /// Column converted to a model's type.
@@ -200,20 +183,6 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
         _ => vec![],
     };
     Ok((made(array, flags), missing))
-}
-
-impl Values<'_> {
-    /// Returns the values of the rows from `row` on.
-    fn from(self, row: usize) -> Self {
-        match self {
-            Self::F32(v) => Self::F32(&v[row..]),
-            Self::F64(v) => Self::F64(&v[row..]),
-            Self::I32(v) => Self::I32(&v[row..]),
-            Self::I64(v) => Self::I64(&v[row..]),
-            Self::U8(v) => Self::U8(&v[row..]),
-            Self::Rows(v, first) => Self::Rows(v, first + row),
-        }
-    }
 }
 
 impl Rows {

@@ -67,3 +67,13 @@ impl Whole {
         Graph::follow(model, graph, inputs.collect(), asked)
     }
 }
+
+impl Graph {
+    /// Reads a model and follows rows through the part needed for the named output.
+    ///
+    /// # Errors
+    /// Returns a [`Refusal`] naming the part.
+    pub(super) fn read(bytes: &[u8], output: &str) -> Result<Self, Refusal> {
+        Whole::read(bytes)?.ask(output)
+    }
+}

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::{
-    spots::Spot,
+    spot::Spot,
     tensor::{Dim, Elem, Flow, Int, Tensor, Work, count, show},
 };
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};

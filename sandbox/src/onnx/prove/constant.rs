@@ -3,7 +3,8 @@
 use super::{
     call::{Call, Done},
     layout::uniform,
-    spots::{self, Spot},
+    spot::Spot,
+    spots,
     tensor::{Dim, Elem, Flow, Int, KNOWN, Tensor, count},
 };
 use crate::onnx::proto::TensorProto;

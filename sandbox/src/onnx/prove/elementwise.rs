@@ -3,7 +3,8 @@
 use super::{
     call::{Call, Done},
     known,
-    spots::{self, Spot},
+    spot::Spot,
+    spots,
     tensor::{Elem, Int, Tensor},
 };
 

@@ -28,6 +28,7 @@ mod operators;
 mod pick;
 mod quantised;
 mod recurrent;
+mod spot;
 mod spots;
 mod support;
 pub(super) mod tensor;

@@ -4,7 +4,8 @@ use super::{
     call::{Call, Clip, Done, axis},
     known::fits,
     memory,
-    spots::{self, Spot},
+    spot::Spot,
+    spots,
     tensor::{Dim, Elem, Flow, Int, Tensor, show},
 };
 

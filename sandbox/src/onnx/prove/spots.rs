@@ -3,43 +3,13 @@
 //! `Range` counts the rows of a run, and arithmetic turns this into indices: row 3's mask is at `3 · length` of all masks, or at
 //! `[3, …]`. Such indices are followed exactly, so that values picked by them are known to be the row's own.
 
-use super::tensor::{Dim, Int, Tensor, count};
-
-/// `row` times the number of the row in its run, plus `plus`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spot {
-    pub(crate) row: i64,
-    pub(crate) plus: i64,
-}
+use super::{
+    spot::Spot,
+    tensor::{Dim, Int, Tensor, count},
+};
 
 /// Maximum count of numbers followed per row of a tensor.
 const SPOTS: u64 = super::tensor::KNOWN as u64;
-/// Maximum factor of a row's number, and maximum summand: nothing wraps around for any number of rows.
-const LARGEST: i64 = 1 << 24;
-
-impl Spot {
-    pub(crate) const ROW: Self = Self { row: 1, plus: 0 };
-
-    fn fits(self) -> Option<Self> {
-        (self.row.abs() <= LARGEST && self.plus.abs() <= LARGEST).then_some(self)
-    }
-
-    pub(super) fn add(self, other: Self) -> Option<Self> {
-        Self { row: self.row + other.row, plus: self.plus + other.plus }.fits()
-    }
-
-    pub(super) fn sub(self, other: Self) -> Option<Self> {
-        Self { row: self.row - other.row, plus: self.plus - other.plus }.fits()
-    }
-
-    pub(super) fn mul(self, other: Self) -> Option<Self> {
-        let (by, of) = if self.row == 0 { (self.plus, other) } else { (other.plus, self) };
-        if self.row != 0 && other.row != 0 {
-            return None;
-        }
-        Self { row: by * of.row, plus: by * of.plus }.fits()
-    }
-}
 
 /// Returns the only axis along which rows are counted, or `None` if there is none.
 ///

@@ -1,6 +1,6 @@
 //! Facts about a tensor before any row is read: type, shape, and the rows on which its parts depend.
 
-use super::spots::Spot;
+use super::spot::Spot;
 
 /// Type of a value (TensorProto.DataType of the IR), excluding texts, complex numbers and types of less than a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
