@@ -1,5 +1,5 @@
 //! Rows by block, in bounded memory: admission derives from public numbers how many blocks are held at a time
-//! (`sql/cost/reach.rs`), and the files are read again for the others.
+//! (`sql/cost/fit.rs`), and the files are read again for the others.
 
 use std::{collections::BTreeMap, ops::Range};
 
