@@ -234,7 +234,7 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         titles[*place] = name;
     }
     let calls = titles.len() - aggregate.aggr_expr.len();
-    distinct(&mut titles, calls);
+    distinct(&mut titles, 0);
     let keys_len = key_exprs.len();
     if keys_len > limits::KEYS {
         return Err(refuse(format!("more than {} keys", limits::KEYS)));
@@ -255,7 +255,13 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let mut names: Vec<String> = key_names[..keys_len].to_vec();
     let key_select = Select::new(names.clone(), columns.iter().map(|c| (None, c.clone())).collect(), source.clone(), unit)?;
     let types = types(&names, &key_select)?;
-    let selected: Vec<usize> = named.iter().map(|(_, place)| *place).filter(|place| *place < keys_len).collect();
+    // A key that SELECT has several times stands where it is first.
+    let mut selected: Vec<usize> = Vec::new();
+    for (_, place) in &named {
+        if *place < keys_len && !selected.contains(place) {
+            selected.push(*place);
+        }
+    }
     if keys.is_some() && !selected.is_sorted() {
         let listed = |places: &[usize]| places.iter().map(|place| names[*place].as_str()).collect::<Vec<_>>().join(", ");
         let grouped = listed(&(0..keys_len).collect::<Vec<_>>());

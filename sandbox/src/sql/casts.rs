@@ -1,16 +1,16 @@
 //! Names of casts beside what they are of.
 //!
-//! The engine calls a cast like its argument, so `AVG(x)` and `AVG(CAST(x AS INT))` would be two columns of one name. A text with
-//! such columns is planned again with each cast within [`NAMED`], which gives its first argument and is called like the cast. It
+//! The engine calls a cast like its argument, so `AVG(x)` and `AVG(CAST(x AS INT))` would be two columns of one name, as would the
+//! keys of `GROUP BY x, CAST(x AS INT)`. A text with such columns is planned again with each cast within [`NAMED`], which gives its first argument and is called like the cast. It
 //! is taken off where expressions are made total.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{DataFusionError, SchemaError},
+    common::{Column, DataFusionError, SchemaError, tree_node::TreeNodeRecursion},
     error::Result,
-    logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
+    logical_expr::{ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
     sql::{
         parser::{DFParser, Statement as DfStatement},
         sqlparser::{
@@ -70,6 +70,21 @@ pub(super) fn same_name(e: &DataFusionError) -> bool {
         }
         root => root.message().contains("require unique expression names"),
     }
+}
+
+/// Returns whether an aggregate of a plan has several keys under one name.
+///
+/// The engine refuses this only if neither key is a plain column: a column's name has its table beside it.
+pub(super) fn same_keys(plan: &LogicalPlan) -> Result<bool> {
+    let mut same = false;
+    plan.apply_with_subqueries(|plan| {
+        if let LogicalPlan::Aggregate(aggregate) = plan {
+            let mut names = BTreeSet::new();
+            same |= !aggregate.schema.iter().all(|field| names.insert(Column::from(field).flat_name()));
+        }
+        Ok(if same { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(same)
 }
 
 /// Gives each cast of a statement a name of its own.

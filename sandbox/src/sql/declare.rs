@@ -36,7 +36,9 @@ pub(super) fn declare(declared: &[Vec<Key>], names: &[String], types: &[DataType
         .enumerate()
         .map(|(row, key)| {
             if key.len() != types.len() {
-                return Err(bad(row, format!("has {} values for {} keys", key.len(), types.len())));
+                let what = format!("has {} values for {} keys", key.len(), types.len());
+                let fix = format!("Write a value for each of: {}. A key that GROUP BY has twice is one", names.join(", "));
+                return Err(bad(row, what).fix(fix));
             }
             let one = |((key, kind), name): ((&Key, &DataType), &String)| {
                 if matches!(key, Key::Text(text) if text.chars().count() > limits::KEY_CHARS) {

@@ -8,7 +8,7 @@ use datafusion::{
     datasource::empty::EmptyTable,
     error::DataFusionError,
     execution::{SessionState, SessionStateBuilder, context::SessionContext},
-    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, lit},
+    logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, lit},
     optimizer::{
         Analyzer, Optimizer, OptimizerContext, analyzer::resolve_grouping_function::ResolveGroupingFunction,
         decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
@@ -184,6 +184,29 @@ fn as_published(plan: LogicalPlan, name: &str) -> Result<LogicalPlan, DataFusion
     Ok(plan.transform_up_with_subqueries(one)?.data)
 }
 
+/// Drops the repetitions of keys from every GROUP BY, as `GROUP BY x, x` and a key beside its alias have them.
+///
+/// The engine keeps them among the keys, and leaves them out of the columns.
+fn keys_once(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let one = |plan: LogicalPlan| match plan {
+        LogicalPlan::Aggregate(aggregate) => {
+            let mut keys: Vec<Expr> = Vec::with_capacity(aggregate.group_expr.len());
+            for key in &aggregate.group_expr {
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
+            }
+            if keys.len() == aggregate.group_expr.len() {
+                return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+            }
+            let once = Aggregate::try_new(aggregate.input, keys, aggregate.aggr_expr)?;
+            Ok(Transformed::yes(LogicalPlan::Aggregate(once)))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    Ok(plan.transform_up_with_subqueries(one)?.data)
+}
+
 /// Plans `sql` over the visible columns of `schema`, and public tables.
 pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
     let published = schema.metadata().get(PUBLISHED).filter(|name| policy.tables.is_empty() && *name != TABLE).cloned();
@@ -215,9 +238,16 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
     let said = |e: DataFusionError| planning(&e, shown);
     let mut raw = match block_on(state.statement_to_plan(statement.clone())) {
-        Err(e) if casts::same_name(&e) => block_on(state.statement_to_plan(casts::apart(statement))).map_err(|_| said(e))?,
+        Err(e) if casts::same_name(&e) => {
+            block_on(state.statement_to_plan(casts::apart(statement.clone()))).map_err(|_| said(e))?
+        }
         planned => planned.map_err(said)?,
     };
+    // The engine plans a key and a cast of it under one name, and only what reads both fails.
+    if casts::same_keys(&raw).map_err(said)? {
+        raw = block_on(state.statement_to_plan(casts::apart(statement))).unwrap_or(raw);
+    }
+    raw = keys_once(raw).map_err(said)?;
     if let Some(name) = &published {
         raw = as_published(raw, name).map_err(said)?;
     }

@@ -202,8 +202,7 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
         return place::of_name(refusal.fix("Add it to GROUP BY, or aggregate it"), bare);
     }
     if text.contains("require unique expression names") {
-        return refuse("two columns of the result have the same name")
-            .fix("Give one of them another name with AS; a key gets it in a subquery");
+        return refuse("two columns of the result have the same name").fix("Give one of them another name with AS");
     }
     let other = || refuse("this form of SQL is not supported").fix("Compare it with docs/reference/sql.md");
     let refusal = known(&text).unwrap_or_else(other);

@@ -51,9 +51,15 @@ pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Ref
         set.sort_unstable();
         set.dedup();
     });
-    let distinct: std::collections::BTreeSet<_> = found.iter().collect();
-    if distinct.len() != found.len() || found.is_empty() || found.len() > limits::GROUPING_SETS {
-        return Err(refuse(format!("grouping sets must differ, and be at most {}", limits::GROUPING_SETS)));
+    let mut seen = std::collections::BTreeSet::new();
+    if let Some(twice) = found.iter().find(|set| !seen.insert(set.as_slice())) {
+        let names: Vec<String> = twice.iter().map(|i| readable(&keys[*i].schema_name().to_string())).collect();
+        return Err(refuse(format!("the grouping set ({}) is there twice: grouping sets must differ", names.join(", ")))
+            .fix("Write each key of ROLLUP and CUBE, and each of the GROUPING SETS, once"));
+    }
+    if found.is_empty() || found.len() > limits::GROUPING_SETS {
+        return Err(refuse(format!("there may be 1 to {} grouping sets", limits::GROUPING_SETS))
+            .fix("Group by fewer keys, or send a job for some of the sets"));
     }
     Ok((keys, Some(found)))
 }
