@@ -31,6 +31,8 @@ pub(crate) enum Form {
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) measure: Measure,
+    /// Another measure of the same value in the same release, which then pays for both. Its numbers come after the first one's.
+    pub(crate) beside: Option<Measure>,
     pub(crate) form: Form,
     pub(crate) people: People,
     pub(crate) truths: Vec<f64>,
@@ -53,6 +55,15 @@ pub(crate) fn people(number: usize, of: impl Fn(f64, f64) -> [f64; 2]) -> People
 /// 1 for yes.
 pub(crate) fn flag(yes: bool) -> f64 {
     f64::from(u8::from(yes))
+}
+
+/// What a measure is called that stands beside another.
+fn reducer(measure: &Measure) -> &'static str {
+    match measure {
+        Measure::Mean(_) => "mean",
+        Measure::Quantiles(_) => "quantiles",
+        other => panic!("{other:?} stands beside nothing"),
+    }
 }
 
 impl Case {
@@ -79,15 +90,24 @@ impl Case {
         }
         let name = plan.mechanism(&calibration).columns[0].reducer.clone();
         let name = if matches!(self.form, Form::Remainder(_)) { format!("remainder {name}") } else { name };
-        let named = plan
-            .result_names()
-            .into_iter()
-            .map(|n| if n.starts_with(' ') { format!("{name}{n}") } else { format!("{name} {n}") });
+        let named = plan.result_names().into_iter().map(|n| match self.beside {
+            Some(_) => n,
+            None if n.starts_with(' ') => format!("{name}{n}"),
+            None => format!("{name} {n}"),
+        });
         named.zip(seen).zip(&self.truths).filter(|(_, truth)| truth.is_finite()).map(|(named, _)| named).collect()
     }
 
     fn plan(&self) -> Plan {
-        let columns = vec![Column::new("", self.measure.clone())];
+        let columns = match &self.beside {
+            None => vec![Column::new("", self.measure.clone())],
+            Some(beside) => {
+                let named = |measure: &Measure, other: &Measure| {
+                    Column::new(format!("{} beside {}", reducer(measure), reducer(other)), measure.clone())
+                };
+                vec![named(&self.measure, beside), named(beside, &self.measure)]
+            }
+        };
         let (keys, max_groups, max_rows) = match self.form {
             Form::Group(rows) => (Keys::Declared(GROUPS as u32), 1, rows),
             Form::Blocks(_) => (Keys::None, 1, 1),
@@ -106,8 +126,9 @@ impl Case {
         let of = |people: &[Vec<[f64; 2]>]| {
             let mut group = plan.group(vec![]);
             for rows in people {
-                let columns: Vec<Vec<f64>> =
-                    (0..self.measure.values()).map(|i| rows.iter().map(|row| row[i]).collect()).collect();
+                let values = |measure: &Measure| 0..measure.values();
+                let places = values(&self.measure).chain(self.beside.iter().flat_map(values));
+                let columns: Vec<Vec<f64>> = places.map(|i| rows.iter().map(|row| row[i]).collect()).collect();
                 plan.close_rows(&mut group, &columns.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
             }
             // What takes no value is told of one row.

@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
     for (name, form, people) in sets() {
         // Many bins beside those that people are in: where they are few, much of an area is noise.
         let bins = if name == "fair blocks, at the ends" { 80 } else { 6 };
-        let mut add = |measure, people, truths| cases.push(Case { name, measure, form, people, truths });
+        let mut add = |measure, people, truths| cases.push(Case { name, measure, beside: None, form, people, truths });
         add(Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins, cut: 0.5 }), people.clone(), scores(&people, bins));
         let rows: Vec<[f64; 2]> = people.iter().flatten().copied().collect();
         let both = |i: usize| {
@@ -58,6 +58,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.push(Case {
         name: "three classes",
         measure: Measure::Confusion(Confusion { classes: 3 }),
+        beside: None,
         form: Form::Group(1),
         people: three,
         truths,

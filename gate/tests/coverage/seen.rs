@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidegate_protocol::result::Cell;
 
 /// Every kind of number there is.
-pub(crate) const KINDS: [&str; 27] = [
+pub(crate) const KINDS: [&str; 29] = [
     "calibration count",
     "calibration positive share",
     "confusion accuracy",
@@ -18,7 +18,9 @@ pub(crate) const KINDS: [&str; 27] = [
     "covariance",
     "histogram",
     "mean",
+    "mean beside quantiles",
     "quantiles",
+    "quantiles beside mean",
     "remainder count",
     "remainder mean",
     "remainder units",

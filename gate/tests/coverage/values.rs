@@ -58,7 +58,9 @@ pub(crate) fn cases() -> Vec<Case> {
         let (lo, hi) = bounds[0];
         let pair = |sample, correlation| Measure::Covariance(Covariance { x: bounds[0], y: bounds[1], sample, correlation });
         let vary = |sample, root| Measure::Variance(Variance { lo, hi, sample, root });
-        let mut add = |measure, truths| cases.push(Case { name, measure, form, people: people.clone(), truths });
+        let mut add = |measure, truths| {
+            cases.push(Case { name, measure, beside: None, form, people: people.clone(), truths });
+        };
         if !matches!(form, Form::Blocks(_)) {
             add(Measure::Units, vec![people.len() as f64]);
             add(Measure::Count, vec![n]);
@@ -93,6 +95,15 @@ pub(crate) fn cases() -> Vec<Case> {
         for bins in if name == "skewed" { vec![16, 256, 4096] } else { vec![16] } {
             add(Measure::Quantiles(Quantiles { lo, hi, bins, at: at.clone() }), truths.clone());
         }
+        // As a query asks that has AVG and percentiles of one value.
+        cases.push(Case {
+            name,
+            measure: Measure::Mean(Mean { lo, hi }),
+            beside: Some(Measure::Quantiles(Quantiles { lo, hi, bins: 16, at })),
+            form,
+            people,
+            truths: std::iter::once(x).chain(truths).collect(),
+        });
     }
     cases.extend(groups());
     cases
@@ -100,8 +111,14 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// Groups whose keys were not declared.
 fn groups() -> Vec<Case> {
-    let of =
-        |name, form, measure, people: &People, truth| Case { name, measure, form, people: people.clone(), truths: vec![truth] };
+    let of = |name, form, measure, people: &People, truth| Case {
+        name,
+        measure,
+        beside: None,
+        form,
+        people: people.clone(),
+        truths: vec![truth],
+    };
     let mean = Measure::Mean(Mean { lo: 0.0, hi: 1.0 });
     let (all, some) = (people(UNITS, |a, b| [a, b]), people(200, |a, b| [a, b]));
     let average = |people: &People| people.iter().map(|rows| rows[0][0]).sum::<f64>() / people.len() as f64;
