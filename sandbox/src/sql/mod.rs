@@ -15,6 +15,7 @@ mod dataset;
 mod dated;
 mod declare;
 mod direct;
+mod drawn;
 mod exact;
 mod expr;
 #[cfg(test)]
@@ -47,6 +48,7 @@ mod said;
 mod select;
 mod sets;
 mod short;
+mod simulated;
 mod spelled;
 mod table;
 mod text;
@@ -68,6 +70,7 @@ pub use public::Tables;
 pub use run::{Room, add_up, run_piece, run_query};
 pub(crate) use said::{engine, engine_words};
 pub use select::{Branch, Select};
+pub use simulated::{Simulated, Spread};
 pub use view::{Answered, Origins, Place, View};
 
 use refuse::refuse;

@@ -59,11 +59,11 @@ pub struct Origins {
 #[derive(Debug, Clone)]
 pub struct View {
     /// Plan with types coerced, and released numbers in the aggregate's place.
-    plan: LogicalPlan,
+    pub(super) plan: LogicalPlan,
     /// Schema of the aggregate.
     aggregate: Arc<DFSchema>,
     /// For each aggregate call, its column in the result.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
     /// Types of the keys, which may differ from the planner's types.
     kinds: Vec<DataType>,
 }
@@ -124,6 +124,16 @@ fn rounded(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(one)?.data)
 }
 
+/// Computes a plan over released numbers.
+pub(super) async fn executed(plan: LogicalPlan) -> Result<RecordBatch> {
+    let frame = context().execute_logical_plan(rounded(plan)?).await?;
+    let schema = frame.schema().inner().clone();
+    // In the order of the UNION's parts, not the order in which they finish.
+    let batches = frame.collect_partitioned().await?.concat();
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    Ok(concat_batches(&schema, &batches)?)
+}
+
 impl View {
     pub(super) fn new(plan: LogicalPlan, aggregate: Arc<DFSchema>, places: Vec<usize>, kinds: Vec<DataType>) -> Self {
         Self { plan, aggregate, places, kinds }
@@ -139,16 +149,11 @@ impl View {
     }
 
     async fn made(&self, result: &ResultDoc) -> Result<Answered> {
-        let (width, before) = (result.columns.len(), self.aggregate.fields().len() - self.places.len());
-        let mut tracer = Tracer::new(&self.places, before, |cells: &[String]| self.released(result, cells));
+        let width = result.columns.len();
+        let mut tracer = Tracer::new(&self.places, self.keys(), |cells: &[String]| self.identified(result, cells));
         let traced = tracer.trace(&self.plan)?;
-        let frame = context().execute_logical_plan(rounded(traced.plan)?).await?;
-        let schema = frame.schema().inner().clone();
-        // In the order of the UNION's parts, not the order in which they finish.
-        let batches = frame.collect_partitioned().await?.concat();
-        let schema = batches.first().map_or(schema, RecordBatch::schema);
-        let all = concat_batches(&schema, &batches)?;
-        let hidden = |name: &String| Ok::<_, DataFusionError>(all.column(schema.index_of(name)?).clone());
+        let all = executed(traced.plan).await?;
+        let hidden = |name: &String| Ok::<_, DataFusionError>(all.column(all.schema_ref().index_of(name)?).clone());
         let cells = |name: &String| {
             let ids = cast(&hidden(name)?, &DataType::UInt64)?;
             let place = |id: u64| (id as usize / width, id as usize % width);
@@ -176,10 +181,24 @@ impl View {
         Ok(Answered { table: all.project(&shown)?, columns })
     }
 
+    /// Returns the number of the aggregate's columns before its numbers.
+    pub(super) fn keys(&self) -> usize {
+        self.aggregate.fields().len() - self.places.len()
+    }
+
     /// Builds the released table for the aggregate's place; columns named in `cells` also give the cell of each number.
-    fn released(&self, result: &ResultDoc, cells: &[String]) -> Result<LogicalPlan> {
+    fn identified(&self, result: &ResultDoc, cells: &[String]) -> Result<LogicalPlan> {
+        let ids = |place: &usize| {
+            let ids = (0..result.rows.len()).map(|row| (row * result.columns.len() + place) as u64);
+            Arc::new(UInt64Array::from_iter_values(ids)) as ArrayRef
+        };
+        self.released(result, cells.iter().cloned().zip(self.places.iter().map(ids)).collect())
+    }
+
+    /// Builds the released table for the aggregate's place, with `more` columns, one value a row of the result.
+    pub(super) fn released(&self, result: &ResultDoc, more: Vec<(String, ArrayRef)>) -> Result<LogicalPlan> {
         let wrong = || DataFusionError::Execution("the result is not of this query".into());
-        let keys = self.aggregate.fields().len() - self.places.len();
+        let keys = self.keys();
         let (mut fields, mut arrays) = (vec![], Vec::<ArrayRef>::new());
         for (i, field) in self.aggregate.fields().iter().enumerate() {
             let array = if i < keys {
@@ -194,13 +213,14 @@ impl View {
             fields.push(Field::new(i.to_string(), array.data_type().clone(), true));
             arrays.push(array);
         }
-        for (name, place) in cells.iter().zip(&self.places) {
-            let ids = (0..result.rows.len()).map(|row| (row * result.columns.len() + place) as u64);
-            fields.push(Field::new(name, DataType::UInt64, true));
-            arrays.push(Arc::new(UInt64Array::from_iter_values(ids)));
+        let mut names = Vec::with_capacity(more.len());
+        for (name, array) in more {
+            fields.push(Field::new(&name, array.data_type().clone(), true));
+            arrays.push(array);
+            names.push(name);
         }
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
-        released(&self.aggregate, Arc::new(table), cells.iter().cloned())
+        released(&self.aggregate, Arc::new(table), names.into_iter())
     }
 }
