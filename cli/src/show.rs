@@ -195,8 +195,11 @@ fn answered(answer: &Answer, telling: &Telling) -> String {
     for (place, row) in answer.rows().iter().enumerate() {
         shown.add(row.iter().enumerate().map(|(column, value)| {
             let note = answer.note(telling, column, place);
-            match (answer.cell(column, place), value, note) {
-                (Some(released), ..) => cell(released, answer.is_count(telling, column), note.is_some()),
+            let text = || value.as_str().filter(|_| answer.is_number(column))?.parse().ok();
+            let computed = value.as_f64().or_else(text).zip(answer.interval(column, place));
+            let computed = computed.map(|(value, [low, high])| Cell { value, low, high });
+            match (answer.cell(column, place).copied().or(computed), value, note) {
+                (Some(found), ..) => cell(&found, answer.is_count(telling, column), note.is_some()),
                 (None, serde_json::Value::Null, _) => "NULL".to_owned(),
                 (None, serde_json::Value::Number(_), Some(TOO_FEW)) => TOO_FEW.to_owned(),
                 (None, serde_json::Value::Number(n), Some(note)) => format!("{}  ({note})", bare(n)),

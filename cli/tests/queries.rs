@@ -56,12 +56,16 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     .unwrap();
     assert!((noise / (200.0 / (2.0f64 * 0.25).sqrt()) - 1.0).abs() < 1e-6, "{noise}");
     let csv = std::fs::read_to_string(&out).unwrap();
-    assert!(csv.starts_with("town,mean,mean_note,n,n_low,n_high\n") && csv.lines().count() == 2, "{csv}");
+    assert!(csv.starts_with("town,mean,mean_low,mean_high,mean_note,n,n_low,n_high\n") && csv.lines().count() == 2, "{csv}");
     // Where a value is the released one, its interval is there too, wherever it is looked for.
     let first = released["rows"].as_array().unwrap().iter().find(|r| r["key"][0].as_str().unwrap().to_uppercase() == row[0]);
     let cell = &first.unwrap()["cells"][column("n")];
-    assert_eq!(answer["intervals"][0], serde_json::json!([null, null, [cell["low"], cell["high"]]]));
-    let line: Vec<f64> = csv.lines().nth(1).unwrap().split(',').skip(3).map(|n| n.parse().unwrap()).collect();
+    assert_eq!(answer["intervals"][0][2], serde_json::json!([cell["low"], cell["high"]]));
+    // The mean has one too, unless the count is near zero.
+    let (mean, ends) = (row[1].as_f64().unwrap(), &answer["intervals"][0][1]);
+    let within = |ends: &serde_json::Value| ends[0].as_f64().unwrap() <= mean && mean <= ends[1].as_f64().unwrap();
+    assert!(if ends.is_null() { answer["notes"][0][1] == "too few to say" } else { within(ends) }, "{answer}");
+    let line: Vec<f64> = csv.lines().nth(1).unwrap().split(',').skip(5).map(|n| n.parse().unwrap()).collect();
     assert_eq!(serde_json::json!(line), serde_json::json!([cell["value"], cell["low"], cell["high"]]));
     // The account shows both charges, who made them, and what each may still spend.
     world.ok("buyer", &world.run_args(&world.count_job(), &node.address, &grant));
@@ -104,15 +108,24 @@ fn shares_and_totals_are_of_the_released_table_whose_receipt_holds() {
         assert_eq!((&row[1], &answer["intervals"][i][1]), (&cell["value"], &serde_json::json!([cell["low"], cell["high"]])));
         assert!((number(&row[2]) - 100.0 * number(&row[1]) / total).abs() < 1e-9, "{answer}");
         assert_eq!(number(&row[3]), 1.0 + counts.iter().filter(|n| **n > number(&row[1])).count() as f64, "{answer}");
-        assert_eq!(answer["notes"][i], serde_json::json!([null, null, "no interval", "no interval"]), "{answer}");
+        assert_eq!(answer["notes"][i], serde_json::json!([null, null, null, "no interval"]), "{answer}");
+        let ends = [0, 1].map(|end| number(&answer["intervals"][i][2][end]));
+        assert!(ends[0] < number(&row[2]) && number(&row[2]) < ends[1] && ends[1] - ends[0] < 100.0, "{answer}");
     }
     assert_eq!((&rows[3][0], number(&rows[3][2]), number(&rows[3][3])), (&"all".into(), 100.0, 3.0));
     assert!((number(&rows[3][1]) - total).abs() < 1e-9, "{answer}");
-    // A total has no interval, and 100 is no released number.
-    assert_eq!(answer["intervals"][3], serde_json::json!([null, null, null, null]));
-    assert_eq!(answer["notes"][3], serde_json::json!([null, "no interval", null, "no interval"]), "{answer}");
+    // A total has the noise of all, a rank has none, and 100 is no released number.
+    let width = |ends: &serde_json::Value| number(&ends[1]) - number(&ends[0]);
+    let (total, one) = (width(&answer["intervals"][3][1]), width(&answer["intervals"][0][1]));
+    assert!((total / one / 3_f64.sqrt() - 1.0).abs() < 0.25, "{answer}");
+    assert_eq!(answer["intervals"][3], serde_json::json!([null, answer["intervals"][3][1], null, null]));
+    assert_eq!(answer["notes"][3], serde_json::json!([null, null, null, "no interval"]), "{answer}");
     let csv = std::fs::read_to_string(&out).unwrap();
-    assert!(csv.starts_with("city,n,n_low,n_high,share,place\n") && csv.lines().any(|line| line.starts_with("all,")), "{csv}");
+    assert!(
+        csv.starts_with("city,n,n_low,n_high,share,share_low,share_high,share_note,place\n")
+            && csv.lines().any(|line| line.starts_with("all,")),
+        "{csv}"
+    );
     // Paid for once, and the log with its receipt holds.
     assert_eq!(world.spent(), 200_000);
     let report = world.audit(&node.address);

@@ -17,7 +17,7 @@ use tidegate_protocol::{
     policy::Policy,
     result::{Cell, ResultDoc},
 };
-use tidegate_sandbox::sql::{Answered, Origins};
+use tidegate_sandbox::sql::{Answered, Origins, Simulated};
 
 use crate::{
     NodeError,
@@ -48,10 +48,12 @@ struct Column {
     divides: bool,
     /// For each row, the cells used as divisors.
     divisors: Vec<Vec<Cell>>,
+    /// Intervals of the computed values; `None` if the column has none.
+    simulated: Option<Simulated>,
 }
 
 impl Column {
-    fn of(origins: Origins, result: &ResultDoc) -> Self {
+    fn of(origins: Origins, simulated: Option<Simulated>, result: &ResultDoc) -> Self {
         let cell = |(row, place): (usize, usize)| result.rows.get(row)?.cells.get(place).map(|cell| (place, *cell));
         let divisors = |places: Vec<_>| places.into_iter().filter_map(cell).map(|(_, cell)| cell).collect();
         Self {
@@ -60,22 +62,54 @@ impl Column {
             computed: origins.computed,
             divides: origins.divides > 0,
             divisors: origins.divisors.into_iter().map(divisors).collect(),
+            simulated,
         }
+    }
+
+    /// Returns the simulated interval of a row's value, whose ends may be infinite.
+    fn simulated(&self, row: usize) -> Option<[f64; 2]> {
+        self.simulated.as_ref()?.ends.get(row).copied().flatten()
+    }
+
+    /// Returns the interval of a row's value: the released cell's, or a simulated one that says something.
+    fn interval(&self, row: usize) -> Option<[f64; 2]> {
+        let released = self.cells.get(row).and_then(|cell| cell.as_ref()).map(|(_, cell)| [cell.low, cell.high]);
+        let zero = |cell: &Cell| cell.low <= 0.0 && cell.high >= 0.0;
+        let by_zero = self.divisors.get(row).is_some_and(|cells| cells.iter().any(zero));
+        released.or_else(|| self.simulated(row).filter(|ends| !by_zero && ends.iter().all(|end| end.is_finite())))
     }
 }
 
 impl Answer {
     /// Computes the answer of `file`'s query from `result`; `None` if the query only names released columns.
     ///
+    /// Computed numbers get intervals by simulation of the noise, as `telling` has it. Where that fails they have none, which is
+    /// logged.
+    ///
     /// # Errors
     /// [`NodeError::Unverified`] if the result is not of this query.
-    pub async fn of(file: &JobFile, policy: &Policy, schema: &SchemaRef, result: &ResultDoc) -> Result<Option<Self>, NodeError> {
+    pub async fn of(
+        file: &JobFile,
+        policy: &Policy,
+        schema: &SchemaRef,
+        result: &ResultDoc,
+        telling: &Telling,
+    ) -> Result<Option<Self>, NodeError> {
         let Some(Ok(query)) = file.query(policy, schema) else { return Ok(None) };
         let Some(view) = query.view else { return Ok(None) };
-        let Answered { table, columns } =
-            view.answer(result).await.map_err(|e| NodeError::Unverified(Unverified::Answer(e.into())))?;
-        let columns = columns.into_iter().map(|origins| Column::of(origins, result)).collect();
-        Ok(Some(Self { table, columns }))
+        let answered = view.answer(result).await.map_err(|e| NodeError::Unverified(Unverified::Answer(e.into())))?;
+        let mut simulated = Vec::new();
+        if let Some(noise) = telling.noise() {
+            let found = view.simulate(result, &answered, noise, &telling.spreads(result)).await;
+            simulated = found.unwrap_or_else(|e| {
+                tracing::warn!("computed numbers have no intervals: {e}");
+                Vec::new()
+            });
+        }
+        let Answered { table, columns } = answered;
+        simulated.resize(columns.len(), None);
+        let column = |(origins, simulated)| Column::of(origins, simulated, result);
+        Ok(Some(Self { columns: columns.into_iter().zip(simulated).map(column).collect(), table }))
     }
 
     /// Returns whether the answer shows every released row and number unchanged and nothing else; order and names may differ.
@@ -92,7 +126,7 @@ impl Answer {
 
     /// Converts the answer to an Arrow batch, and says of each of its columns whether its numbers are released counts.
     ///
-    /// A released column is followed by the ends of its interval, and a column that may rest on too few rows by a note.
+    /// A column of numbers with intervals is followed by their ends, and a column that may rest on too few rows by a note.
     ///
     /// # Errors
     /// Returns Arrow's error if the columns do not form a batch.
@@ -103,9 +137,10 @@ impl Answer {
             columns.push(column.clone());
             let is_count = self.is_count(telling, at);
             counts.push(is_count);
-            if let Some(of) = self.columns.get(at).filter(|column| !column.places.is_empty()) {
-                let of = |end: fn(&Cell) -> f64| of.cells.iter().map(|cell| cell.map(|(_, cell)| end(&cell))).collect::<Vec<_>>();
-                for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
+            if let Some(of) = self.columns.get(at).filter(|column| !column.places.is_empty() || column.simulated.is_some()) {
+                let rows = 0..self.table.num_rows();
+                let of = |end: usize| rows.clone().map(|row| of.interval(row).map(|ends| ends[end])).collect::<Vec<_>>();
+                for (end, values) in [("low", of(0)), ("high", of(1))] {
                     fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
                     columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
                     counts.push(is_count);
@@ -153,28 +188,42 @@ impl Answer {
         self.columns.get(column)?.cells.get(row)?.as_ref()
     }
 
+    /// Returns a value's interval: the one of the released cell that it shows, or the one of a computed number.
+    pub fn interval(&self, column: usize, row: usize) -> Option<[f64; 2]> {
+        self.columns.get(column)?.interval(row)
+    }
+
     /// Returns whether values of a column can rest on too few rows.
     fn can_be_untold(&self, telling: &Telling, column: usize) -> bool {
-        let can = |column: &Column| column.divides || column.places.iter().any(|place| telling.can_be_untold(*place));
+        let can = |column: &Column| {
+            let partial = column.simulated.as_ref().is_some_and(|simulated| simulated.partial);
+            column.divides || partial || column.places.iter().any(|place| telling.can_be_untold(*place))
+        };
         self.columns.get(column).is_some_and(can)
     }
 
-    /// Returns whether a value is meaningless: released from too few rows, or divided by a number not distinguishable from zero.
+    /// Returns whether a value is meaningless: released from too few rows, computed from such, or divided by a number not
+    /// distinguishable from zero.
     fn is_too_few(&self, telling: &Telling, column: usize, row: usize) -> bool {
         if self.placed(column, row).is_some_and(|(place, cell)| telling.is_too_few(*place, cell)) {
+            return true;
+        }
+        let ends = self.columns.get(column).and_then(|column| column.simulated(row));
+        if ends.is_some_and(|ends| ends.iter().any(|end| end.is_infinite())) {
             return true;
         }
         let divisors = self.columns.get(column).and_then(|column| column.divisors.get(row));
         divisors.is_some_and(|cells| cells.iter().any(|cell| cell.low <= 0.0 && cell.high >= 0.0))
     }
 
-    /// Returns the note on a value, if there is one: meaningless, or without interval since computed from released cells.
+    /// Returns the note on a value, if there is one: meaningless, or computed from released cells in a way that has no interval.
     pub fn note(&self, telling: &Telling, column: usize, row: usize) -> Option<&'static str> {
         if self.is_too_few(telling, column, row) {
             return Some(TOO_FEW);
         }
         let computed = self.columns.get(column).and_then(|column| column.computed.get(row));
-        computed.is_some_and(|computed| *computed).then_some(NO_INTERVAL)
+        let bare = computed.is_some_and(|computed| *computed) && self.interval(column, row).is_none();
+        bare.then_some(NO_INTERVAL)
     }
 
     /// Returns the notes of all rows.
@@ -183,9 +232,9 @@ impl Answer {
         (0..self.table.num_rows()).map(row).collect()
     }
 
-    /// Returns the intervals of all rows: the ends for a released value, `None` for others.
+    /// Returns the intervals of all rows, `None` for values without one.
     pub fn intervals(&self) -> Vec<Vec<Option<[f64; 2]>>> {
-        let row = |row| (0..self.columns.len()).map(|column| self.cell(column, row).map(|cell| [cell.low, cell.high])).collect();
+        let row = |row| (0..self.columns.len()).map(|column| self.interval(column, row)).collect();
         (0..self.table.num_rows()).map(row).collect()
     }
 }

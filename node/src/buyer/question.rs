@@ -1,8 +1,8 @@
 //! A question: a signed job for a dataset version. Also computes the query's answer from the result.
 
-use tidegate_protocol::{Job, Signed, result::ResultDoc};
+use tidegate_protocol::{Job, Signed};
 
-use crate::buyer::{answer::Answer, check, job_file::JobFile, offers::Offer};
+use crate::buyer::{answer::Answer, check, job_file::JobFile, offers::Offer, verified::Verified};
 
 /// A job ready to be sent.
 #[derive(Debug)]
@@ -28,10 +28,10 @@ impl Asking {
 /// Computes the answer of `file`'s query from a result.
 ///
 /// A failure is only logged: the result was paid for, and is handed on all the same.
-pub(crate) async fn answered(file: &JobFile, offer: &Offer, result: &ResultDoc) -> Option<Answer> {
+pub(crate) async fn answered(file: &JobFile, offer: &Offer, verified: &Verified) -> Option<Answer> {
     let schema = check::schema(offer.manifest.body());
     let answer = match schema {
-        Ok(schema) => Answer::of(file, &offer.then(), &schema, result).await,
+        Ok(schema) => Answer::of(file, &offer.then(), &schema, &verified.result, &verified.telling()).await,
         Err(e) => Err(e),
     };
     answer.unwrap_or_else(|e| {

@@ -12,7 +12,7 @@ pub use tidegate_sandbox::{Fuel, Rehearsal};
 
 use crate::{
     NodeError,
-    buyer::{answer::Answer, check, job_file::JobFile, sample::LaidOut, training::Weights},
+    buyer::{answer::Answer, check, job_file::JobFile, sample::LaidOut, telling::Telling, training::Weights},
     corrupt, file_error,
     home::Home,
     worker::Workers,
@@ -79,13 +79,8 @@ async fn round(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -
     let planned = check::plan(home, file, policy, schema).await?;
     let (sums, said) = Workers::default().rehearse(&planned.work, files).await.map_err(NodeError::NotRun)?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]))?;
-    let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
-    Ok(Rehearsed {
-        answer,
-        result: released.document().clone(),
-        mechanism: planned.mechanism(),
-        split: planned.split(),
-        trained: None,
-        said,
-    })
+    let mechanism = planned.mechanism();
+    let telling = Telling::of(&mechanism, released.document());
+    let answer = Answer::of(file, policy, &planned.work.schema, released.document(), &telling).await?;
+    Ok(Rehearsed { answer, result: released.document().clone(), mechanism, split: planned.split(), trained: None, said })
 }

@@ -277,7 +277,7 @@ impl Kept {
     /// Computes the query's answer from the request's result.
     pub async fn answer(&self, verified: &Verified) -> Option<Answer> {
         let file = JobFile::of_query(self.job.body(), &self.sent())?;
-        answered(&file, &self.offer, &verified.result).await
+        answered(&file, &self.offer, verified).await
     }
 }
 

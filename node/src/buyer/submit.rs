@@ -44,7 +44,7 @@ impl Buyer {
     ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
         let asking = self.prepare(to, file, grant, request, created).await?;
         let verified = self.send(to, &asking).await?;
-        let answer = answered(file, &asking.offer, &verified.result).await;
+        let answer = answered(file, &asking.offer, &verified).await;
         Ok((asking.offer, verified, answer))
     }
 

@@ -17,8 +17,8 @@ use datafusion::{
     },
 };
 
-pub(super) use self::value::name;
-use self::value::{Made, Prefix, Scope, carried};
+pub(super) use self::value::Prefix;
+use self::value::{Made, Scope, carried};
 use super::{
     above::{is_released, subqueries},
     measures::unalias,
@@ -36,15 +36,13 @@ pub(super) struct Drawn {
 
 impl Drawn {
     /// Returns for each of the query's own columns its position and, if it is drawn, the first part of its draws' names.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, Option<&str>)> {
-        self.columns
-            .iter()
-            .map(|(place, made)| (*place, if let Made::Drawn(prefix) = made { Some(prefix.as_str()) } else { None }))
+    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, Option<&Prefix>)> {
+        self.columns.iter().map(|(place, made)| (*place, if let Made::Drawn(prefix) = made { Some(prefix) } else { None }))
     }
 
     /// Returns the columns that an expression of the query's node above `input` can name.
     fn scope<'a>(&'a self, input: &'a LogicalPlan, scalars: &'a [(Subquery, Made<Prefix>)]) -> Scope<'a> {
-        Scope { input, plan: &self.plan, columns: &self.columns, scalars, guarded: Cell::new(false) }
+        Scope { input, plan: &self.plan, columns: &self.columns, scalars, partial: Cell::new(false) }
     }
 
     /// Projects the plan to the query's own columns.
@@ -65,8 +63,6 @@ pub(super) struct Drawer<F> {
     draws: usize,
     released: F,
     named: usize,
-    /// Whether a draw of some number can be NaN or NULL where the number is none.
-    pub(super) guarded: bool,
 }
 
 impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
@@ -74,12 +70,12 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
     ///
     /// `released` makes the table for the aggregate's place, with the draws of each number under its prefix.
     pub(super) fn new(keys: usize, numbers: usize, draws: usize, released: F) -> Self {
-        Self { keys, numbers, draws, released, named: 0, guarded: false }
+        Self { keys, numbers, draws, released, named: 0 }
     }
 
-    fn prefix(&mut self) -> Prefix {
+    fn prefix(&mut self, partial: bool) -> Prefix {
         self.named += 1;
-        format!("drawn {}", self.named)
+        Prefix::new(self.named, partial)
     }
 
     /// Carries draws to the top of a plan.
@@ -88,7 +84,7 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
     /// Returns an error if a node is not known here.
     pub(super) fn trace(&mut self, plan: &LogicalPlan) -> Result<Drawn> {
         if is_released(plan) {
-            let prefixes: Vec<Prefix> = (0..self.numbers).map(|_| self.prefix()).collect();
+            let prefixes: Vec<Prefix> = (0..self.numbers).map(|_| self.prefix(false)).collect();
             let plan = (self.released)(&prefixes)?;
             let numbers = prefixes.iter().cloned().map(Made::Drawn);
             let columns = vec![Made::Fixed; self.keys].into_iter().chain(numbers).enumerate().collect();
@@ -166,8 +162,8 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         let made = match drawn.columns.first() {
             Some((_, Made::Fixed)) => Made::Fixed,
             Some((_, Made::Drawn(prefix))) if subquery.outer_ref_columns.is_empty() => {
-                let new = self.prefix();
-                let columns = (0..self.draws).map(|draw| Ok(carried(&drawn.plan, prefix, draw)?.alias(name(&new, draw))));
+                let new = self.prefix(prefix.partial);
+                let columns = (0..self.draws).map(|draw| Ok(carried(&drawn.plan, prefix, draw)?.alias(new.name(draw))));
                 let columns = columns.collect::<Result<Vec<Expr>>>()?;
                 let one = LogicalPlanBuilder::from(drawn.plan.clone()).project(columns)?.build()?;
                 input.plan = LogicalPlanBuilder::from(input.plan.clone()).cross_join(one)?.build()?;
@@ -250,7 +246,8 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
                 columns.push((place, if fixed { Made::Fixed } else { Made::Never }));
                 continue;
             }
-            let prefix = self.prefix();
+            let partial = |part: &Drawn| matches!(&part.columns[place].1, Made::Drawn(prefix) if prefix.partial);
+            let prefix = self.prefix(parts.iter().any(partial));
             for (exprs, part) in exprs.iter_mut().zip(&parts) {
                 for draw in 0..self.draws {
                     let one = match &part.columns[place].1 {
@@ -258,7 +255,7 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
                         Made::Drawn(prefix) => cast(carried(&part.plan, prefix, draw)?, DataType::Float64),
                         Made::Never => lit(ScalarValue::Float64(None)),
                     };
-                    exprs.push(one.alias(name(&prefix, draw)));
+                    exprs.push(one.alias(prefix.name(draw)));
                 }
             }
             columns.push((place, Made::Drawn(prefix.clone())));
@@ -274,6 +271,7 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         if let Expr::Column(column) = unalias(expr) {
             return Ok(scope.column(column));
         }
+        scope.partial.set(false);
         let mut drawn = Vec::with_capacity(self.draws);
         for draw in 0..self.draws {
             match scope.draw(expr, draw)? {
@@ -282,9 +280,8 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
                 Made::Never => return Ok(Made::Never),
             }
         }
-        self.guarded |= scope.guarded.get();
-        let prefix = self.prefix();
-        more.extend(drawn.into_iter().enumerate().map(|(draw, expr)| expr.alias(name(&prefix, draw))));
+        let prefix = self.prefix(scope.partial.get());
+        more.extend(drawn.into_iter().enumerate().map(|(draw, expr)| expr.alias(prefix.name(draw))));
         prefixes.push(prefix.clone());
         Ok(Made::Drawn(prefix))
     }

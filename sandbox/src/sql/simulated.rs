@@ -25,7 +25,7 @@ use tidegate_gate::Noise;
 use tidegate_protocol::result::{ResultDoc, Row};
 
 use super::{
-    drawn::{Drawer, name},
+    drawn::{Drawer, Prefix},
     view::{Answered, View, executed},
 };
 use crate::deep::deep;
@@ -54,15 +54,14 @@ pub struct Spread {
     pub above: f64,
 }
 
-/// Intervals of an answer's computed numbers.
+/// Intervals of a column's computed numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Simulated {
-    /// For each column and row the ends, which are infinite if nothing can be said.
-    ///
-    /// `None` for columns that are not drawn, and for values that are not computed from released numbers.
-    pub columns: Vec<Option<Vec<Option<[f64; 2]>>>>,
-    /// Whether ends can be infinite in some column of such an answer: it divides, multiplies or takes roots.
-    pub guarded: bool,
+    /// For each row the ends, which are infinite if nothing can be said. `None` for values that are not computed from released
+    /// numbers, or are not drawn.
+    pub ends: Vec<Option<[f64; 2]>>,
+    /// Whether ends of such a column can be infinite: it divides, multiplies or takes roots.
+    pub partial: bool,
 }
 
 /// Source of errors, seeded with a result.
@@ -165,7 +164,7 @@ fn is_same(a: &ArrayRef, b: &ArrayRef) -> Result<bool> {
 impl View {
     /// Simulates the intervals of the numbers of an answer that are computed from `result`, whose cells have these spreads.
     ///
-    /// `None` if there are none, or too many rows.
+    /// Returns one for each of the answer's columns; `None` for columns that are not drawn, and for all if there are too many rows.
     ///
     /// # Errors
     /// Returns an error if `result` is not of this query, or if an expression over draws fails.
@@ -175,7 +174,7 @@ impl View {
         answered: &Answered,
         noise: Noise,
         spreads: &[Vec<Spread>],
-    ) -> Result<Option<Simulated>> {
+    ) -> Result<Vec<Option<Simulated>>> {
         let mut simulated = Box::pin(self.simulated(result, answered, noise, spreads));
         poll_fn(|context| deep(|| simulated.as_mut().poll(context))).await
     }
@@ -186,69 +185,62 @@ impl View {
         answered: &Answered,
         noise: Noise,
         spreads: &[Vec<Spread>],
-    ) -> Result<Option<Simulated>> {
-        let rows = answered.table.num_rows();
+    ) -> Result<Vec<Option<Simulated>>> {
+        let (rows, width) = (answered.table.num_rows(), answered.columns.len());
         let computed = answered.columns.iter().any(|column| column.computed.contains(&true));
         if !computed || rows.max(result.rows.len()) > ROWS {
-            return Ok(None);
+            return Ok(vec![None; width]);
         }
         let mut errors = Errors::of(result, noise)?;
-        let mut draws: Vec<Option<Vec<Draws>>> = vec![None; answered.columns.len()];
-        let mut guarded = false;
+        let mut found: Vec<Option<(Vec<Draws>, bool)>> = vec![None; width];
         for _ in 0..BATCHES {
-            let numbers_of = errors.batch(result, spreads);
-            let (all, columns, can_fail) = self.drawn(result, &numbers_of).await?;
-            guarded |= can_fail;
-            for ((column, (place, prefix)), draws) in answered.table.columns().iter().zip(&columns).zip(&mut draws) {
+            let arrays = errors.batch(result, spreads);
+            let (all, columns) = self.drawn(result, &arrays).await?;
+            for ((column, (place, prefix)), found) in answered.table.columns().iter().zip(&columns).zip(&mut found) {
                 // Otherwise a draw may be another row's.
                 if !is_same(column, all.column(*place))? {
-                    return Ok(None);
+                    return Ok(vec![None; width]);
                 }
                 let Some(prefix) = prefix else { continue };
-                let draws = draws.get_or_insert_with(|| vec![Draws::default(); rows]);
+                let (draws, _) = found.get_or_insert_with(|| (vec![Draws::default(); rows], prefix.partial));
                 for draw in 0..BATCH {
-                    let drawn = all.column(all.schema_ref().index_of(&name(prefix, draw))?);
+                    let drawn = all.column(all.schema_ref().index_of(&prefix.name(draw))?);
                     numbers(drawn)?.iter().zip(draws.iter_mut()).for_each(|(value, draws)| draws.add(value));
                 }
             }
         }
-        let mut columns = Vec::with_capacity(draws.len());
-        for ((column, origins), draws) in answered.table.columns().iter().zip(&answered.columns).zip(draws) {
-            let Some(draws) = draws else {
-                columns.push(None);
+        let mut simulated = Vec::with_capacity(width);
+        for ((column, origins), found) in answered.table.columns().iter().zip(&answered.columns).zip(found) {
+            let Some((draws, partial)) = found else {
+                simulated.push(None);
                 continue;
             };
             let computed = |row: usize| origins.computed.get(row).is_some_and(|computed| *computed);
             let values = numbers(column)?;
             let one = |(row, (value, draws)): (usize, (Option<f64>, Draws))| draws.ends(value.filter(|_| computed(row))?);
-            columns.push(Some(values.iter().zip(draws).enumerate().map(one).collect()));
+            let ends = values.iter().zip(draws).enumerate().map(one).collect();
+            simulated.push(Some(Simulated { ends, partial }));
         }
-        Ok(Some(Simulated { columns, guarded }))
+        Ok(simulated)
     }
 
     /// Computes the query's part over a batch of draws.
     ///
-    /// Returns the table, the position of each of the query's own columns with the first part of its draws' names, and whether a
-    /// draw can be no number.
-    async fn drawn(
-        &self,
-        result: &ResultDoc,
-        numbers_of: &[Vec<ArrayRef>],
-    ) -> Result<(RecordBatch, Vec<(usize, Option<String>)>, bool)> {
-        let (plan, columns, guarded) = {
-            let released = |prefixes: &[String]| {
+    /// Returns the table, and the position of each of the query's own columns with the first part of its draws' names.
+    async fn drawn(&self, result: &ResultDoc, arrays: &[Vec<ArrayRef>]) -> Result<(RecordBatch, Vec<(usize, Option<Prefix>)>)> {
+        let (plan, columns) = {
+            let released = |prefixes: &[Prefix]| {
                 let mut more = Vec::with_capacity(prefixes.len() * BATCH);
                 for (prefix, place) in prefixes.iter().zip(&self.places) {
-                    let drawn = numbers_of.get(*place).into_iter().flatten();
-                    more.extend(drawn.enumerate().map(|(draw, array)| (name(prefix, draw), array.clone())));
+                    let drawn = arrays.get(*place).into_iter().flatten();
+                    more.extend(drawn.enumerate().map(|(draw, array)| (prefix.name(draw), array.clone())));
                 }
                 self.released(result, more)
             };
-            let mut drawer = Drawer::new(self.keys(), self.places.len(), BATCH, released);
-            let drawn = drawer.trace(&self.plan)?;
-            let columns = drawn.columns().map(|(place, prefix)| (place, prefix.map(str::to_owned))).collect();
-            (drawn.plan, columns, drawer.guarded)
+            let drawn = Drawer::new(self.keys(), self.places.len(), BATCH, released).trace(&self.plan)?;
+            let columns = drawn.columns().map(|(place, prefix)| (place, prefix.cloned())).collect();
+            (drawn.plan, columns)
         };
-        Ok((executed(plan).await?, columns, guarded))
+        Ok((executed(plan).await?, columns))
     }
 }

@@ -49,16 +49,27 @@ impl<T> Made<T> {
 }
 
 /// First part of the names of a column's draws.
-pub(super) type Prefix = String;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sql) struct Prefix {
+    number: usize,
+    /// Whether a draw can be NaN or NULL where the number is none: of a quotient, a product, or a partial function.
+    pub(in crate::sql) partial: bool,
+}
 
-/// Returns the name of the column of the draw with this number.
-pub(in crate::sql) fn name(prefix: &str, draw: usize) -> String {
-    format!("{prefix} {draw}")
+impl Prefix {
+    pub(super) fn new(number: usize, partial: bool) -> Self {
+        Self { number, partial }
+    }
+
+    /// Returns the name of the column of the draw with this number.
+    pub(in crate::sql) fn name(&self, draw: usize) -> String {
+        format!("drawn {} {draw}", self.number)
+    }
 }
 
 /// Returns a carried column.
-pub(super) fn carried(plan: &LogicalPlan, prefix: &str, draw: usize) -> Result<Expr> {
-    let name = name(prefix, draw);
+pub(super) fn carried(plan: &LogicalPlan, prefix: &Prefix, draw: usize) -> Result<Expr> {
+    let name = prefix.name(draw);
     let found = plan.schema().iter().find(|(_, field)| *field.name() == name);
     found
         .map(|field| Expr::Column(Column::from(field)))
@@ -75,8 +86,8 @@ pub(super) struct Scope<'a> {
     pub(super) columns: &'a [(usize, Made<Prefix>)],
     /// Subqueries within expressions, and what is drawn of them.
     pub(super) scalars: &'a [(Subquery, Made<Prefix>)],
-    /// Whether a draw can be NaN or NULL where the number is none: of a quotient, a product, or a partial function.
-    pub(super) guarded: Cell<bool>,
+    /// Whether something that was drawn is [`Prefix::partial`].
+    pub(super) partial: Cell<bool>,
 }
 
 impl Scope<'_> {
@@ -111,7 +122,10 @@ impl Scope<'_> {
     fn made(&self, made: Made<Prefix>, draw: usize) -> Result<Made<Expr>> {
         Ok(match made {
             Made::Fixed => Made::Fixed,
-            Made::Drawn(prefix) => Made::Drawn(carried(self.plan, &prefix, draw)?),
+            Made::Drawn(prefix) => {
+                self.partial.set(self.partial.get() || prefix.partial);
+                Made::Drawn(carried(self.plan, &prefix, draw)?)
+            }
             Made::Never => Made::Never,
         })
     }
@@ -165,7 +179,7 @@ impl Scope<'_> {
                     return Ok(Made::Never);
                 }
                 Ok(self.draw(first, draw)?.map(|first| {
-                    self.guarded.set(self.guarded.get() || PARTIAL.contains(&call.name()));
+                    self.partial.set(self.partial.get() || PARTIAL.contains(&call.name()));
                     let mut call = call.clone();
                     call.args[0] = first;
                     Expr::ScalarFunction(call)
@@ -233,7 +247,7 @@ impl Scope<'_> {
         let (Made::Drawn(a), Made::Drawn(b)) = (&a, &b) else {
             return self.combined(left, Operator::Multiply, right, draw);
         };
-        self.guarded.set(true);
+        self.partial.set(true);
         let turned = |seen: &Expr, drawn: &Expr| (seen.clone() * drawn.clone()).lt_eq(lit(0.0));
         let both = turned(left, a).and(turned(right, b));
         Ok(Made::Drawn(either(both, lit(f64::NAN), a.clone() * b.clone())))
@@ -249,7 +263,7 @@ impl Scope<'_> {
         if !right.get_type(&**self.input.schema())?.is_floating() {
             return Ok(Made::Never);
         }
-        self.guarded.set(true);
+        self.partial.set(true);
         let left = match self.draw(left, draw)? {
             Made::Fixed => left.clone(),
             Made::Drawn(left) => left,
