@@ -27,6 +27,7 @@ mod redteam;
 mod released;
 mod rows;
 mod shapes;
+mod simulated;
 mod sql;
 mod times;
 mod trials;

@@ -1,47 +1,50 @@
 //! Numbers drawn from the stated noise, in columns carried beside a query's own.
 //!
-//! A carried column has a number of the query as it is computed from one draw of all released numbers. Rows, groups, branches and
-//! their order are those of the released numbers: only the value is drawn. So filters, sorts, joins and frames stay as they are.
+//! A carried column has a list: a number of the query, as it is computed from each draw of all released numbers. Rows, groups,
+//! branches and their order are those of the released numbers: only the value is drawn. So filters, sorts, joins and frames stay
+//! as they are.
 
 use std::{cell::Cell, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::DataType,
     common::{
         Column, ScalarValue,
         tree_node::{Transformed, TreeNode as _},
     },
     error::{DataFusionError, Result},
-    logical_expr::{
-        Aggregate, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union, Window, cast, lit,
-    },
+    logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union, Window, lit},
 };
 
-pub(super) use self::value::Prefix;
-use self::value::{Made, Scope, carried};
+pub(super) use self::lists::{column, draws};
+pub(super) use self::value::Carried;
+use self::{
+    lists::{Op, kind},
+    value::{Made, Scope},
+};
 use super::{
     above::{is_released, subqueries},
     measures::unalias,
 };
 
+mod lists;
 mod value;
 
 /// A plan with carried columns.
 pub(super) struct Drawn {
     pub(super) plan: LogicalPlan,
     /// The query's own columns: positions, and what is drawn of them.
-    columns: Vec<(usize, Made<Prefix>)>,
-    carried: Vec<Prefix>,
+    columns: Vec<(usize, Made<Carried>)>,
+    carried: Vec<Carried>,
 }
 
 impl Drawn {
-    /// Returns for each of the query's own columns its position and, if it is drawn, the first part of its draws' names.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, Option<&Prefix>)> {
-        self.columns.iter().map(|(place, made)| (*place, if let Made::Drawn(prefix) = made { Some(prefix) } else { None }))
+    /// Returns for each of the query's own columns its position and, if it is drawn, the column of its draws.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, Option<&Carried>)> {
+        self.columns.iter().map(|(place, made)| (*place, if let Made::Drawn(carried) = made { Some(carried) } else { None }))
     }
 
     /// Returns the columns that an expression of the query's node above `input` can name.
-    fn scope<'a>(&'a self, input: &'a LogicalPlan, scalars: &'a [(Subquery, Made<Prefix>)]) -> Scope<'a> {
+    fn scope<'a>(&'a self, input: &'a LogicalPlan, scalars: &'a [(Subquery, Made<Carried>)]) -> Scope<'a> {
         Scope { input, plan: &self.plan, columns: &self.columns, scalars, partial: Cell::new(false) }
     }
 
@@ -60,22 +63,21 @@ fn field(plan: &LogicalPlan, place: usize) -> Expr {
 pub(super) struct Drawer<F> {
     keys: usize,
     numbers: usize,
-    draws: usize,
     released: F,
-    named: usize,
+    names: usize,
 }
 
-impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
-    /// Creates a drawer for an aggregate with `keys` columns, followed by as many `numbers`, each of which is drawn `draws` times.
+impl<F: Fn(&[Carried]) -> Result<LogicalPlan>> Drawer<F> {
+    /// Creates a drawer for an aggregate with `keys` columns, followed by as many `numbers`.
     ///
-    /// `released` makes the table for the aggregate's place, with the draws of each number under its prefix.
-    pub(super) fn new(keys: usize, numbers: usize, draws: usize, released: F) -> Self {
-        Self { keys, numbers, draws, released, named: 0 }
+    /// `released` makes the table for the aggregate's place, with the draws of each number in a column of that name.
+    pub(super) fn new(keys: usize, numbers: usize, released: F) -> Self {
+        Self { keys, numbers, released, names: 0 }
     }
 
-    fn prefix(&mut self, partial: bool) -> Prefix {
-        self.named += 1;
-        Prefix::new(self.named, partial)
+    fn named(&mut self, partial: bool) -> Carried {
+        self.names += 1;
+        Carried::new(self.names, partial)
     }
 
     /// Carries draws to the top of a plan.
@@ -84,11 +86,11 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
     /// Returns an error if a node is not known here.
     pub(super) fn trace(&mut self, plan: &LogicalPlan) -> Result<Drawn> {
         if is_released(plan) {
-            let prefixes: Vec<Prefix> = (0..self.numbers).map(|_| self.prefix(false)).collect();
-            let plan = (self.released)(&prefixes)?;
-            let numbers = prefixes.iter().cloned().map(Made::Drawn);
+            let carried: Vec<Carried> = (0..self.numbers).map(|_| self.named(false)).collect();
+            let plan = (self.released)(&carried)?;
+            let numbers = carried.iter().cloned().map(Made::Drawn);
             let columns = vec![Made::Fixed; self.keys].into_iter().chain(numbers).enumerate().collect();
-            return Ok(Drawn { plan, columns, carried: prefixes });
+            return Ok(Drawn { plan, columns, carried });
         }
         match plan {
             LogicalPlan::Projection(projection) => self.projection(projection),
@@ -131,18 +133,16 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
             exprs.push(observed.data);
         }
         let scope = input.scope(&projection.input, &scalars);
-        let (mut columns, mut more, mut prefixes) = (Vec::new(), Vec::new(), input.carried.clone());
+        let (mut columns, mut more, mut carried) = (Vec::new(), Vec::new(), input.carried.clone());
         for (place, expr) in exprs.iter().enumerate() {
-            columns.push((place, self.made(expr, &scope, &mut more, &mut prefixes)?));
+            columns.push((place, self.made(expr, &scope, &mut more, &mut carried)?));
         }
-        for prefix in &input.carried {
-            for draw in 0..self.draws {
-                exprs.push(carried(&input.plan, prefix, draw)?);
-            }
+        for carried in &input.carried {
+            exprs.push(carried.of(&input.plan)?);
         }
         exprs.extend(more);
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?);
-        Ok(Drawn { plan, columns, carried: prefixes })
+        Ok(Drawn { plan, columns, carried })
     }
 
     /// Makes a scalar subquery read the released table, and puts its draws beside every row of `input`.
@@ -152,7 +152,7 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         &mut self,
         subquery: &Subquery,
         input: &mut Drawn,
-        scalars: &mut Vec<(Subquery, Made<Prefix>)>,
+        scalars: &mut Vec<(Subquery, Made<Carried>)>,
     ) -> Result<Subquery> {
         let drawn = self.trace(&subquery.subquery)?;
         let traced = subquery.with_plan(Arc::new(drawn.own()?));
@@ -161,11 +161,10 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         }
         let made = match drawn.columns.first() {
             Some((_, Made::Fixed)) => Made::Fixed,
-            Some((_, Made::Drawn(prefix))) if subquery.outer_ref_columns.is_empty() => {
-                let new = self.prefix(prefix.partial);
-                let columns = (0..self.draws).map(|draw| Ok(carried(&drawn.plan, prefix, draw)?.alias(new.name(draw))));
-                let columns = columns.collect::<Result<Vec<Expr>>>()?;
-                let one = LogicalPlanBuilder::from(drawn.plan.clone()).project(columns)?.build()?;
+            Some((_, Made::Drawn(carried))) if subquery.outer_ref_columns.is_empty() => {
+                let new = self.named(carried.partial);
+                let draws = carried.of(&drawn.plan)?.alias(new.name());
+                let one = LogicalPlanBuilder::from(drawn.plan.clone()).project([draws])?.build()?;
                 input.plan = LogicalPlanBuilder::from(input.plan.clone()).cross_join(one)?.build()?;
                 input.carried.push(new.clone());
                 Made::Drawn(new)
@@ -180,12 +179,12 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         let input = self.trace(&window.input)?;
         let first = input.plan.schema().fields().len();
         let scope = input.scope(&window.input, &[]);
-        let (mut columns, mut prefixes) = (input.columns.clone(), input.carried.clone());
+        let (mut columns, mut carried) = (input.columns.clone(), input.carried.clone());
         // Draws of a call have its order, and a node of their own.
         let mut nodes = vec![window.window_expr.clone()];
         for (i, expr) in window.window_expr.iter().enumerate() {
             let mut more = Vec::new();
-            columns.push((first + i, self.made(expr, &scope, &mut more, &mut prefixes)?));
+            columns.push((first + i, self.made(expr, &scope, &mut more, &mut carried)?));
             if !more.is_empty() {
                 nodes.push(more);
             }
@@ -194,7 +193,7 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         for exprs in nodes {
             plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
         }
-        Ok(Drawn { plan, columns, carried: prefixes })
+        Ok(Drawn { plan, columns, carried })
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Drawn> {
@@ -205,13 +204,13 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
         let scope = input.scope(&aggregate.input, &[]);
         let key = if keys.iter().all(|key| scope.is_fixed(key)) { Made::Fixed } else { Made::Never };
         let before = aggregate.schema.fields().len() - calls.len();
-        let (mut columns, mut more, mut prefixes) = (vec![key; before], Vec::new(), Vec::new());
+        let (mut columns, mut more, mut carried) = (vec![key; before], Vec::new(), Vec::new());
         for call in &calls {
-            columns.push(self.made(call, &scope, &mut more, &mut prefixes)?);
+            columns.push(self.made(call, &scope, &mut more, &mut carried)?);
         }
         calls.extend(more);
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input.plan), keys, calls)?);
-        Ok(Drawn { plan, columns: columns.into_iter().enumerate().collect(), carried: prefixes })
+        Ok(Drawn { plan, columns: columns.into_iter().enumerate().collect(), carried })
     }
 
     fn join(&mut self, plan: &LogicalPlan, join: &Join) -> Result<Drawn> {
@@ -232,13 +231,14 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
     /// Carries draws through a union: a part that is not drawn has NULL for them, and a fixed one its own value.
     fn union(&mut self, union: &Union) -> Result<Drawn> {
         let parts = union.inputs.iter().map(|input| self.trace(input)).collect::<Result<Vec<_>>>()?;
+        let none = ScalarValue::try_from(&kind())?;
         let own = |part: &Drawn, place: usize| field(&part.plan, part.columns[place].0);
         let mut exprs: Vec<Vec<Expr>> = Vec::with_capacity(parts.len());
         for part in &parts {
             let named = union.schema.fields().iter().enumerate().map(|(place, field)| own(part, place).alias(field.name()));
             exprs.push(named.collect());
         }
-        let (mut columns, mut prefixes) = (Vec::new(), Vec::new());
+        let (mut columns, mut carried) = (Vec::new(), Vec::new());
         for place in 0..union.schema.fields().len() {
             let is_drawn = |part: &Drawn| matches!(part.columns[place].1, Made::Drawn(_));
             if !parts.iter().any(is_drawn) {
@@ -246,43 +246,45 @@ impl<F: Fn(&[Prefix]) -> Result<LogicalPlan>> Drawer<F> {
                 columns.push((place, if fixed { Made::Fixed } else { Made::Never }));
                 continue;
             }
-            let partial = |part: &Drawn| matches!(&part.columns[place].1, Made::Drawn(prefix) if prefix.partial);
-            let prefix = self.prefix(parts.iter().any(partial));
+            let partial = |part: &Drawn| matches!(&part.columns[place].1, Made::Drawn(carried) if carried.partial);
+            let new = self.named(parts.iter().any(partial));
             for (exprs, part) in exprs.iter_mut().zip(&parts) {
-                for draw in 0..self.draws {
-                    let one = match &part.columns[place].1 {
-                        Made::Fixed => cast(own(part, place), DataType::Float64),
-                        Made::Drawn(prefix) => cast(carried(&part.plan, prefix, draw)?, DataType::Float64),
-                        Made::Never => lit(ScalarValue::Float64(None)),
-                    };
-                    exprs.push(one.alias(prefix.name(draw)));
-                }
+                let draws = match &part.columns[place].1 {
+                    Made::Fixed => Op::Lifted.of(vec![own(part, place)]),
+                    Made::Drawn(carried) => carried.of(&part.plan)?,
+                    Made::Never => lit(none.clone()),
+                };
+                exprs.push(draws.alias(new.name()));
             }
-            columns.push((place, Made::Drawn(prefix.clone())));
-            prefixes.push(prefix);
+            columns.push((place, Made::Drawn(new.clone())));
+            carried.push(new);
         }
         let part = |(part, exprs): (Drawn, Vec<Expr>)| Ok(Arc::new(LogicalPlanBuilder::from(part.plan).project(exprs)?.build()?));
         let inputs = parts.into_iter().zip(exprs).map(part).collect::<Result<Vec<_>>>()?;
-        Ok(Drawn { plan: LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), columns, carried: prefixes })
+        Ok(Drawn { plan: LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), columns, carried })
     }
 
-    /// Says what is drawn of an expression. New draws are added to `more`, and their prefix to `prefixes`.
-    fn made(&mut self, expr: &Expr, scope: &Scope<'_>, more: &mut Vec<Expr>, prefixes: &mut Vec<Prefix>) -> Result<Made<Prefix>> {
+    /// Says what is drawn of an expression. New draws are added to `more`, and their columns to `carried`.
+    fn made(
+        &mut self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        more: &mut Vec<Expr>,
+        carried: &mut Vec<Carried>,
+    ) -> Result<Made<Carried>> {
         if let Expr::Column(column) = unalias(expr) {
             return Ok(scope.column(column));
         }
         scope.partial.set(false);
-        let mut drawn = Vec::with_capacity(self.draws);
-        for draw in 0..self.draws {
-            match scope.draw(expr, draw)? {
-                Made::Fixed => return Ok(Made::Fixed),
-                Made::Drawn(expr) => drawn.push(expr),
-                Made::Never => return Ok(Made::Never),
+        Ok(match scope.draw(expr)? {
+            Made::Fixed => Made::Fixed,
+            Made::Drawn(draws) => {
+                let new = self.named(scope.partial.get());
+                more.push(draws.alias(new.name()));
+                carried.push(new.clone());
+                Made::Drawn(new)
             }
-        }
-        let prefix = self.prefix(scope.partial.get());
-        more.extend(drawn.into_iter().enumerate().map(|(draw, expr)| expr.alias(prefix.name(draw))));
-        prefixes.push(prefix.clone());
-        Ok(Made::Drawn(prefix))
+            Made::Never => Made::Never,
+        })
     }
 }

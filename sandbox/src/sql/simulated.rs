@@ -1,7 +1,7 @@
 //! 95 % intervals of numbers computed from released ones, by simulation of the stated noise.
 //!
-//! The query's part above the aggregate is computed again over draws: each released number less an error that has the spread of its
-//! noise. An interval's ends are the draws' quantiles at 2.5 % and 97.5 %, each with the number itself inside.
+//! The query's part above the aggregate is computed again over draws ([`super::drawn`]): each released number and an error that
+//! has the spread of its noise. An interval's ends are the draws' quantiles at 2.5 % and 97.5 %, each with the number itself inside.
 //!
 //! For sums and differences of Gaussian noise that is exact. Of a quotient W/D with D > 0, a draw is below θ exactly where W − θD
 //! less its noise is below zero, so the quantiles are the roots of the same quadratic as those of the gate's own ratios (Fieller
@@ -16,27 +16,26 @@ use std::{
 };
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, Float64Array, RecordBatch},
+    array::{Array as _, ArrayRef, AsArray as _, Float64Array},
     compute::cast,
     datatypes::{DataType, Float64Type},
 };
-use datafusion::error::{DataFusionError, Result};
+use datafusion::{
+    error::{DataFusionError, Result},
+    logical_expr::LogicalPlan,
+};
 use tidegate_gate::Noise;
 use tidegate_protocol::result::{ResultDoc, Row};
 
 use super::{
-    drawn::{Drawer, Prefix},
+    drawn::{Carried, Drawer, column, draws},
     view::{Answered, View, executed},
 };
 use crate::deep::deep;
 
-/// Number of draws in one computation of the query's part.
-const BATCH: usize = 50;
-/// Number of computations.
-const BATCHES: usize = 12;
-/// Number of draws: of the order statistics of so many, the 15th has 2.5 % below it on average.
-const DRAWS: usize = BATCH * BATCHES;
-/// Rank of the draws that are the ends: the largest whole number not above 2.5 % of one more than there are draws.
+/// Number of draws.
+const DRAWS: usize = 1000;
+/// Rank of the draws that are the ends, from either side: of a thousand the 25th has 2.5 % beyond it on average.
 const RANK: usize = (DRAWS + 1) * 25 / 1000;
 /// Maximum number of rows, of the result and of the answer: others have no interval for computed numbers.
 const ROWS: usize = 4096;
@@ -94,52 +93,29 @@ impl Errors {
         }
     }
 
-    /// Draws a batch of every number of a result: by column and draw, an array of its rows.
-    fn batch(&mut self, result: &ResultDoc, spreads: &[Vec<Spread>]) -> Vec<Vec<ArrayRef>> {
-        let one = |errors: &mut Self, place: usize| {
-            let value = |(row, spreads): (&Row, &Vec<Spread>)| {
-                let error = errors.unit();
-                let (cell, spread) = (row.cells.get(place)?, spreads.get(place)?);
-                Some(cell.value + error * if error < 0.0 { spread.below } else { spread.above })
-            };
-            Arc::new(result.rows.iter().zip(spreads).map(value).collect::<Float64Array>()) as ArrayRef
+    /// Draws the numbers of a column of a result.
+    fn column(&mut self, result: &ResultDoc, place: usize, spreads: &[Vec<Spread>]) -> Result<ArrayRef> {
+        let row = |(row, spreads): (&Row, &Vec<Spread>)| {
+            let (cell, spread) = (row.cells.get(place)?, spreads.get(place)?);
+            let one = |error: f64| cell.value + error * if error < 0.0 { spread.below } else { spread.above };
+            Some((0..DRAWS).map(|_| one(self.unit())).collect())
         };
-        (0..result.columns.len()).map(|place| (0..BATCH).map(|_| one(self, place)).collect()).collect()
+        Ok(Arc::new(column(result.rows.iter().zip(spreads).map(row))?))
     }
 }
 
-/// Draws of a number so far.
-#[derive(Debug, Clone, Default)]
-struct Draws {
-    finite: Vec<f64>,
-    /// Number of draws that are NULL.
-    nulls: usize,
-}
-
-impl Draws {
-    fn add(&mut self, value: Option<f64>) {
-        match value {
-            None => self.nulls += 1,
-            Some(value) if value.is_finite() => self.finite.push(value),
-            Some(_) => {}
-        }
-    }
-
-    /// Returns the ends of the interval of `value`; `None` if it was not drawn.
-    fn ends(mut self, value: f64) -> Option<[f64; 2]> {
-        if self.nulls == DRAWS {
-            return None;
-        }
-        // Draws that say nothing may be beyond either end.
-        let lost = DRAWS - self.finite.len().min(DRAWS);
-        let rank = RANK.saturating_sub(lost);
-        self.finite.sort_by(f64::total_cmp);
-        let low = rank.checked_sub(1).and_then(|at| self.finite.get(at));
-        let high = self.finite.len().checked_sub(rank).filter(|_| rank > 0).and_then(|at| self.finite.get(at));
-        match (low, high) {
-            (Some(low), Some(high)) => Some([low.min(value), high.max(value)]),
-            _ => Some([f64::NEG_INFINITY, f64::INFINITY]),
-        }
+/// Returns the ends of the interval of `value`.
+fn ends(value: f64, draws: &[f64]) -> [f64; 2] {
+    let mut draws: Vec<f64> = draws.iter().copied().filter(|draw| draw.is_finite()).collect();
+    draws.sort_by(f64::total_cmp);
+    // Draws that say nothing may be beyond either end.
+    let rank = RANK.saturating_sub(DRAWS.saturating_sub(draws.len()));
+    match (rank.checked_sub(1), draws.len().checked_sub(rank)) {
+        (Some(low), Some(high)) => match (draws.get(low), draws.get(high)) {
+            (Some(low), Some(high)) => [low.min(value), high.max(value)],
+            _ => [f64::NEG_INFINITY, f64::INFINITY],
+        },
+        _ => [f64::NEG_INFINITY, f64::INFINITY],
     }
 }
 
@@ -191,56 +167,49 @@ impl View {
         if !computed || rows.max(result.rows.len()) > ROWS {
             return Ok(vec![None; width]);
         }
-        let mut errors = Errors::of(result, noise)?;
-        let mut found: Vec<Option<(Vec<Draws>, bool)>> = vec![None; width];
-        for _ in 0..BATCHES {
-            let arrays = errors.batch(result, spreads);
-            let (all, columns) = self.drawn(result, &arrays).await?;
-            for ((column, (place, prefix)), found) in answered.table.columns().iter().zip(&columns).zip(&mut found) {
-                // Otherwise a draw may be another row's.
-                if !is_same(column, all.column(*place))? {
-                    return Ok(vec![None; width]);
-                }
-                let Some(prefix) = prefix else { continue };
-                let (draws, _) = found.get_or_insert_with(|| (vec![Draws::default(); rows], prefix.partial));
-                for draw in 0..BATCH {
-                    let drawn = all.column(all.schema_ref().index_of(&prefix.name(draw))?);
-                    numbers(drawn)?.iter().zip(draws.iter_mut()).for_each(|(value, draws)| draws.add(value));
-                }
-            }
-        }
+        let (plan, columns) = self.over_draws(result, noise, spreads)?;
+        let all = executed(plan).await?;
         let mut simulated = Vec::with_capacity(width);
-        for ((column, origins), found) in answered.table.columns().iter().zip(&answered.columns).zip(found) {
-            let Some((draws, partial)) = found else {
+        for ((column, origins), (place, carried)) in answered.table.columns().iter().zip(&answered.columns).zip(&columns) {
+            // Otherwise a draw may be another row's.
+            if !is_same(column, all.column(*place))? {
+                return Ok(vec![None; width]);
+            }
+            let Some(carried) = carried else {
                 simulated.push(None);
                 continue;
             };
-            let computed = |row: usize| origins.computed.get(row).is_some_and(|computed| *computed);
+            let drawn = all.column(all.schema_ref().index_of(&carried.name())?);
+            let drawn = drawn.as_list_opt::<i32>().ok_or_else(|| DataFusionError::Internal("no column of draws".into()))?;
             let values = numbers(column)?;
-            let one = |(row, (value, draws)): (usize, (Option<f64>, Draws))| draws.ends(value.filter(|_| computed(row))?);
-            let ends = values.iter().zip(draws).enumerate().map(one).collect();
-            simulated.push(Some(Simulated { ends, partial }));
+            let one = |row: usize| {
+                let computed = origins.computed.get(row).is_some_and(|computed| *computed);
+                let is_number = computed && values.is_valid(row);
+                Some(ends(values.value(row), &draws(drawn, row).filter(|_| is_number)?))
+            };
+            simulated.push(Some(Simulated { ends: (0..rows).map(one).collect(), partial: carried.partial }));
         }
         Ok(simulated)
     }
 
-    /// Computes the query's part over a batch of draws.
+    /// Builds the plan of the query's part over draws.
     ///
-    /// Returns the table, and the position of each of the query's own columns with the first part of its draws' names.
-    async fn drawn(&self, result: &ResultDoc, arrays: &[Vec<ArrayRef>]) -> Result<(RecordBatch, Vec<(usize, Option<Prefix>)>)> {
-        let (plan, columns) = {
-            let released = |prefixes: &[Prefix]| {
-                let mut more = Vec::with_capacity(prefixes.len() * BATCH);
-                for (prefix, place) in prefixes.iter().zip(&self.places) {
-                    let drawn = arrays.get(*place).into_iter().flatten();
-                    more.extend(drawn.enumerate().map(|(draw, array)| (prefix.name(draw), array.clone())));
-                }
-                self.released(result, more)
-            };
-            let drawn = Drawer::new(self.keys(), self.places.len(), BATCH, released).trace(&self.plan)?;
-            let columns = drawn.columns().map(|(place, prefix)| (place, prefix.cloned())).collect();
-            (drawn.plan, columns)
+    /// Returns the position of each of the query's own columns too, with the column of its draws.
+    fn over_draws(
+        &self,
+        result: &ResultDoc,
+        noise: Noise,
+        spreads: &[Vec<Spread>],
+    ) -> Result<(LogicalPlan, Vec<(usize, Option<Carried>)>)> {
+        let mut errors = Errors::of(result, noise)?;
+        let drawn = (0..result.columns.len()).map(|place| errors.column(result, place, spreads)).collect::<Result<Vec<_>>>()?;
+        let released = |carried: &[Carried]| {
+            let of = carried.iter().zip(&self.places);
+            let of = of.filter_map(|(carried, place)| Some((carried.name(), drawn.get(*place)?.clone())));
+            self.released(result, of.collect())
         };
-        Ok((executed(plan).await?, columns))
+        let drawn = Drawer::new(self.keys(), self.places.len(), released).trace(&self.plan)?;
+        let columns = drawn.columns().map(|(place, carried)| (place, carried.cloned())).collect();
+        Ok((drawn.plan, columns))
     }
 }

@@ -1,4 +1,4 @@
-//! Expressions over released numbers as they are in one draw.
+//! Expressions over released numbers, as expressions over their draws.
 //!
 //! Quantiles of draws are an interval where a number grows or falls throughout with each released one:
 //! - A quotient whose divisor has the other sign in a draw is NaN there, as is a product if both factors have.
@@ -13,17 +13,17 @@ use datafusion::{
         tree_node::{TreeNode as _, TreeNodeRecursion},
     },
     error::{DataFusionError, Result},
-    logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable as _, LogicalPlan, Operator, Subquery, TryCast, lit},
+    logical_expr::{
+        BinaryExpr, Case, Cast, Expr, ExprSchemable as _, LogicalPlan, Operator, Subquery, TryCast, WindowFunctionDefinition,
+        expr::{AggregateFunction, ScalarFunction, WindowFunction},
+    },
 };
 
+use super::lists::{Op, summed};
 use crate::sql::casts::NAMED;
 
-/// Functions of a number that grow or fall throughout.
-const MONOTONE: [&str; 11] = ["cbrt", "ceil", "clamp", "exp", "floor", "ln", "log10", "log2", "round", "sqrt", "trunc"];
-/// Functions that have no value of some numbers.
-const PARTIAL: [&str; 5] = ["ln", "log10", "log2", "nullif", "sqrt"];
-/// Calls that add up numbers.
-const SUMS: [&str; 2] = ["avg", "sum"];
+/// Calls that add up numbers, and whether they divide by how many.
+const SUMS: [(&str, bool); 2] = [("avg", true), ("sum", false)];
 /// Window functions that show another row's value.
 const MOVES: [&str; 5] = ["first_value", "lag", "last_value", "lead", "nth_value"];
 
@@ -48,32 +48,32 @@ impl<T> Made<T> {
     }
 }
 
-/// First part of the names of a column's draws.
+/// A carried column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sql) struct Prefix {
+pub(in crate::sql) struct Carried {
     number: usize,
-    /// Whether a draw can be NaN or NULL where the number is none: of a quotient, a product, or a partial function.
+    /// Whether a draw can be NaN where the number is none: of a quotient, a product, or a partial function.
     pub(in crate::sql) partial: bool,
 }
 
-impl Prefix {
+impl Carried {
     pub(super) fn new(number: usize, partial: bool) -> Self {
         Self { number, partial }
     }
 
-    /// Returns the name of the column of the draw with this number.
-    pub(in crate::sql) fn name(&self, draw: usize) -> String {
-        format!("drawn {} {draw}", self.number)
+    /// Returns the column's name.
+    pub(in crate::sql) fn name(&self) -> String {
+        format!("draws {}", self.number)
     }
-}
 
-/// Returns a carried column.
-pub(super) fn carried(plan: &LogicalPlan, prefix: &Prefix, draw: usize) -> Result<Expr> {
-    let name = prefix.name(draw);
-    let found = plan.schema().iter().find(|(_, field)| *field.name() == name);
-    found
-        .map(|field| Expr::Column(Column::from(field)))
-        .ok_or_else(|| DataFusionError::Internal(format!("no column {name} is carried")))
+    /// Returns the column in `plan`.
+    pub(super) fn of(&self, plan: &LogicalPlan) -> Result<Expr> {
+        let name = self.name();
+        let found = plan.schema().iter().find(|(_, field)| *field.name() == name);
+        found
+            .map(|field| Expr::Column(Column::from(field)))
+            .ok_or_else(|| DataFusionError::Internal(format!("no column {name} is carried")))
+    }
 }
 
 /// Columns that an expression can name.
@@ -83,20 +83,20 @@ pub(super) struct Scope<'a> {
     /// The node with its carried columns.
     pub(super) plan: &'a LogicalPlan,
     /// What is drawn of the query's own columns.
-    pub(super) columns: &'a [(usize, Made<Prefix>)],
+    pub(super) columns: &'a [(usize, Made<Carried>)],
     /// Subqueries within expressions, and what is drawn of them.
-    pub(super) scalars: &'a [(Subquery, Made<Prefix>)],
-    /// Whether something that was drawn is [`Prefix::partial`].
+    pub(super) scalars: &'a [(Subquery, Made<Carried>)],
+    /// Whether something that was drawn is [`Carried::partial`].
     pub(super) partial: Cell<bool>,
 }
 
 impl Scope<'_> {
-    pub(super) fn column(&self, column: &Column) -> Made<Prefix> {
+    pub(super) fn column(&self, column: &Column) -> Made<Carried> {
         let place = self.input.schema().index_of_column(column).ok();
         place.and_then(|place| self.columns.get(place)).map_or(Made::Never, |(_, made)| made.clone())
     }
 
-    fn scalar(&self, subquery: &Subquery) -> Made<Prefix> {
+    fn scalar(&self, subquery: &Subquery) -> Made<Carried> {
         self.scalars.iter().find(|(of, _)| of == subquery).map_or(Made::Never, |(_, made)| made.clone())
     }
 
@@ -119,162 +119,173 @@ impl Scope<'_> {
         if self.is_fixed(expr) { Made::Fixed } else { Made::Never }
     }
 
-    fn made(&self, made: Made<Prefix>, draw: usize) -> Result<Made<Expr>> {
+    fn carried(&self, made: Made<Carried>) -> Result<Made<Expr>> {
         Ok(match made {
             Made::Fixed => Made::Fixed,
-            Made::Drawn(prefix) => {
-                self.partial.set(self.partial.get() || prefix.partial);
-                Made::Drawn(carried(self.plan, &prefix, draw)?)
+            Made::Drawn(carried) => {
+                self.partial.set(self.partial.get() || carried.partial);
+                Made::Drawn(carried.of(self.plan)?)
             }
             Made::Never => Made::Never,
         })
     }
 
-    /// Returns an expression as it is in one draw.
-    pub(super) fn draw(&self, expr: &Expr, draw: usize) -> Result<Made<Expr>> {
+    /// Returns an expression's draws.
+    pub(super) fn draw(&self, expr: &Expr) -> Result<Made<Expr>> {
         match expr {
-            Expr::Alias(alias) => self.draw(&alias.expr, draw),
-            Expr::Column(column) => self.made(self.column(column), draw),
-            Expr::ScalarSubquery(subquery) => self.made(self.scalar(subquery), draw),
-            Expr::Negative(of) => Ok(self.draw(of, draw)?.map(|of| Expr::Negative(Box::new(of)))),
-            Expr::Cast(Cast { expr: of, field }) if field.data_type().is_numeric() => {
-                Ok(self.draw(of, draw)?.map(|of| Expr::Cast(Cast { expr: Box::new(of), field: field.clone() })))
-            }
-            Expr::TryCast(TryCast { expr: of, field }) if field.data_type().is_numeric() => {
-                Ok(self.draw(of, draw)?.map(|of| Expr::TryCast(TryCast { expr: Box::new(of), field: field.clone() })))
-            }
-            Expr::Case(case) => {
-                let values = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
-                let values: Vec<&Expr> = values.collect();
-                Ok(self.all(&values, draw)?.map(|values| {
-                    let mut values = values.into_iter();
-                    let branches = case.when_then_expr.iter().zip(values.by_ref());
-                    let branches = branches.map(|((when, _), then)| (when.clone(), Box::new(then))).collect();
-                    Expr::Case(Case::new(case.expr.clone(), branches, values.next().map(Box::new)))
-                }))
-            }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
-                Operator::Plus | Operator::Minus => self.combined(left, *op, right, draw),
-                Operator::Multiply => self.product(left, right, draw),
-                Operator::Divide => self.quotient(left, right, draw),
-                _ => Ok(self.fixed_or_never(expr)),
-            },
-            Expr::ScalarFunction(call) => {
-                let (first, others) = match call.args.split_first() {
-                    Some((first, others)) if MONOTONE.contains(&call.name()) || [NAMED, "nullif"].contains(&call.name()) => {
-                        (first, others)
-                    }
-                    Some(_) if call.name() == "coalesce" => {
-                        let args: Vec<&Expr> = call.args.iter().collect();
-                        let with = |args| {
-                            let mut call = call.clone();
-                            call.args = args;
-                            Expr::ScalarFunction(call)
-                        };
-                        return Ok(self.all(&args, draw)?.map(with));
-                    }
-                    _ => return Ok(self.fixed_or_never(expr)),
-                };
-                if !others.iter().all(|other| self.is_fixed(other)) {
-                    return Ok(Made::Never);
+            Expr::Alias(alias) => self.draw(&alias.expr),
+            Expr::Column(column) => self.carried(self.column(column)),
+            Expr::ScalarSubquery(subquery) => self.carried(self.scalar(subquery)),
+            Expr::Negative(of) => Ok(self.draw(of)?.map(|of| Op::Negated.of(vec![of]))),
+            Expr::Cast(Cast { expr: of, field }) | Expr::TryCast(TryCast { expr: of, field }) => {
+                let kind = field.data_type();
+                if kind.is_floating() {
+                    self.draw(of)
+                } else if kind.is_integer() {
+                    Ok(Self::where_any(expr, self.draw(of)?.map(|of| Op::Whole.of(vec![of]))))
+                } else {
+                    Ok(self.fixed_or_never(expr))
                 }
-                Ok(self.draw(first, draw)?.map(|first| {
-                    self.partial.set(self.partial.get() || PARTIAL.contains(&call.name()));
-                    let mut call = call.clone();
-                    call.args[0] = first;
-                    Expr::ScalarFunction(call)
-                }))
             }
-            Expr::AggregateFunction(call) => match call.params.args.as_slice() {
-                _ if call.func.name() == "count" && !call.params.distinct => Ok(Made::Fixed),
-                [of] if SUMS.contains(&call.func.name()) && !call.params.distinct => Ok(self.draw(of, draw)?.map(|of| {
-                    let mut call = call.clone();
-                    call.params.args[0] = of;
-                    Expr::AggregateFunction(call)
-                })),
+            Expr::Case(case) => self.case(case),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+                Operator::Plus => self.combined(Op::Plus, left, right),
+                Operator::Minus => self.combined(Op::Minus, left, right),
+                Operator::Multiply => self.product(left, right),
+                Operator::Divide => self.quotient(left, right),
                 _ => Ok(self.fixed_or_never(expr)),
             },
-            Expr::WindowFunction(call) => {
-                let name = call.fun.name();
-                let first = match call.params.args.split_first() {
-                    _ if call.params.distinct => return Ok(self.fixed_or_never(expr)),
-                    _ if name == "count" => return Ok(Made::Fixed),
-                    Some((first, others)) if SUMS.contains(&name) || MOVES.contains(&name) => {
-                        if !others.iter().all(|other| self.is_fixed(other)) {
-                            return Ok(Made::Never);
-                        }
-                        first
-                    }
-                    _ => return Ok(self.fixed_or_never(expr)),
-                };
-                Ok(self.draw(first, draw)?.map(|first| {
-                    let mut call = call.clone();
-                    call.params.args[0] = first;
-                    Expr::WindowFunction(call)
-                }))
-            }
+            Expr::ScalarFunction(call) => self.function(expr, call),
+            Expr::AggregateFunction(call) => self.aggregated(expr, call),
+            Expr::WindowFunction(call) => self.windowed(expr, call),
             _ => Ok(self.fixed_or_never(expr)),
         }
     }
 
-    /// Returns several expressions as they are in one draw, if any of them is drawn.
-    fn all(&self, exprs: &[&Expr], draw: usize) -> Result<Made<Vec<Expr>>> {
-        let (mut all, mut some) = (Vec::with_capacity(exprs.len()), false);
-        for expr in exprs {
-            all.push(match self.draw(expr, draw)? {
-                Made::Fixed => (*expr).clone(),
-                Made::Drawn(drawn) => {
+    /// Makes draws NULL where the number itself is.
+    fn where_any(number: &Expr, made: Made<Expr>) -> Made<Expr> {
+        let is_any = Box::new(number.clone().is_not_null());
+        made.map(|draws| Expr::Case(Case::new(None, vec![(is_any, Box::new(draws))], None)))
+    }
+
+    /// Returns the draws of the branch that the released numbers take; a number that is not drawn is the same in all.
+    fn case(&self, case: &Case) -> Result<Made<Expr>> {
+        let numbers = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
+        let (mut all, mut some) = (Vec::new(), false);
+        for number in numbers {
+            all.push(match self.draw(number)? {
+                Made::Fixed => Op::Lifted.of(vec![number.clone()]),
+                Made::Drawn(draws) => {
                     some = true;
-                    drawn
+                    draws
                 }
                 Made::Never => return Ok(Made::Never),
             });
         }
-        Ok(if some { Made::Drawn(all) } else { Made::Fixed })
+        if !some {
+            return Ok(Made::Fixed);
+        }
+        let mut all = all.into_iter().map(Box::new);
+        let branches = case.when_then_expr.iter().zip(all.by_ref()).map(|((when, _), draws)| (when.clone(), draws)).collect();
+        Ok(Made::Drawn(Expr::Case(Case::new(case.expr.clone(), branches, all.next()))))
     }
 
-    fn combined(&self, left: &Expr, op: Operator, right: &Expr, draw: usize) -> Result<Made<Expr>> {
-        let both = self.all(&[left, right], draw)?;
-        Ok(both.map(|both| {
-            let mut both = both.into_iter();
-            let mut next = || Box::new(both.next().unwrap_or_else(|| lit(f64::NAN)));
-            Expr::BinaryExpr(BinaryExpr { left: next(), op, right: next() })
+    fn function(&self, expr: &Expr, call: &ScalarFunction) -> Result<Made<Expr>> {
+        let Some((first, others)) = call.args.split_first() else { return Ok(Made::Fixed) };
+        match call.name() {
+            NAMED => self.draw(first),
+            // The branches are those of the released numbers.
+            "coalesce" => {
+                let branches = call.args.iter().map(|arg| (Box::new(arg.clone().is_not_null()), Box::new(arg.clone())));
+                self.case(&Case::new(None, branches.collect(), None))
+            }
+            "nullif" => Ok(Self::where_any(expr, self.draw(first)?)),
+            name => {
+                let Some(op) = Op::named(name) else { return Ok(self.fixed_or_never(expr)) };
+                if !others.iter().all(|other| self.is_fixed(other)) {
+                    return Ok(Made::Never);
+                }
+                let made = self.draw(first)?;
+                self.partial.set(self.partial.get() || op.is_partial() && matches!(made, Made::Drawn(_)));
+                Ok(made.map(|first| op.of([vec![first], others.to_vec()].concat())))
+            }
+        }
+    }
+
+    fn aggregated(&self, expr: &Expr, call: &AggregateFunction) -> Result<Made<Expr>> {
+        let name = call.func.name();
+        match (call.params.args.as_slice(), SUMS.iter().find(|(sum, _)| *sum == name)) {
+            _ if call.params.distinct => Ok(self.fixed_or_never(expr)),
+            _ if name == "count" => Ok(Made::Fixed),
+            ([number], Some((_, average))) => Ok(self.draw(number)?.map(|draws| {
+                let mut call = call.clone();
+                call.func = summed(*average);
+                call.params.args = vec![draws];
+                Expr::AggregateFunction(call)
+            })),
+            _ => Ok(self.fixed_or_never(expr)),
+        }
+    }
+
+    fn windowed(&self, expr: &Expr, call: &WindowFunction) -> Result<Made<Expr>> {
+        let name = call.fun.name();
+        let (number, others) = match call.params.args.split_first() {
+            _ if call.params.distinct => return Ok(self.fixed_or_never(expr)),
+            _ if name == "count" => return Ok(Made::Fixed),
+            Some((number, others)) => (number, others),
+            None => return Ok(self.fixed_or_never(expr)),
+        };
+        let sum = SUMS.iter().find(|(sum, _)| *sum == name);
+        if sum.is_none() && !MOVES.contains(&name) {
+            return Ok(self.fixed_or_never(expr));
+        }
+        Ok(self.draw(number)?.map(|draws| {
+            let mut call = call.clone();
+            if let Some((_, average)) = sum {
+                call.fun = WindowFunctionDefinition::AggregateUDF(summed(*average));
+            }
+            // The default in place of a missing row is not drawn.
+            call.params.args = [vec![draws], others.iter().take(1).cloned().collect()].concat();
+            Expr::WindowFunction(Box::new(call))
         }))
     }
 
-    fn product(&self, left: &Expr, right: &Expr, draw: usize) -> Result<Made<Expr>> {
-        let (a, b) = (self.draw(left, draw)?, self.draw(right, draw)?);
-        let (Made::Drawn(a), Made::Drawn(b)) = (&a, &b) else {
-            return self.combined(left, Operator::Multiply, right, draw);
-        };
-        self.partial.set(true);
-        let turned = |seen: &Expr, drawn: &Expr| (seen.clone() * drawn.clone()).lt_eq(lit(0.0));
-        let both = turned(left, a).and(turned(right, b));
-        Ok(Made::Drawn(either(both, lit(f64::NAN), a.clone() * b.clone())))
+    /// Returns the draws of an operation on two numbers, if either is drawn.
+    fn combined(&self, op: Op, left: &Expr, right: &Expr) -> Result<Made<Expr>> {
+        Ok(match (self.draw(left)?, self.draw(right)?) {
+            (Made::Never, _) | (_, Made::Never) => Made::Never,
+            (Made::Fixed, Made::Fixed) => Made::Fixed,
+            (left_draws, right_draws) => {
+                let or = |made: Made<Expr>, number: &Expr| if let Made::Drawn(draws) = made { draws } else { number.clone() };
+                Made::Drawn(op.of(vec![or(left_draws, left), or(right_draws, right)]))
+            }
+        })
     }
 
-    fn quotient(&self, left: &Expr, right: &Expr, draw: usize) -> Result<Made<Expr>> {
-        let divisor = match self.draw(right, draw)? {
-            Made::Fixed => return self.combined(left, Operator::Divide, right, draw),
-            Made::Drawn(divisor) => divisor,
-            Made::Never => return Ok(Made::Never),
+    fn product(&self, left: &Expr, right: &Expr) -> Result<Made<Expr>> {
+        let (Made::Drawn(a), Made::Drawn(b)) = (self.draw(left)?, self.draw(right)?) else {
+            return self.combined(Op::Times, left, right);
         };
-        // Whole numbers are divided otherwise.
-        if !right.get_type(&**self.input.schema())?.is_floating() {
-            return Ok(Made::Never);
-        }
         self.partial.set(true);
-        let left = match self.draw(left, draw)? {
+        Ok(Made::Drawn(Op::Times.of(vec![a, b, left.clone(), right.clone()])))
+    }
+
+    fn quotient(&self, left: &Expr, right: &Expr) -> Result<Made<Expr>> {
+        // Whole numbers are divided otherwise.
+        let kind = |number: &Expr| number.get_type(&**self.input.schema());
+        let floating = kind(left)?.is_floating() || kind(right)?.is_floating();
+        let divisor = match self.draw(right)? {
+            Made::Fixed if floating => return self.combined(Op::Over, left, right),
+            Made::Drawn(divisor) if floating => divisor,
+            Made::Fixed => return Ok(self.fixed_or_never(left)),
+            _ => return Ok(Made::Never),
+        };
+        let left = match self.draw(left)? {
             Made::Fixed => left.clone(),
             Made::Drawn(left) => left,
             Made::Never => return Ok(Made::Never),
         };
-        let kept = (right.clone() * divisor.clone()).gt(lit(0.0));
-        Ok(Made::Drawn(left / either(kept, divisor, lit(f64::NAN))))
+        self.partial.set(true);
+        Ok(Made::Drawn(Op::Over.of(vec![left, divisor, right.clone()])))
     }
-}
-
-/// Builds a CASE of two branches.
-fn either(when: Expr, then: Expr, otherwise: Expr) -> Expr {
-    Expr::Case(Case::new(None, vec![(Box::new(when), Box::new(then))], Some(Box::new(otherwise))))
 }
