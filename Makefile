@@ -72,6 +72,7 @@ bench: ort
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
 	TIDEGATE_COVERAGE_RUNS=4000 $(CARGO) test --release --locked --workspace --test coverage -- --nocapture
+	TIDEGATE_COVERAGE_RUNS=400 $(CARGO) test --release --locked -p tidegate-sandbox --test sandbox simulated:: -- --nocapture
 	python3 bench/utility.py target/release/tidegate
 	python3 bench/large.py target/release/tidegate 20
 	python3 bench/copies.py target/release/tidegate
