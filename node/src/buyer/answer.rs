@@ -196,7 +196,11 @@ impl Answer {
     /// Returns whether values of a column can rest on too few rows.
     fn can_be_untold(&self, telling: &Telling, column: usize) -> bool {
         let can = |column: &Column| {
-            let partial = column.simulated.as_ref().is_some_and(|simulated| simulated.partial);
+            let endless = |ends: &[f64; 2]| ends.iter().any(|end| end.is_infinite());
+            let partial = column
+                .simulated
+                .as_ref()
+                .is_some_and(|simulated| simulated.partial || simulated.ends.iter().flatten().any(endless));
             column.divides || partial || column.places.iter().any(|place| telling.can_be_untold(*place))
         };
         self.columns.get(column).is_some_and(can)
