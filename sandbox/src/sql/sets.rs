@@ -53,7 +53,11 @@ pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Ref
     });
     let mut seen = std::collections::BTreeSet::new();
     if let Some(twice) = found.iter().find(|set| !seen.insert(set.as_slice())) {
-        let names: Vec<String> = twice.iter().map(|i| readable(&keys[*i].schema_name().to_string())).collect();
+        let name = |i: &usize| match &keys[*i] {
+            Expr::Column(column) => column.name.clone(),
+            other => readable(&other.schema_name().to_string()),
+        };
+        let names: Vec<String> = twice.iter().map(name).collect();
         return Err(refuse(format!("the grouping set ({}) is there twice: grouping sets must differ", names.join(", ")))
             .fix("Write each key of ROLLUP and CUBE, and each of the GROUPING SETS, once"));
     }
