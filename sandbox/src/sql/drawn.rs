@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     above::{is_released, subqueries},
-    measures::unalias,
+    wrap::unalias,
 };
 
 mod lists;

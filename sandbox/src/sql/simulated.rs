@@ -42,6 +42,9 @@ const ROWS: usize = 4096;
 /// Tolerance between a number and the same number in another computation, relative to its size.
 const SLACK: f64 = 1e-9;
 
+/// Positions of a query's own columns, each with the column of its draws if it has draws.
+type Places = Vec<(usize, Option<Carried>)>;
+
 /// Spread of a number without noise around the released one.
 ///
 /// NaN says that nothing is known of the number.
@@ -195,12 +198,7 @@ impl View {
     /// Builds the plan of the query's part over draws.
     ///
     /// Returns the position of each of the query's own columns too, with the column of its draws.
-    fn over_draws(
-        &self,
-        result: &ResultDoc,
-        noise: Noise,
-        spreads: &[Vec<Spread>],
-    ) -> Result<(LogicalPlan, Vec<(usize, Option<Carried>)>)> {
+    fn over_draws(&self, result: &ResultDoc, noise: Noise, spreads: &[Vec<Spread>]) -> Result<(LogicalPlan, Places)> {
         let mut errors = Errors::of(result, noise)?;
         let drawn = (0..result.columns.len()).map(|place| errors.column(result, place, spreads)).collect::<Result<Vec<_>>>()?;
         let released = |carried: &[Carried]| {

@@ -61,9 +61,7 @@ impl Provider {
         match one.map_or(Err(NotGood::Stale), good) {
             Ok(()) => Ok(None),
             Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
-            Err(why) => {
-                Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later"))
-            }
+            Err(why) => Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later")),
         }
     }
 
