@@ -25,7 +25,7 @@ fn check_says_what_laplace_noise_costs_and_where_there_is_none() {
     assert!(said.contains("laplace_epsilon") && said.contains("cost.epsilon_micro"), "{said}");
     let (rows, policy) = (world.text("data.csv"), world.text("purse.toml"));
     let said = world.ok("buyer", &["check", &fair, "--rows", &rows, "--policy", &policy]);
-    assert!(said.contains("accept") && said.contains("pure ε = 0.8") && said.contains("for pure ε 0.4"), "{said}");
+    assert!(said.contains("accept") && said.contains("pure ε = 0.8") && said.contains("for pure ε = 0.4"), "{said}");
     for (name, price) in [
         ("a.toml", "rho = 0.1\nnoise = \"laplace\""),
         ("b.toml", "noise = \"laplace\""),

@@ -41,7 +41,10 @@ fn is_said(expected: &str, printed: &str) -> bool {
         // A word that is cut.
         shown.pop();
     }
-    let name = |word: &str| word.len() == 8 && word.chars().all(|c| c.is_ascii_alphanumeric());
+    let name = |word: &str| {
+        let word = word.trim_end_matches(':');
+        word.len() == 8 && word.chars().all(|c| c.is_ascii_alphanumeric())
+    };
     let same = |(a, b): (&&str, &&str)| a == b || *a == "#" && name(b) || name(a) && *b == "#" || name(a) && name(b);
     (rest || shown.len() == printed.len()) && shown.len() <= printed.len() && shown.iter().zip(&printed).all(same)
 }
