@@ -52,7 +52,7 @@ fn listing(name: &str, issued: SystemTime) -> Listing {
         delta_femto: FemtoDelta(1),
         compute: Access::Granted,
         replicate: Access::Nobody,
-        bytes: 10,
+        bytes: Some(10),
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,
@@ -77,15 +77,16 @@ fn names(found: &[tidegate_catalog::listings::Kept]) -> Vec<&str> {
 fn the_latest_of_an_owner_s_population_counts_until_it_is_over() {
     let dir = tempfile::tempdir().unwrap();
     let ours = catalogue(&dir, "ours");
-    let (first, second) = (listing("towns", now()), Listing { bytes: 11, ..listing("towns", now() + Duration::from_secs(1)) });
+    let (first, second) =
+        (listing("towns", now()), Listing { bytes: Some(11), ..listing("towns", now() + Duration::from_secs(1)) });
     let later = now() + Duration::from_secs(2);
     assert_eq!(ours.take(&[signed(1, second.clone())], later).unwrap().0, 1);
     assert_eq!(ours.take(&[signed(1, first), signed(1, second.clone())], later).unwrap().0, 0, "an older one is no news");
     // Another's listing of the same population is another's.
-    ours.take(&[signed(2, Listing { bytes: 12, ..second })], later).unwrap();
+    ours.take(&[signed(2, Listing { bytes: Some(12), ..second })], later).unwrap();
     assert_eq!(ours.len().unwrap(), 2);
     let bytes: BTreeSet<_> = ours.search("towns", later, 9).unwrap().iter().map(|one| one.listing.bytes).collect();
-    assert_eq!(bytes, [11, 12].into());
+    assert_eq!(bytes, [Some(11), Some(12)].into());
     let over = now() + LIFETIME + Duration::from_secs(1);
     assert!(ours.search("towns", over, 9).unwrap().is_empty() && ours.of(&[], over).unwrap().is_empty());
     ours.expire(over).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_catalog::sealed::{Keys, open, seal};
+use tidegate_catalog::sealed::{Keys, Padding, open, seal};
 use tidegate_protocol::{ContentHash, Identity};
 
 fn folder() -> PathBuf {
@@ -22,7 +22,7 @@ fn rows() -> Vec<u8> {
 fn make() {
     let keys = Keys::generate().renewed();
     let mut sealed = Vec::new();
-    seal(&keys, &mut &*rows(), &mut sealed, &mut |_| {}).unwrap();
+    seal(&keys, &mut &*rows(), Padding::Rounded, &mut sealed, &mut |_| {}).unwrap();
     std::fs::create_dir_all(folder()).unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder().join(name), bytes).unwrap();
     write("keys", keys.to_text().as_bytes());

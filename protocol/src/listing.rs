@@ -91,8 +91,9 @@ pub struct Listing {
     pub compute: Access,
     /// Access rule for copying the files.
     pub replicate: Access,
-    /// Bytes of the files; if nobody may copy them, an upper bound ([`crate::size`]).
-    pub bytes: u64,
+    /// Bytes of the files; if nobody may copy them, the owner's bound ([`crate::policy::FileRules`]), if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// File of mock rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<DataFile>,
@@ -148,7 +149,7 @@ impl Listing {
             delta_femto: policy.delta_femto,
             compute: policy.compute,
             replicate: policy.replicate,
-            bytes: manifest.files.bytes(),
+            bytes: manifest.files.bytes().or_else(|| policy.files.total(manifest.files.count())),
             mock: manifest.mock.clone(),
             sockets: reached.sockets,
             relay: reached.relay,
@@ -267,7 +268,7 @@ mod tests {
             delta_femto: FemtoDelta(0),
             compute: Access::Granted,
             replicate: Access::Nobody,
-            bytes: 10,
+            bytes: Some(10),
             mock: None,
             sockets: vec!["192.0.2.7:4433".into()],
             relay: Some("https://relay.example/".into()),

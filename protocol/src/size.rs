@@ -1,8 +1,9 @@
-//! Public form of sizes: padded by a secret part and rounded up to a public step, since an exact size is a number about the rows
-//! without noise.
+//! Sizes of encrypted files, as mirrors see them where somebody may copy the files: padded by a secret part and rounded up to a
+//! public step.
+//!
+//! Such a size still follows from the rows. Files that nobody may copy are padded to the bound that their owner states
+//! ([`crate::policy::FileRules`]).
 
-/// Minimum size named in a manifest, in bytes.
-pub const NAMED: u64 = 1 << 20;
 /// Minimum padded size of an encrypted file, in bytes: a chunk of age.
 pub const SEALED: u64 = 64 << 10;
 
@@ -17,11 +18,6 @@ fn step(bytes: u64, least: u64) -> u64 {
     // The greatest power of two below `bytes`; `least` is a power of two too.
     let power = 1 << (bytes - 1).ilog2();
     bytes.checked_next_multiple_of((power / STEPS).max(1)).unwrap_or(u64::MAX)
-}
-
-/// Returns whether [`public`] can have returned this size.
-pub fn is_public(bytes: u64, least: u64) -> bool {
-    step(bytes, least) == bytes
 }
 
 /// Returns a size to show instead of `bytes`.
@@ -41,6 +37,13 @@ pub fn public(bytes: u64, least: u64, secret: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// Least sizes, in bytes.
+    const LEAST: [u64; 2] = [SEALED, 1 << 20];
+
+    fn is_public(bytes: u64, least: u64) -> bool {
+        step(bytes, least) == bytes
+    }
+
     /// Secrets spread evenly.
     fn secrets() -> impl Iterator<Item = u64> {
         (0..=4096).map(|i| i * (u64::MAX / 4096))
@@ -48,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_public_size_is_a_step_no_less_and_not_much_more() {
-        for least in [NAMED, SEALED] {
+        for least in LEAST {
             for bytes in (0..63).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1, 3 << (bit / 2), (1 << bit) / 7 * 8])
             {
                 for secret in [0, 1, u64::MAX / 3, u64::MAX] {
@@ -64,7 +67,7 @@ mod tests {
     /// Of whatever size a file is, with a person's rows in it and without it is seen to be of another size for few secrets.
     #[test]
     fn no_size_lies_at_a_step_for_certain() {
-        for least in [NAMED, SEALED] {
+        for least in LEAST {
             let steps = (0..20).flat_map(|bit| (8..16).map(move |eighths| (least << bit) / 8 * eighths));
             for bytes in steps.flat_map(|at| [at - 700, at - 1, at, at + 1, at * 9 / 8]) {
                 let more = 500;

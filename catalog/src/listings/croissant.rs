@@ -114,7 +114,6 @@ pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
             "name": "rows",
             "description": "Where the owner's node runs jobs; nobody downloads it without a grant",
             "contentUrl": format!("tidegate:{}", listing.manifest),
-            "contentSize": format!("{} B", listing.bytes),
             "encodingFormat": "application/x-parquet",
         }],
         "recordSet": [{ "@type": "cr:RecordSet", "@id": ROWS, "name": ROWS, "field": fields }],
@@ -126,6 +125,9 @@ pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
         "tidegate:sockets": listing.sockets,
         "tidegate:listing": serde_json::to_string(&one.envelope).map_err(CatalogueError::Encode)?,
     });
+    if let Some(bytes) = listing.bytes {
+        exported["distribution"][0]["contentSize"] = json!(format!("{bytes} B"));
+    }
     if !listing.about.keywords.is_empty() {
         exported["keywords"] = json!(listing.about.keywords);
     }

@@ -81,8 +81,8 @@ impl Rows {
                 micro(listing.per_buyer.epsilon_micro.0),
             ];
             self.numbers.iter_mut().zip(numbers).for_each(|(builder, number)| builder.append_option(number));
-            let counts = [listing.max_units, listing.max_rows.into(), listing.bytes];
-            self.counts.iter_mut().zip(counts).for_each(|(builder, count)| builder.append_value(count));
+            let counts = [Some(listing.max_units), Some(listing.max_rows.into()), listing.bytes];
+            self.counts.iter_mut().zip(counts).for_each(|(builder, count)| builder.append_option(count));
         }
     }
 

@@ -4,7 +4,7 @@
 //! in chunks of 64 KiB, each of them authenticated, and are named by the hash of the encrypted file. A party that is granted a
 //! copy gets the secret half, encrypted to the party's own key: an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
 //!
-//! The plaintext is padded with zeros, so that a mirror sees only as much of its size as [`size::public`] allows.
+//! The plaintext is padded with zeros ([`Padding`]), so that a mirror does not see its size.
 //!
 //! # Path
 //! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of the output of [`Keys::wrap`] → [`open`].
@@ -30,6 +30,12 @@ pub enum SealError {
     /// The data is encrypted to others, or was changed since.
     #[error("it cannot be opened: {0}")]
     Open(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The plaintext is longer than the bound to which it is to be padded.
+    #[error("it is longer than the {most} bytes that the policy allows (files.max_mib)")]
+    Long {
+        /// Bound in bytes.
+        most: u64,
+    },
     /// A file failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -185,19 +191,47 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)
     }
 }
 
+/// Length to which a plaintext is padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// Exactly this many bytes, whatever the plaintext: a public bound.
+    To(u64),
+    /// As [`size::public`] rounds, with a fresh secret. The length still follows from the plaintext's.
+    Rounded,
+}
+
+impl Padding {
+    /// Returns the padded length of `bytes` bytes.
+    fn length(self, bytes: u64) -> Result<u64, SealError> {
+        match self {
+            Self::To(most) if bytes > most => Err(SealError::Long { most }),
+            Self::To(most) => Ok(most),
+            Self::Rounded => {
+                let mut secret = [0; 8];
+                getrandom::fill(&mut secret).map_err(|e| io::Error::other(e.to_string()))?;
+                Ok(size::public(bytes, size::SEALED, u64::from_le_bytes(secret)))
+            }
+        }
+    }
+}
+
 /// Encrypts `from` to the current key, padded with zeros. Returns hash and size of the encrypted file; `progress` is told the
 /// bytes read.
 ///
 /// # Errors
-/// Returns [`SealError`] if there is no key, or reading or writing fails.
-pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
+/// Returns [`SealError`] if there is no key, the plaintext is longer than its padded length, or reading or writing fails.
+pub fn seal(
+    keys: &Keys,
+    from: &mut impl Read,
+    padding: Padding,
+    to: impl Write,
+    progress: &mut dyn FnMut(u64),
+) -> Result<SealedFile, SealError> {
     let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
     let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.into()))?;
     let mut writer = encryptor.wrap_output(BufWriter::with_capacity(BUFFER, Hashing::over(to)))?;
     let bytes = copy(from, &mut writer, progress)?;
-    let mut secret = [0; 8];
-    getrandom::fill(&mut secret).map_err(|e| io::Error::other(e.to_string()))?;
-    let padded = size::public(bytes, size::SEALED, u64::from_le_bytes(secret));
+    let padded = padding.length(bytes)?;
     copy(&mut io::repeat(0).take(padded - bytes), &mut writer, &mut |_| {})?;
     let hashing = writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(hashing.file())
@@ -236,8 +270,12 @@ mod tests {
     }
 
     fn sealed(keys: &Keys, bytes: &[u8]) -> Vec<u8> {
+        padded(keys, bytes, Padding::Rounded)
+    }
+
+    fn padded(keys: &Keys, bytes: &[u8], padding: Padding) -> Vec<u8> {
         let mut out = Vec::new();
-        let file = seal(keys, &mut &*bytes, &mut out, &mut |_| {}).unwrap();
+        let file = seal(keys, &mut &*bytes, padding, &mut out, &mut |_| {}).unwrap();
         assert_eq!((file.hash, file.bytes), (ContentHash::of(&out), out.len() as u64));
         out
     }
@@ -278,6 +316,24 @@ mod tests {
         }
         let steps: std::collections::BTreeSet<_> = (0..60).map(|i| seen(300_000 + i % 2)).collect();
         assert_eq!(steps.len(), 2, "{steps:?}");
+    }
+
+    /// Where the owner states a bound, the size does not follow from the plaintext's at all.
+    #[test]
+    fn a_size_that_is_padded_to_a_bound_says_nothing() {
+        let (keys, most) = (Keys::generate(), 300_000);
+        // What age writes before it has a length drawn at random, which is less than this.
+        let head = 8 << 10;
+        let seen = |bytes: usize| padded(&keys, &vec![7; bytes], Padding::To(most)).len() as u64;
+        let least = most + (most / (64 << 10) + 1) * 16;
+        for bytes in [0, 1, 65_536, 131_072, 131_073, 262_144, 262_145, 300_000] {
+            let more = seen(bytes).checked_sub(least).unwrap();
+            assert!(more < head, "{bytes}: {more}");
+        }
+        let whole = padded(&keys, &vec![7; 70_000], Padding::To(most));
+        assert_eq!(opened_of(&keys, &whole, 70_000).unwrap(), vec![7; 70_000]);
+        let long = seal(&keys, &mut &vec![7u8; 300_001][..], Padding::To(most), io::sink(), &mut |_| {});
+        assert!(matches!(long, Err(SealError::Long { most: 300_000 })), "{long:?}");
     }
 
     #[test]

@@ -74,6 +74,11 @@ pub(crate) async fn diff(home: &Home, of: &Of, after: &str) -> anyhow::Result<()
     Ok(())
 }
 
+/// Returns a file's size, to follow its name; nothing where the size is not stated.
+fn size(bytes: Option<u64>) -> String {
+    bytes.map(|bytes| format!(": {}", numbers::bytes(bytes))).unwrap_or_default()
+}
+
 fn tell(changed: &Difference) {
     for (name, kind) in &changed.columns_added {
         println!("  + column {}: {}", plain(name), plain(kind));
@@ -85,18 +90,18 @@ fn tell(changed: &Difference) {
         println!("  ~ column {}: {} was {}", plain(name), plain(is), plain(was));
     }
     for (name, bytes) in &changed.files_added {
-        println!("  + file {}: {}", plain(name), numbers::bytes(*bytes));
+        println!("  + file {}{}", plain(name), size(*bytes));
     }
     for (name, bytes) in &changed.files_removed {
-        println!("  - file {}: {}", plain(name), numbers::bytes(*bytes));
+        println!("  - file {}{}", plain(name), size(*bytes));
     }
     for (changed, what) in [(changed.policy_changed, "policy"), (changed.mock_changed, "mock rows")] {
         if changed {
             println!("  ~ {what}");
         }
     }
-    match changed.bytes_shared {
-        Some(shared) => println!("  {} of {} are the same files", numbers::bytes(shared), numbers::bytes(changed.bytes)),
+    match changed.bytes_shared.zip(changed.bytes) {
+        Some((shared, all)) => println!("  {} of {} are the same files", numbers::bytes(shared), numbers::bytes(all)),
         None => println!("  which files are the same is not told: nobody may copy them"),
     }
 }

@@ -46,25 +46,26 @@ pub struct Difference {
     pub columns_removed: BTreeMap<String, String>,
     /// Columns whose type changed: types before and after.
     pub columns_changed: BTreeMap<String, (String, String)>,
-    /// Added files: name and maximum number of bytes.
+    /// Added files: name, and number of bytes where somebody may copy them.
     ///
     /// If nobody may copy one of the two versions, these are the files with new names; whether the others are the same is not
     /// disclosed.
-    pub files_added: BTreeMap<String, u64>,
+    pub files_added: BTreeMap<String, Option<u64>>,
     /// Removed files, likewise.
-    pub files_removed: BTreeMap<String, u64>,
+    pub files_removed: BTreeMap<String, Option<u64>>,
     /// Bytes of files in both versions, whatever their names: a holder of one need not fetch them again. `None` if not disclosed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_shared: Option<u64>,
-    /// Bytes of the later version, at most.
-    pub bytes: u64,
+    /// Bytes of the later version. `None` if nobody may copy it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// Whether the policy differs.
     pub policy_changed: bool,
     /// Whether the mock rows differ.
     pub mock_changed: bool,
 }
 
-type Sizes = BTreeMap<String, u64>;
+type Sizes = BTreeMap<String, Option<u64>>;
 
 /// Returns the added and the removed files, and the bytes common to both versions where these can be seen.
 fn files(before: &Files, after: &Files) -> (Sizes, Sizes, Option<u64>) {
@@ -81,7 +82,7 @@ fn files(before: &Files, after: &Files) -> (Sizes, Sizes, Option<u64>) {
     let (held, wanted) = (hashes(old), hashes(new));
     let only = |content: &Content, other: &BTreeSet<_>| {
         let only = content.published.iter().filter(|file| !other.contains(&file.hash));
-        only.map(|file| (path(file.table.as_deref(), &file.name), file.bytes)).collect()
+        only.map(|file| (path(file.table.as_deref(), &file.name), Some(file.bytes))).collect()
     };
     let shared = new.published.iter().filter(|file| held.contains(&file.hash)).map(|file| file.bytes).sum();
     (only(new, &held), only(old, &wanted), Some(shared))

@@ -94,6 +94,11 @@ pub enum Denied {
     /// Nobody may mirror the dataset.
     #[error("policy field `access.mirror`: nobody may mirror this dataset. Publish a version whose policy says \"granted\"")]
     Mirror,
+    /// Nobody may copy the dataset, and no bound says to which length its encrypted files are padded.
+    #[error(
+        "policy field `files.max_mib`: it is not given, so that mirrors would see from the rows how large the files are. Publish a version whose policy has it"
+    )]
+    Unbounded,
     /// Nobody may copy the dataset, so its encrypted files are of no use to others.
     #[error("the policy lets nobody copy this dataset (`access.replicate`): its encrypted files are for its owner alone")]
     OpenSealed,

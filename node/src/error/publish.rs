@@ -82,6 +82,14 @@ pub enum PublishError {
         /// Advice.
         advice: FileAdvice,
     },
+    /// A file is larger than the policy's public bound.
+    #[error(
+        "policy field `files.max_mib`: {file} is larger than this bound. Raise it to a public number that no version will reach"
+    )]
+    FileSize {
+        /// Name of the file.
+        file: String,
+    },
     /// The mock rows are unsuitable.
     #[error("--mock: {0}")]
     Mock(#[source] Cause),

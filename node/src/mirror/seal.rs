@@ -10,7 +10,7 @@ use std::{
 
 use tidegate_catalog::{
     dataset::Dataset,
-    sealed::{self, Keys},
+    sealed::{self, Keys, Padding},
 };
 use tidegate_protocol::{
     ContentHash, Envelope, Sealed, Signed,
@@ -146,37 +146,42 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
     if policy.mirror == Access::Nobody {
         return Err(Denied::Mirror.into());
     }
+    let padding = match (policy.replicate, policy.files.max_bytes) {
+        (Access::Nobody, Some(most)) => Padding::To(most),
+        (Access::Nobody, None) => return Err(Denied::Unbounded.into()),
+        (Access::Granted | Access::Anybody, _) => Padding::Rounded,
+    };
     let population = manifest.population;
     let mut keys = keys(home, &population)?;
     if new_key {
         keys = keys.renewed();
         put(&folder(home, &population).join("keys"), keys.to_text().as_bytes())?;
     }
-    // If nobody may copy the files, mirrors must not see whether they are the same as in the version before.
-    let in_use = match policy.replicate {
-        Access::Nobody => format!("{} for {}", keys.in_use(), dataset.manifest.id()),
+    // If nobody may copy the files, mirrors must not see whether they are the same as each other, or as in the version before.
+    let in_use = |place: usize| match policy.replicate {
+        Access::Nobody => format!("{} for {place} of {}", keys.in_use(), dataset.manifest.id()),
         Access::Granted | Access::Anybody => keys.in_use(),
     };
     let path = folder(home, &population).join("known.json");
     let before = get(&path)?.map(|text| serde_json::from_str::<Known>(&text)).transpose().map_err(|e| corrupt(&path, e))?;
     let (before, mut known) = (before.unwrap_or_default(), Known::new());
-    let encrypt = |from: &mut dyn std::io::Read, progress: &mut dyn FnMut(u64)| {
+    let encrypt = |from: &mut dyn std::io::Read, padding: Padding, progress: &mut dyn FnMut(u64)| {
         let mut part = tempfile::NamedTempFile::new_in(folder(home, &population)).map_err(|e| file_error(&path, e))?;
-        let made = sealed::seal(&keys, &mut { from }, part.as_file_mut(), progress);
+        let made = sealed::seal(&keys, &mut { from }, padding, part.as_file_mut(), progress);
         let made = made?;
         let to = file(home, &population, &made.hash);
         part.as_file().sync_all().and_then(|()| part.persist(&to).map_err(|e| e.error)).map_err(|e| file_error(&to, e))?;
         Ok::<_, NodeError>(made)
     };
     let mut files = Vec::new();
-    for (from, plain) in dataset.record.files.iter().zip(&dataset.record.content.published) {
-        let name = known_as(&plain.hash, &in_use);
+    for (place, (from, plain)) in dataset.record.files.iter().zip(&dataset.record.content.published).enumerate() {
+        let name = known_as(&plain.hash, &in_use(place));
         let made = match before.get(&name).filter(|made| file(home, &population, &made.hash).exists()) {
             Some(made) => *made,
             None => {
                 let mut hashing =
                     Checked { file: fs::File::open(from).map_err(|e| file_error(from, e))?, hasher: blake3::Hasher::new() };
-                let made = encrypt(&mut hashing, &mut |done| report(&plain.name, done, plain.bytes))?;
+                let made = encrypt(&mut hashing, padding, &mut |done| report(&plain.name, done, plain.bytes))?;
                 if ContentHash(*hashing.hasher.finalize().as_bytes()) != plain.hash {
                     return Err(NodeError::Changed { path: from.clone(), since: "it was published" });
                 }
@@ -189,7 +194,8 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
     let index =
         Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone(), lease: None, newest: None };
     let index = serde_json::to_vec(&index).map_err(NodeError::Encode)?;
-    let index = encrypt(&mut &*index, &mut |_| {})?;
+    // It has nothing of the rows but what the manifest has.
+    let index = encrypt(&mut &*index, Padding::Rounded, &mut |_| {})?;
     let body = Sealed {
         version: 1,
         population,

@@ -148,6 +148,9 @@ pub async fn publish(
     let copied = Some(served).filter(|_| policy.replicate == Access::Granted);
     let joined = policy.tables.is_empty() && !dataset::fit_a_manifest(&tables);
     let mut described = import_tables(copied.filter(|_| !joined), &tables, &mut report).await?;
+    if !joined {
+        within_bound(&described, &policy)?;
+    }
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     not_published(&all, &described, lineage, (identity, store))?;
     let (mut profile, mut report) = lay_out(home, &tables, &described, &policy, ("clustered", None), report).await?;
@@ -161,6 +164,7 @@ pub async fn publish(
         // Not under the file's own name, which follows from the rows.
         let one = import_all(copied, &profile.compute, &mut report).await?;
         described = one.into_iter().map(|file| DataFile { name: JOINED.to_owned(), ..file }).collect();
+        within_bound(&described, &policy)?;
         (lying, profile.layout) = (profile.compute.clone(), Layout::AsPublished);
     }
     not_published(&all, &described, lineage, (identity, store))?;
@@ -257,6 +261,14 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     }
     let why = "it has control characters, or others that change how it is shown. Give it another name".into();
     Err(NodeError::BadInput { field: format!("{what} {:?}:", plain(name)), why })
+}
+
+/// Checks the policy's public bound on the size of each file.
+fn within_bound(files: &[DataFile], policy: &Policy) -> Result<(), NodeError> {
+    match files.iter().find(|file| !policy.files.fits(file.bytes)) {
+        Some(file) => Err(PublishError::FileSize { file: file.name.clone() }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Lists the changes from the preceding version for the log, which everybody may read.

@@ -3,9 +3,9 @@
 //! If somebody may copy the files, they are named by their plain hashes and sizes, by which they are fetched and verified. If
 //! nobody may, such numbers would let anyone who has all of a file but one value test guesses for that value. Then files are
 //! named by keyed hashes, whose key is given only to authorized parties ([`crate::frame::Request::FileKey`],
-//! [`crate::frame::Opening`]), and by sizes that [`crate::size`] rounds. The storage of the rows that jobs read follows from rows
-//! too, so a keyed manifest says nothing about it but one keyed hash. Only [`Files::commit`] makes either form, as the policy
-//! requires.
+//! [`crate::frame::Opening`]), and without sizes: any size, however rounded, follows from the rows. The storage of the rows that
+//! jobs read follows from rows too, so a keyed manifest says nothing about it but one keyed hash. Only [`Files::commit`] makes
+//! either form, as the policy requires.
 
 use std::fmt;
 
@@ -15,7 +15,6 @@ use super::{DataFile, Layout};
 use crate::{
     ContentHash, limits,
     policy::{Access, Policy},
-    size,
 };
 
 /// Secret for naming a version's files if nobody may copy them. `Debug` does not show it.
@@ -69,12 +68,9 @@ impl FileKey {
     /// Names the file at this index of the manifest. The index is hashed too, to hide whether two files are the same.
     fn file(&self, place: usize, file: &DataFile) -> KeyedFile {
         let at = (place as u32).to_le_bytes();
-        let [a, b, c, d, e, f, g, h, ..] = self.keyed(b"size", [&at[..]]);
-        let secret = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         KeyedFile {
             name: file.name.clone(),
             table: file.table.clone(),
-            bytes_at_most: size::public(file.bytes, size::NAMED, secret),
             keyed_hash: ContentHash(self.keyed(b"file", [&at[..], &file.hash.0])),
         }
     }
@@ -127,8 +123,6 @@ pub struct KeyedFile {
     /// Table of its rows, if the dataset has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Upper bound of its size in bytes: a step of [`size::public`].
-    pub bytes_at_most: u64,
     /// Keyed BLAKE3 of `file`, the file's index in the manifest from 0 (32 bits, little-endian) and the file's BLAKE3.
     pub keyed_hash: ContentHash,
 }
@@ -168,8 +162,8 @@ pub enum BadFiles {
     /// The hashes are keyed, but somebody may copy the files.
     #[error("`files` are named by keyed hashes, and the policy lets somebody copy them: what was copied could not be verified")]
     Keyed,
-    /// A size is not a step.
-    #[error("`files` has a size that is not rounded up to a step")]
+    /// A file is larger than the policy's public bound.
+    #[error("`files` has a file that is larger than the policy's files.max_mib. Raise the bound")]
     Size,
     /// There are no files, or too many.
     #[error("`files` has none, or more than a version may have")]
@@ -183,9 +177,12 @@ impl Files {
     /// Names files as the policy requires: by plain hashes if somebody may copy them, otherwise by keyed hashes.
     ///
     /// # Errors
-    /// Returns [`BadFiles::Key`] if there is no key and there must be one, or the other way round, and [`BadFiles::Count`] for
-    /// none or too many files.
+    /// Returns [`BadFiles::Key`] if there is no key and there must be one, or the other way round, [`BadFiles::Size`] for a file
+    /// beyond the policy's bound, and [`BadFiles::Count`] for none or too many files.
     pub fn commit(content: &Content, policy: &Policy, key: Option<&FileKey>) -> Result<Self, BadFiles> {
+        if content.published.iter().any(|file| !policy.files.fits(file.bytes)) {
+            return Err(BadFiles::Size);
+        }
         let files = match (policy.replicate, key) {
             (Access::Nobody, Some(key)) => {
                 let published = content.published.iter().enumerate().map(|(place, file)| key.file(place, file)).collect();
@@ -206,10 +203,7 @@ impl Files {
         match self {
             Self::Plain(_) if !copied => return Err(BadFiles::Plain),
             Self::Keyed(_) if copied => return Err(BadFiles::Keyed),
-            Self::Keyed(keyed) if keyed.published.iter().any(|file| !size::is_public(file.bytes_at_most, size::NAMED)) => {
-                return Err(BadFiles::Size);
-            }
-            _ => {}
+            Self::Plain(_) | Self::Keyed(_) => {}
         }
         if self.count() == 0 || self.count() > limits::FILES { Err(BadFiles::Count) } else { Ok(()) }
     }
@@ -247,14 +241,14 @@ impl Files {
         }
     }
 
-    /// Iterates over the published files: table of its rows, name, and size in bytes or its upper bound.
-    pub fn published(&self) -> impl Iterator<Item = (Option<&str>, &str, u64)> {
+    /// Iterates over the published files: table of its rows, name, and size in bytes if somebody may copy them.
+    pub fn published(&self) -> impl Iterator<Item = (Option<&str>, &str, Option<u64>)> {
         let (plain, keyed) = match self {
             Self::Plain(content) => (&content.published[..], &[][..]),
             Self::Keyed(content) => (&[][..], &content.published[..]),
         };
-        let plain = plain.iter().map(|file| (file.table.as_deref(), file.name.as_str(), file.bytes));
-        plain.chain(keyed.iter().map(|file| (file.table.as_deref(), file.name.as_str(), file.bytes_at_most)))
+        let plain = plain.iter().map(|file| (file.table.as_deref(), file.name.as_str(), Some(file.bytes)));
+        plain.chain(keyed.iter().map(|file| (file.table.as_deref(), file.name.as_str(), None)))
     }
 
     /// Returns the number of published files.
@@ -262,9 +256,10 @@ impl Files {
         self.published().count()
     }
 
-    /// Returns the total size of the published files in bytes, or its upper bound.
-    pub fn bytes(&self) -> u64 {
-        self.published().fold(0, |sum, (_, _, bytes)| sum.saturating_add(bytes))
+    /// Returns the total size of the published files in bytes, if somebody may copy them.
+    pub fn bytes(&self) -> Option<u64> {
+        let content = self.plain()?;
+        Some(content.published.iter().fold(0, |sum, file| sum.saturating_add(file.bytes)))
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ReadRules, ResourceLimits, ReviewRules,
-    SqlFile, UnitRule, VersionsFile, Wall, WitnessRule, bad, budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, FilesFile, JobKind, ModelsFile, Names, Policy, ReadRules, ResourceLimits,
+    ReviewRules, SqlFile, UnitRule, VersionsFile, Wall, WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 
@@ -97,6 +97,9 @@ pub struct PolicyFile {
     pub read: ReadRules,
     /// Access rules.
     pub access: AccessFile,
+    /// Bound on the size of files that nobody may copy.
+    #[serde(default)]
+    pub files: FilesFile,
     /// Visible columns of a dataset of a single table.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnRule>,
@@ -142,8 +145,22 @@ impl PolicyFile {
     /// # Errors
     /// Returns [`BadPolicy`] with the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, sql, read, access, columns, tables, reviewed, witnesses, receipts, versions } =
-            self;
+        let Self {
+            unit,
+            budget,
+            jobs,
+            models,
+            sql,
+            read,
+            access,
+            files,
+            columns,
+            tables,
+            reviewed,
+            witnesses,
+            receipts,
+            versions,
+        } = self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
@@ -223,6 +240,7 @@ impl PolicyFile {
             versions: versions.check()?,
             sql: sql.check()?,
             read: read.check()?,
+            files: files.check(access.replicate, access.mirror)?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,

@@ -14,8 +14,8 @@ use crate::device::DeviceRule;
 impl Policy {
     /// Returns what both policies allow, and nothing refused by either.
     ///
-    /// The result does not depend on the order of the two, except for the order of lists and the rules for reading files, which
-    /// are this version's.
+    /// The result does not depend on the order of the two, except for the order of lists and the rules for files and their
+    /// reading, which are this version's.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
         let Self {
@@ -38,6 +38,7 @@ impl Policy {
             models,
             sql,
             read,
+            files,
             versions,
             tick_ms,
             dangerous_no_tick_for,
@@ -83,6 +84,8 @@ impl Policy {
             sql: sql.meet(&other.sql),
             // These rules made this version's rows from its files, whatever a later version's are.
             read: read.clone(),
+            // This version's files were published under it.
+            files: *files,
             versions: versions.meet(&other.versions),
             tick_ms: *tick_ms.max(&other.tick_ms),
             dangerous_no_tick_for: dangerous_no_tick_for

@@ -6,6 +6,7 @@
 mod budget;
 mod error;
 mod file;
+mod files;
 mod meet;
 mod models;
 mod read;
@@ -20,6 +21,7 @@ pub use budget::BudgetFile;
 pub use error::BadPolicy;
 use error::bad;
 pub use file::{AccessFile, JobsFile, PolicyFile};
+pub use files::{FileRules, FilesFile};
 pub use models::{ModelRules, ModelsFile};
 pub use read::{ColumnKind, Dates, Encoding, ReadRules};
 pub use review::{Dominance, ReviewRules, Standing};

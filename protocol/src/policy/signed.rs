@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    files::FileRules,
     models::ModelRules,
     read::ReadRules,
     review::ReviewRules,
@@ -70,6 +71,9 @@ pub struct Policy {
     /// Rules for reading text files.
     #[serde(default, skip_serializing_if = "ReadRules::is_default")]
     pub read: ReadRules,
+    /// Rules for the published files.
+    #[serde(default, skip_serializing_if = "FileRules::is_default")]
+    pub files: FileRules,
     /// Release interval in milliseconds: replies are sent at its multiples after the slot.
     pub tick_ms: u64,
     /// Peers whose replies are sent as soon as they are ready. Their clock sees how long a job took.

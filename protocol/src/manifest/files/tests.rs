@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::PolicyFile;
+use crate::policy::{FileRules, PolicyFile};
 
 /// A policy that lets these copy the files.
 fn policy(replicate: &str) -> Policy {
@@ -45,13 +45,16 @@ fn the_policy_alone_decides_how_files_are_named() {
     let read = |files: &Files| serde_json::from_value::<Files>(serde_json::to_value(files).unwrap()).unwrap();
     assert_eq!((read(&plain).check(&closed), read(&plain).check(&open)), (Err(BadFiles::Plain), Ok(())));
     assert_eq!((read(&keyed).check(&open), read(&keyed).check(&closed)), (Err(BadFiles::Keyed), Ok(())));
-    let mut exact = serde_json::to_value(&keyed).unwrap();
-    exact["keyed"]["published"][0]["bytes_at_most"] = serde_json::json!(content("0").published[0].bytes);
-    assert_eq!(serde_json::from_value::<Files>(exact.clone()).unwrap().check(&closed), Err(BadFiles::Size));
-    exact["keyed"]["published"] = serde_json::json!([]);
-    assert_eq!(serde_json::from_value::<Files>(exact.clone()).unwrap().check(&closed), Err(BadFiles::Count));
-    exact["keyed"]["hash"] = serde_json::json!("00");
-    assert!(serde_json::from_value::<Files>(exact).is_err(), "a field that is not known");
+    let good = serde_json::to_value(&keyed).unwrap();
+    let mut sized = good.clone();
+    sized["keyed"]["published"][0]["bytes"] = serde_json::json!(content("0").published[0].bytes);
+    assert!(serde_json::from_value::<Files>(sized).is_err(), "a size that nobody may see");
+    let mut none = good.clone();
+    none["keyed"]["published"] = serde_json::json!([]);
+    assert_eq!(serde_json::from_value::<Files>(none).unwrap().check(&closed), Err(BadFiles::Count));
+    let mut more = good;
+    more["keyed"]["hash"] = serde_json::json!("00");
+    assert!(serde_json::from_value::<Files>(more).is_err(), "a field that is not known");
 }
 
 /// Whoever has all but one value, and everything that is public, tries every value: with plain hashes that finds it, with keyed ones it does not.
@@ -80,10 +83,37 @@ fn trying_values_finds_nothing_without_the_key() {
     assert_eq!(found(&keyed, secret.as_ref()), std::slice::from_ref(truth), "who has the key sees whether it is the file");
     // All that is said of it is the same whatever the value, but for hashes that nobody without the key can make.
     let told = |value: &str| match Files::commit(&content(value), &closed, secret.as_ref()).unwrap() {
-        Files::Keyed(keyed) => keyed.published.into_iter().map(|f| (f.name, f.table, f.bytes_at_most)).collect::<Vec<_>>(),
+        Files::Keyed(keyed) => keyed.published.into_iter().map(|f| (f.name, f.table)).collect::<Vec<_>>(),
         Files::Plain(_) => panic!("plain"),
     };
     assert!(values.iter().all(|value| told(value) == told(truth)));
+}
+
+/// A manifest's form does not follow from sizes: neither for a byte more nor for a gigabyte more, with a bound or without one.
+#[test]
+fn a_size_is_in_no_manifest_of_files_that_nobody_may_copy() {
+    let (closed, open) = (policy("nobody"), policy("granted"));
+    let bounded = Policy { files: FileRules { max_bytes: Some(2 << 30) }, ..closed.clone() };
+    let sized = |bytes: u64| {
+        let mut sized = content("0");
+        sized.published[0].bytes = bytes;
+        sized.derived[0].bytes = bytes / 2;
+        sized
+    };
+    let step = 1 << 20;
+    let secret = key(&closed);
+    for policy in [&closed, &bounded] {
+        let named = |bytes| Files::commit(&sized(bytes), policy, secret.as_ref()).unwrap();
+        let least = named(0);
+        assert!([1, step - 1, step, step + 1, step * 9 / 8 + 1, 1 << 30].into_iter().all(|bytes| named(bytes) == least));
+        assert_eq!(least.bytes(), None);
+        assert!(least.published().all(|(_, _, bytes)| bytes.is_none()));
+    }
+    let plain = Files::commit(&sized(step), &open, None).unwrap();
+    assert_eq!(plain.bytes(), Some(step + content("0").published[1].bytes));
+    // Beyond the bound there is no manifest.
+    assert!(Files::commit(&sized(2 << 30), &bounded, secret.as_ref()).is_ok());
+    assert_eq!(Files::commit(&sized((2 << 30) + 1), &bounded, secret.as_ref()), Err(BadFiles::Size));
 }
 
 /// That two files are the same, or are what they were in an earlier version, would be a fact about their rows.
@@ -121,11 +151,10 @@ fn what_is_named_is_the_files_and_nothing_else() {
         assert!(named.are(&good, key));
         assert_eq!((named.count(), named.published().nth(1).unwrap().1), (2, "b.csv"));
         type Change = fn(&mut Content);
-        let changes: [Change; 9] = [
+        let changes: [Change; 8] = [
             |c| c.published[0].hash.0[0] ^= 1,
             |c| c.published[1].name.push('x'),
             |c| c.published[1].table = Some("t".into()),
-            |c| c.published[0].bytes = 10 << 20,
             |c| c.published.swap(0, 1),
             |c| drop(c.published.pop()),
             |c| c.published.push(file("d.csv", b"d")),
@@ -137,6 +166,10 @@ fn what_is_named_is_the_files_and_nothing_else() {
             change(&mut other);
             assert!(!named.are(&other, key), "change {number}");
         }
+        // A size is named in plain manifests alone: the hash is of the whole file.
+        let mut longer = good.clone();
+        longer.published[0].bytes += 1;
+        assert_eq!(named.are(&longer, key), named.plain().is_none());
         assert!(named.is(0, &good.published[0], key) && !named.is(1, &good.published[0], key));
         assert!(!named.is(2, &good.published[0], key));
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use self::random::Random;
-use super::super::{Answering, Names, ReadRules, Standing, Wall};
+use super::super::{Answering, FileRules, Names, ReadRules, Standing, Wall};
 use super::*;
 use crate::{
     ContentHash, Cost, Identity, MicroRho, PeerId,
@@ -91,6 +91,7 @@ fn policy(r: &mut Random) -> Policy {
         },
         sql: QueryRules { work_per_ms: 1 + r.below(9), rows: r.coin().then(|| 1 + r.below(9)) },
         read: ReadRules::default(),
+        files: FileRules::default(),
         versions: match r.below(3) {
             0 => Answering::Newest,
             1 => Answering::All,
