@@ -15,6 +15,9 @@ use tidegate_protocol::{
 
 use crate::common::{self, World, until};
 
+/// Bound on files, without which nobody may mirror what nobody may copy.
+const BOUND: &str = "\n[files]\nmax_mib = 1";
+
 /// Rows of which a stranger has all but one value.
 fn rows(value: &str) -> String {
     let known: String = (0..60).map(|person| format!("{person},{},north\n", person % 50)).collect();
@@ -259,7 +262,8 @@ fn no_version_s_log_tells_what_another_hides() {
     ] {
         let world = world(first, "41");
         let buyer = world.ok("buyer", &["id"]).trim().to_owned();
-        let published = another_version(&world, &format!("{second}\nmirror = \"granted\""));
+        let published =
+            another_version(&world, &format!("{second}\nmirror = \"granted\"{}", if second == hidden { BOUND } else { "" }));
         let changes: Vec<_> = published["changes"].as_array().unwrap().iter().map(|change| change.as_str().unwrap()).collect();
         assert_eq!(changes.contains(&"data"), !same, "{first}, then {second}: {published}");
         let salts: Vec<_> = dataset::load_all(&world.path("owner/datasets")).unwrap();
@@ -283,7 +287,7 @@ fn no_version_s_log_tells_what_another_hides() {
 /// What nobody may copy is encrypted anew for each version: a mirror does not see that a file is the one before.
 #[test]
 fn mirrors_do_not_see_what_nobody_may_copy_stay_the_same() {
-    let access = "replicate = \"nobody\"\nmirror = \"granted\"";
+    let access = &format!("replicate = \"nobody\"\nmirror = \"granted\"{BOUND}");
     let world = world(access, "41");
     let sealed = || serde_json::from_str::<Value>(&world.ok("owner", &["seal", "people", "--json"])).unwrap();
     let (first, again) = (sealed(), sealed());
@@ -292,4 +296,19 @@ fn mirrors_do_not_see_what_nobody_may_copy_stay_the_same() {
     let second = sealed();
     let of = |sealed: &Value| sealed["files"].as_array().unwrap().clone();
     assert!(!of(&second).is_empty() && of(&second).iter().all(|file| !of(&first).contains(file)), "{first} {second}");
+}
+
+/// Two files that are the same are encrypted each on its own, the first time and later.
+#[test]
+fn mirrors_do_not_see_that_two_files_are_the_same() {
+    let world = world(&format!("replicate = \"nobody\"\nmirror = \"granted\"{BOUND}"), "41");
+    std::fs::create_dir(world.path("twice")).unwrap();
+    for name in ["a.csv", "b.csv"] {
+        std::fs::write(world.path("twice").join(name), rows("40")).unwrap();
+    }
+    world.publish("twice", &["--name", "twice"]);
+    let sealed = || serde_json::from_str::<Value>(&world.ok("owner", &["seal", "twice", "--json"])).unwrap()["files"].clone();
+    let first = sealed();
+    assert!(first[0] != first[1] && first[1] != Value::Null, "{first}");
+    assert_eq!(sealed(), first, "encrypted twice");
 }

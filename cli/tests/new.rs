@@ -71,7 +71,8 @@ fn a_policy_is_begun_and_all_that_it_offers_is_understood() {
     let all = text.lines().map(optional).collect::<Vec<_>>().join("\n");
     let mut lacking = Vec::new();
     // Each field that a section has is named: a field that there is none of is refused with those that there are.
-    for section in ["unit", "budget", "jobs", "sql", "models", "access", "receipts", "versions", "read", "reviewed", "witnesses"]
+    for section in
+        ["unit", "budget", "jobs", "sql", "models", "access", "files", "receipts", "versions", "read", "reviewed", "witnesses"]
     {
         let wrong = all.replacen(&format!("[{section}]"), &format!("[{section}]\nunheard_of = 1"), 1);
         let said = tidegate_protocol::policy::PolicyFile::parse(&wrong).unwrap_err().to_string();

@@ -117,6 +117,22 @@ fn what_a_policy_turns_off_is_said_with_what_to_write() {
         let [key, problem, fix] = ["key", "problem", "fix"].map(|part| warning[part].as_str().unwrap());
         assert!(said.contains(&format!("  {key} {problem}. {fix}\n")), "{warning}: {said}");
     }
+    // Mirrors see sizes: of files that nobody may copy only a bound that the owner states.
+    let mirrored = |replicate: &str, more: &str| {
+        let access = format!("replicate = \"{replicate}\"\nmirror = \"granted\"\n{more}");
+        std::fs::write(&path, safe.replace("replicate = \"nobody\"", &access)).unwrap();
+    };
+    mirrored("nobody", "");
+    let said = world.fails("owner", &["policy", "check", &path]);
+    assert!(said.contains("files.max_mib") && said.contains("mirrors would see"), "{said}");
+    for (replicate, more, seen) in
+        [("nobody", "[files]\nmax_mib = 64", "padded to files.max_mib"), ("granted", "", "sizes are rounded")]
+    {
+        mirrored(replicate, more);
+        let found = checked(&world, &path);
+        let of_mirrors = found["warnings"].as_array().unwrap().iter().find(|warning| warning["key"] == "access.mirror").unwrap();
+        assert!(of_mirrors["problem"].as_str().unwrap().contains(seen), "{of_mirrors}");
+    }
     std::fs::write(&path, safe.replace("lo = 0, hi = 100", "lo = 100, hi = 0")).unwrap();
     assert!(world.fails("owner", &["policy", "check", &path]).contains("columns.spend"));
     assert!(world.fails("owner", &["policy", "check", &world.text("none.toml")]).contains("none.toml"));

@@ -157,10 +157,17 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             Some(_) => println!(
                 "the manifest names the files by their hashes and exact sizes, by which they are copied (access.replicate): whoever sees it, and has all of a file but a value, can try which value it is"
             ),
-            None => println!(
-                "nobody may copy the files (access.replicate): the manifest names them by keyed hashes and rounded sizes. The key is in {}: keep a copy of it",
-                home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
-            ),
+            None => {
+                println!(
+                    "nobody may copy the files (access.replicate): the manifest names them by keyed hashes, without sizes. The key is in {}: keep a copy of it",
+                    home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
+                );
+                if manifest.files.count() > 1 {
+                    println!(
+                        "the number and names of the files are public: a file or folder that is there because of one person tells of that person"
+                    );
+                }
+            }
         }
         if let Some((path, bytes)) = copy {
             println!(

@@ -1,7 +1,8 @@
 //! The neighbour harness: two real nodes, whose datasets differ by one person, are asked the same jobs; nothing that comes back may tell which is which.
 //!
 //! `with` has some hundred people, or 3000, of whom person 1234 alone has diag 'rare', age 42 and income 77777.25; `without` has the others. What is asked lies as data in [`jobs`]
-//! (queries), [`programs`], [`models`] and [`crowds`] (a person of many or long rows); [`exact`] asks for exact results, and [`versions`] for what is superseded.
+//! (queries), [`programs`], [`models`] and [`crowds`] (a person of many or long rows); [`exact`] asks for exact results, and [`versions`] for what is superseded. [`sizes`] looks at
+//! manifests, listings and logs.
 //! Whoever finds a fault appends what shows it. How answers are held against one another is in [`judge`].
 
 mod crowds;
@@ -10,6 +11,7 @@ mod jobs;
 mod judge;
 mod models;
 mod programs;
+mod sizes;
 mod towns;
 mod versions;
 

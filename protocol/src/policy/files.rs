@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn a_bound_is_for_files_that_nobody_may_copy_and_needed_for_mirrors() {
         use Access::{Granted, Nobody};
-        let bound = |bytes| Ok(FileRules { max_bytes: bytes });
-        let refused = || Err("files.max_mib".to_owned());
+        let bound = |max_bytes| Ok::<_, String>(FileRules { max_bytes });
+        let refused = || Err::<FileRules, _>("files.max_mib".to_owned());
         assert_eq!(check(None, Nobody, Nobody), bound(None));
         assert_eq!(check(Some(64), Nobody, Nobody), bound(Some(64 << 20)));
         assert_eq!(check(Some(64), Nobody, Granted), bound(Some(64 << 20)));

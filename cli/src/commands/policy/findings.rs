@@ -163,7 +163,7 @@ fn of_access(policy: &Policy, found: &mut Findings) {
     found.add(
         granted(policy.replicate),
         "access.replicate",
-        "lets whoever has a grant for it copy the rows, without noise, and shows hashes of the files to whoever sees the listing",
+        "lets whoever has a grant for it copy the rows, without noise, and shows hashes and exact sizes of the files to whoever sees the listing",
         "Write replicate = \"nobody\"",
     );
     found.add(
@@ -172,10 +172,14 @@ fn of_access(policy: &Policy, found: &mut Findings) {
         "lets whoever has a grant for it run jobs again, and learn their exact sums",
         "Write replay = \"nobody\", or leave it away, unless an auditor needs it",
     );
+    let seen = match policy.files.max_bytes {
+        Some(_) => "each padded to files.max_mib",
+        None => "whose sizes are rounded, and follow from the rows",
+    };
     found.add(
         granted(policy.mirror),
         "access.mirror",
-        "lets whoever has a grant for it keep the files, encrypted",
+        format!("lets whoever has a grant for it keep the files, encrypted, {seen}"),
         "Write mirror = \"nobody\", or leave it away, unless there are mirrors",
     );
     found.add(
