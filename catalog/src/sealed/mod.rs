@@ -4,7 +4,7 @@
 //! in chunks of 64 KiB, each of them authenticated, and are named by the hash of the encrypted file. A party that is granted a
 //! copy gets the secret half, encrypted to the party's own key: an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
 //!
-//! The plaintext is padded with zeros ([`Padding`]), so that a mirror does not see its size.
+//! The plaintext is padded with zeros ([`Padding`]), so that a mirror does not see its exact size.
 //!
 //! # Path
 //! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of the output of [`Keys::wrap`] → [`open`].
