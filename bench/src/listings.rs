@@ -91,7 +91,7 @@ fn listing(number: usize, now: SystemTime) -> Listing {
         delta_femto: FemtoDelta(1),
         compute: Access::Granted,
         replicate: Access::Nobody,
-        bytes: number as u64,
+        bytes: Some(number as u64),
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,

@@ -123,7 +123,8 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
             place::of_name(refusal.fix(format!("Name the table too, as in a.{}", field.name)), &field.name)
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            refuse(format!("two columns are called {}", readable(name))).fix("Give one of them another name with AS")
+            refuse(format!("two columns are called {}", readable(name)))
+                .fix("Give one of them another name with AS; a key of GROUP BY stands there once")
         }
     }
 }
