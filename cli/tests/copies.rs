@@ -118,7 +118,7 @@ fn a_copy_that_is_under_way_ends_with_its_grant() {
     });
     assert!(matches!(cut, Err(NetError::Peer(_))), "{cut:?}");
     let said = world.fails("buyer", &["fetch", "long", "--to", &node.address, "--grant", &grant, "--out", &world.text("out")]);
-    assert!(said.contains("good until"), "{said}");
+    assert!(said.contains("the grant expired at"), "{said}");
     // By another grant it comes.
     long.fetch(&node.address);
     let report = world.audit(&node.address);

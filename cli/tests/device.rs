@@ -64,11 +64,11 @@ fn a_job_for_a_gpu_runs_on_no_processor() {
     }
     let none = [("TIDEGATE_ORT_CUDA_DYLIB", "/nowhere/libonnxruntime.so")];
     for (section, on, says) in [
-        ("[models]\ndevice = \"cpu\"", "on = \"cuda\"", "on the processor alone"),
-        ("", "on = \"cuda\"", "has no GPU for models"),
-        ("", "on = \"cuda-tf32\"", "has no GPU for models"),
-        ("[models]\ndevice = \"cuda:0\"", "", "has no cuda:0 just now"),
-        ("[models]\ndevice = \"cuda:0\"", "on = \"cpu\"", "on cuda:0 alone"),
+        ("[models]\ndevice = \"cpu\"", "on = \"cuda\"", "only on the CPU"),
+        ("", "on = \"cuda\"", "has no GPU available for models"),
+        ("", "on = \"cuda-tf32\"", "has no GPU available for models"),
+        ("[models]\ndevice = \"cuda:0\"", "", "has no cuda:0 available now"),
+        ("[models]\ndevice = \"cuda:0\"", "on = \"cpu\"", "models only on cuda:0"),
     ] {
         let world = World::under(section);
         let (node, grant) = (world.serve_with(&none), world.text("grant"));
@@ -82,7 +82,7 @@ fn a_job_for_a_gpu_runs_on_no_processor() {
     let world = World::under("[models]\ndevice = \"cpu\"");
     let (data, policy) = (world.text("data.csv"), world.text("policy.toml"));
     let said = world.fails("buyer", &["check", &job(&world, "on = \"cuda\""), "--rows", &data, "--policy", &policy]);
-    assert!(said.contains("on the processor alone"), "{said}");
+    assert!(said.contains("only on the CPU"), "{said}");
     let said = world.fails("buyer", &["check", &job(&world, "on = \"gpu\""), "--rows", &data, "--policy", &policy]);
     assert!(said.contains("cuda-tf32"), "{said}");
 }

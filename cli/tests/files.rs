@@ -130,7 +130,7 @@ fn words_of_other_catalogues_are_made_to_fit() {
     let said = world.command("owner").args(args).output().unwrap();
     assert!(said.status.success(), "{}", crate::common::text(&said));
     let said = crate::common::text(&said);
-    assert!(said.contains("description has") && said.contains("of 18 keywords"), "{said}");
+    assert!(said.contains("description has") && said.contains("18 keywords, of which"), "{said}");
     let text = format!("{:?}", world.ok("owner", &["catalog", "history", "told", "--json"]));
     assert!(!text.contains("\u{200d}"));
     // With a mark before it, as some editors save it; and one that says nothing of what a listing takes.

@@ -15,7 +15,7 @@ fn a_colleague_works_on_the_holder_s_account_until_the_owner_revokes_that() {
     let (grant, given, job) = (world.text("grant"), world.text("given"), world.count_job());
     world.ok("buyer", &["grant", "narrow", &grant, "--to", &colleague, "--rho", "0.1", "--out", &given]);
     let said = world.fails("colleague", &["grant", "narrow", &grant, "--to", &colleague, "--out", &given]);
-    assert!(said.contains("only its holder narrows it for others"), "{said}");
+    assert!(said.contains("only the holder can narrow it for others"), "{said}");
     let shown = world.ok("colleague", &["grant", "show", &given]);
     assert!(shown.contains(&format!("holder      {buyer}")) && shown.contains("narrowed for another by"), "{shown}");
     let node = world.serve(None);
@@ -203,9 +203,9 @@ fn check_says_what_a_grant_does_not_allow() {
     world.ok("buyer", &["check", &job, "--to", &node.address, "--grant", &good]);
     for (who, grant, field, why) in [
         ("buyer", &cheap, "grant.rho_ceiling", "at most ρ = 0.05"),
-        ("buyer", &sums, "grant.reducers", "the job has count too"),
+        ("buyer", &sums, "grant.reducers", "the job also has count"),
         ("buyer", &other, "grant", "for another dataset"),
-        ("buyer", &listing, "grant.actions", "not for compute"),
+        ("buyer", &listing, "grant.actions", "not compute"),
         ("colleague", &good, "grant.holder", "for"),
     ] {
         let checked = world.fails(who, &["check", &job, "--to", &node.address, "--grant", grant, "--json"]);

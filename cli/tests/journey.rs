@@ -45,7 +45,7 @@ fn who_has_no_right_gets_nothing_and_nothing_is_charged() {
     let (job, grant) = (world.count_job(), world.text("grant"));
     let args = world.run_args(&job, &node.address, &grant);
     assert!(world.fails("thief", &args).contains("not granted"), "another's grant");
-    assert!(world.fails("buyer", &["run", &job, "--to", &node.address]).contains("no grant was shown"));
+    assert!(world.fails("buyer", &["run", &job, "--to", &node.address]).contains("the request has no grant"));
     let out = world.text("stolen");
     let said = world.fails("buyer", &["fetch", "towns", "--to", &node.address, "--grant", &grant, "--out", &out]);
     assert!(said.contains("lets nobody replicate"), "{said}");

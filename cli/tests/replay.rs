@@ -86,14 +86,16 @@ fn every_kind_of_job_comes_to_the_same_sums_again() {
         output("b", "0", "1"),
     ));
     jobs.push(format!(
-        "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain 1\"\nsplit = {{ blocks = 20 }}\noutputs = [{}, {}, {}]\n",
+        "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain \
+         1\"\nsplit = {{ blocks = 20 }}\noutputs = [{}, {}, {}]\n",
         output("mean", "0", "100"),
         output("variance", "0", "1000"),
         output("covariance", "0", "1000"),
     ));
     // Each call has so little of the slot that it runs out of fuel, there as here: blocks that did are the default.
     jobs.push(format!(
-        "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain 4000000\"\nsplit = {{ blocks = 200 }}\noutputs = [{}, {}, {}]\n",
+        "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain \
+         4000000\"\nsplit = {{ blocks = 200 }}\noutputs = [{}, {}, {}]\n",
         output("mean", "0", "100"),
         output("variance", "0", "1000"),
         output("covariance", "0", "1000"),
@@ -101,7 +103,8 @@ fn every_kind_of_job_comes_to_the_same_sums_again() {
     if runtime_is_here() {
         let outputs = "outputs = [{ name = \"risk\", lo = 0, hi = 1, reducer = \"sum\", default = 0 }]";
         jobs.push(format!(
-            "rho = 0.1\n[onnx]\nmodel = \"model.onnx\"\nselect = \"SELECT spend, spend + 1, spend + 2, spend + 3, spend + 4 FROM dataset\"\noutput = \"score\"\nreduce = \"max\"\n{outputs}\n"
+            "rho = 0.1\n[onnx]\nmodel = \"model.onnx\"\nselect = \"SELECT spend, spend + 1, spend + 2, spend + 3, spend + 4 FROM dataset\"\noutput = \
+             \"score\"\nreduce = \"max\"\n{outputs}\n"
         ));
     }
     let mut commitments = std::collections::BTreeSet::new();
@@ -145,8 +148,8 @@ fn only_those_who_may_learn_what_the_sums_were() {
         let (grant, data) = (world.text(grant), world.text("rows"));
         world.fails("buyer", &["replay", &entry, "--to", &node.address, "--grant", &grant, "--data", &data])
     };
-    assert!(with("to-buyer").contains("the grant is for compute, and not for replay"), "a grant to compute is none to replay");
-    assert!(with("to-auditor").contains("to show, and not for"), "the grant is the auditor's");
+    assert!(with("to-buyer").contains("the grant allows compute, and not replay"), "a grant to compute is none to replay");
+    assert!(with("to-auditor").contains("and the request is from"), "the grant is the auditor's");
     for (entry, why) in [("0", "is no receipt of a result"), ("999999", "is not there yet")] {
         let said = refused(&world, &node, entry, &[]);
         assert!(said.contains(why), "{said}");
@@ -201,7 +204,8 @@ fn other_sums_and_defaults_are_seen() {
         std::fs::write(world.path("moments.wasm"), tidegate_fixtures::guest("moments").unwrap()).unwrap();
         let output = |name: &str| format!("{{ name = \"{name}\", lo = 0, hi = 1000, reducer = \"mean\", default = 7 }}");
         let blocks = format!(
-            "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain 1\"\nsplit = {{ blocks = 20 }}\noutputs = [{}, {}, {}]\n",
+            "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \
+             \"plain 1\"\nsplit = {{ blocks = 20 }}\noutputs = [{}, {}, {}]\n",
             output("a"),
             output("b"),
             output("c")

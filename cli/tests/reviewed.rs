@@ -64,7 +64,7 @@ fn an_exact_result_needs_the_owners_word_and_keeps_the_rules() {
             "SELECT g, COUNT(DISTINCT person) AS n FROM (SELECT person, 1 AS g FROM dataset UNION ALL SELECT person, 2 FROM dataset WHERE spend < 60) GROUP BY g",
             "counts each row once",
         ),
-        ("SELECT city, spend, COUNT(*) AS n FROM dataset GROUP BY city, spend", "has its groups declared"),
+        ("SELECT city, spend, COUNT(*) AS n FROM dataset GROUP BY city, spend", "needs declared groups"),
     ] {
         let refused = job(&world, "refused.toml", query);
         assert!(world.fails("buyer", &world.run_args(&refused, &node.address, &grant)).contains(says), "{query}");
@@ -138,7 +138,7 @@ fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
     // A dataset whose policy has no such rules gives none.
     let towns = world.job("none.toml", "mode = \"reviewed\"\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
     assert!(
-        world.fails("buyer", &world.run_args(&towns, &node.address, &world.text("grant"))).contains("gives no exact results")
+        world.fails("buyer", &world.run_args(&towns, &node.address, &world.text("grant"))).contains("allows no exact results")
     );
 }
 

@@ -101,7 +101,7 @@ async fn nobody_has_a_node_evaluate_what_they_appended_to_a_grant() {
     for args in [vec!["grant", "show"], vec!["grant", "narrow", "--rho", "0.1"]] {
         let args = [args, vec![path.as_str()]].concat();
         let said = world.fails("buyer", &args);
-        assert!(said.contains("block 1 of this grant is none that `tidegate grant` writes"), "{said}");
+        assert!(said.contains("block 1 of this grant was not written by `tidegate grant`"), "{said}");
     }
     let (job, grant) = (world.count_job(), world.text("grant"));
     let done = world.try_run("buyer", &world.run_args(&job, &node.address, &grant));

@@ -137,8 +137,8 @@ fn tables_that_cannot_be_published_are_named_with_the_reason() {
     }
     let policy = std::fs::read_to_string(world.path("tables.toml")).unwrap();
     for (from, to, says) in [
-        ("[tables.visits]", "[tables.Visits]", "small letters"),
-        ("[tables.visits]", "[columns]\nx = {}\n[tables.visits]", "beside tables"),
+        ("[tables.visits]", "[tables.Visits]", "lower-case letters"),
+        ("[tables.visits]", "[columns]\nx = {}\n[tables.visits]", "cannot be combined with tables"),
         ("[tables.visits]\n", "[tables.visits]\nperson = {}\n", "tables.visits.person"),
     ] {
         std::fs::write(world.path("tables.toml"), policy.replace(from, to)).unwrap();

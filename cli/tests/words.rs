@@ -17,21 +17,21 @@ fn a_price_that_is_too_large_is_said_to_be_with_the_largest() {
         let policy = world.text("wide.toml");
         world.fails("owner", &["publish", &data, "--name", "wide", "--unit", "person", "--policy", &policy])
     };
-    holds(&publish("rho = 1.0", "rho = 2000000"), &["`budget.rho`", "is 2000000, and the largest is 1000000"]);
-    holds(&publish("rho = 1.0", "epsilon = 1001"), &["`budget.epsilon`", "is 1001, and the largest is 1000"]);
-    holds(&publish("_rho = 0.9", "_rho = 2e6"), &["`budget.per_buyer_rho`", "is 2000000, and the largest is 1000000"]);
-    holds(&publish("_rho = 0.9", "_epsilon = -1"), &["`budget.per_buyer_epsilon`", "is -1, and must be a positive number"]);
+    holds(&publish("rho = 1.0", "rho = 2000000"), &["`budget.rho`", "is 2000000; the maximum is 1000000"]);
+    holds(&publish("rho = 1.0", "epsilon = 1001"), &["`budget.epsilon`", "is 1001; the maximum is 1000"]);
+    holds(&publish("_rho = 0.9", "_rho = 2e6"), &["`budget.per_buyer_rho`", "is 2000000; the maximum is 1000000"]);
+    holds(&publish("_rho = 0.9", "_epsilon = -1"), &["`budget.per_buyer_epsilon`", "is -1; it must be positive"]);
     let buyer = world.ok("buyer", &["id"]).trim().to_owned();
     let grant = |more: &[&str]| world.fails("owner", &[&["grant", "towns", "--to", &buyer], more].concat());
-    holds(&grant(&["--rho", "2e9"]), &["--rho is 2000000000, and the largest is 1000000000"]);
-    holds(&grant(&["--rho=-1"]), &["--rho is -1, and must be a positive number"]);
+    holds(&grant(&["--rho", "2e9"]), &["--rho is 2000000000; the maximum is 1000000000"]);
+    holds(&grant(&["--rho=-1"]), &["--rho is -1; it must be positive"]);
     let check = |price: &str| {
         let job = world.job("dear.toml", &format!("{price}\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n"));
         world.fails("owner", &["check", &job])
     };
-    holds(&check("rho = 1e30"), &["rho is 1000000000000000000000000000000, and the largest is 1000000000"]);
-    holds(&check("rho = -1"), &["rho is -1, and must be a positive number"]);
-    holds(&check("noise = \"laplace\"\nepsilon = 2e9"), &["epsilon is 2000000000, and the largest is 1000000000"]);
+    holds(&check("rho = 1e30"), &["rho is 1000000000000000000000000000000; the maximum is 1000000000"]);
+    holds(&check("rho = -1"), &["rho is -1; it must be positive"]);
+    holds(&check("noise = \"laplace\"\nepsilon = 2e9"), &["epsilon is 2000000000; the maximum is 1000000000"]);
 }
 
 /// A rehearsal that lacks the runtime says so, and names no file of its own making.

@@ -152,7 +152,7 @@ impl Plan {
         }
         if rows > 1 && self.parts.iter().any(|part| part.kind == Kind::Sum && part.lanes > 1) {
             // Each vector is within its norm, but their sum might not be.
-            return Err(GateError::Misfit("several vectors of one unit".into()));
+            return Err(GateError::Misfit("several vectors for one privacy unit".into()));
         }
         let mut laid = Vec::new();
         let mut rest = values;
@@ -254,7 +254,7 @@ impl Plan {
                 return misfit("a group has the wrong shape");
             }
             if !seen.insert(format!("{:?}", group.key)) {
-                return misfit("a key comes twice");
+                return misfit("a key occurs twice");
             }
             let units = i128::from(group.units);
             for part in &self.parts {
@@ -262,7 +262,7 @@ impl Plan {
                 let lanes = &group.lanes[part.range()];
                 let all: i128 = lanes.iter().sum();
                 if lanes.iter().any(|sum| !(lo..=hi).contains(sum)) || part.kind == Kind::Bins && all > hi {
-                    return misfit("a sum lies beyond what its units can add");
+                    return misfit("a sum exceeds the total that its privacy units can contribute");
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Plan {
         let (noise, _) = Noise::bought(cost)?;
         let split = self.split(cost);
         if split.threshold.is_some() && cost.delta_femto.0 == 0 {
-            return Err(GateError::Cost("undeclared group keys need a δ, or declare them with keys = […]".into()));
+            return Err(GateError::Cost("undeclared group keys need a δ: raise δ, or declare the keys with keys = […]".into()));
         }
         let kappa = f64::from(self.kappa());
         let mut scales = Vec::with_capacity(self.parts.len());
@@ -133,7 +133,7 @@ impl Plan {
         if micro <= cost.rho_micro.0.max(cost.epsilon_micro.0) as f64 {
             return Ok(());
         }
-        Err(GateError::Cost(format!("its noise would cost {} millionths, more than the price", micro.ceil())))
+        Err(GateError::Cost(format!("its noise would cost {} millionths, more than the job's cost", micro.ceil())))
     }
 
     /// Returns the mechanism's public numbers, for the receipt.

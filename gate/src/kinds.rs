@@ -131,8 +131,9 @@ impl Plan {
             let kinds = codes.possible(lanes);
             if kinds > MOST {
                 let problem = format!(
-                    "with this column an exact result tells {kinds} kinds of units apart, by what is nought, one, a bound or alike in its columns; {MOST} at most: \
-                     ask for fewer columns, GROUP BY a condition in the place of counts under it, or count units (COUNT(DISTINCT …)) in the place of rows"
+                    "with this column an exact result distinguishes {kinds} kinds of privacy units, by which of its columns are zero, one, at a bound \
+                     or equal; the maximum is {MOST}: \
+                     select fewer columns, GROUP BY a condition instead of counting under it, or count privacy units (COUNT(DISTINCT …)) instead of rows"
                 );
                 return Err(GateError::Shape { column: column.name.clone(), problem });
             }

@@ -66,7 +66,7 @@ impl Noise {
         match (cost.rho_micro.0, cost.epsilon_micro.0) {
             (1.., 0) => Ok((Self::Gaussian, cost.rho_micro.rho())),
             (0, 1..) => Ok((Self::Laplace, cost.epsilon_micro.epsilon())),
-            _ => Err(GateError::Cost("either ρ or pure ε must be positive".into())),
+            _ => Err(GateError::Cost("exactly one of ρ and pure ε must be positive".into())),
         }
     }
 
@@ -116,7 +116,7 @@ impl Noise {
             }
             scale = within(scale.next_up())?;
         }
-        Err(format!("no noise scale fits a price of {price}"))
+        Err(format!("no noise scale fits a cost of {price}"))
     }
 
     /// Returns the standard deviation, in steps, of noise of this scale.
@@ -196,7 +196,7 @@ impl Noise {
             return Ok(m as i64);
         }
         Err(GateError::Cost(format!(
-            "δ is too small, or the price of keys: a group would need {m:e} units to appear; raise either"
+            "δ or the cost of keys is too small: a group would need {m:e} privacy units to appear. Raise one of the two"
         )))
     }
 
@@ -219,7 +219,7 @@ impl Noise {
 pub(crate) fn within(scale: f64) -> Result<f64, String> {
     if scale.is_nan() || scale > SCALE_MAX {
         return Err(format!(
-            "its noise would have a scale of {scale:e} steps, beyond {SCALE_MAX:e}: raise its weight or the price"
+            "its noise would have a scale of {scale:e} steps, beyond the maximum {SCALE_MAX:e}: raise its weight or the cost"
         ));
     }
     let scale = scale.max(SCALE_MIN);
@@ -270,7 +270,7 @@ impl Source {
 
     /// Noises an exact sum.
     pub(crate) fn noise_one(&self, sum: i128) -> Result<Noisy, GateError> {
-        self.noise(&[sum])?.pop().ok_or_else(|| GateError::Noise("no number came out".into()))
+        self.noise(&[sum])?.pop().ok_or_else(|| GateError::Noise("the sampler gave no number".into()))
     }
 }
 

@@ -95,7 +95,7 @@ impl Part {
             (Ok(lo), Ok(hi)) if lo <= hi && sensitivity >= 1 => {
                 Ok(Self { step, row: (lo.min(0), hi.max(0)), clip_lo, clip_hi, sensitivity, ..Self::counter(1) })
             }
-            _ => Err("its bounds are too close together beside their size: clamp the value less their middle instead".into()),
+            _ => Err("its bounds are too close together relative to their size: subtract their midpoint from the value, and clamp the difference".into()),
         }
     }
 
@@ -164,15 +164,17 @@ pub(crate) struct Frame {
 pub(crate) fn grid(lo: f64, hi: f64) -> Result<f64, String> {
     let largest = lo.abs().max(hi.abs());
     if !(lo.is_finite() && hi.is_finite() && lo < hi) {
-        return Err(format!("its bounds {lo:?} and {hi:?} must be finite, the lower one first"));
+        return Err(format!("its bounds {lo:?} and {hi:?} must be finite, with the lower bound first"));
     }
     if !(SMALLEST..=LARGEST).contains(&largest) {
         return Err(format!(
-            "the larger of its bounds {lo:?} and {hi:?} must be of a size between {SMALLEST:e} and {LARGEST:e}: scale the value"
+            "the larger of its bounds {lo:?} and {hi:?} must have a magnitude between {SMALLEST:e} and {LARGEST:e}: rescale the value"
         ));
     }
     if hi - lo < largest * APART {
-        return Err(format!("its bounds {lo:?} and {hi:?} are too close together: clamp the value less their middle instead"));
+        return Err(format!(
+            "its bounds {lo:?} and {hi:?} are too close together: subtract their midpoint from the value, and clamp the difference"
+        ));
     }
     Ok(step(largest))
 }

@@ -97,7 +97,7 @@ impl Passed<Row> {
         let mut rows: Vec<Row> = self.held.into_iter().map(|Reverse(entry)| entry.what).collect();
         rows.sort_by(|a, b| compare_keys(&a.key, &b.key));
         if rows.windows(2).any(|two| two[0].key == two[1].key) {
-            return Err(GateError::Misfit("a key comes twice".into()));
+            return Err(GateError::Misfit("a key occurs twice".into()));
         }
         Ok(rows)
     }

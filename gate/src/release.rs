@@ -198,7 +198,7 @@ fn in_threads<T: Sync, D: Send>(
         let threads: Vec<_> =
             some.chunks(some.len().div_ceil(threads.max(1)).max(1)).map(|some| scope.spawn(move || draw(some))).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<D>, GateError>>| {
-            thread.join().map_err(|_| GateError::Noise("a thread died".into())).flatten()
+            thread.join().map_err(|_| GateError::Noise("a thread panicked".into())).flatten()
         };
         let drawn = threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()?;
         Ok(drawn.into_iter().flatten().collect())

@@ -62,7 +62,7 @@ impl Plan {
     /// Returns [`GateError::Shape`] naming the first column that has no exact form or makes too many kinds, or naming no column.
     pub fn check_reviewable(&self) -> Result<(), GateError> {
         if matches!(self.shape.keys, Keys::Undeclared { .. }) && self.shape.key_names.len() > 1 {
-            let problem = "an exact result by several keys has its groups declared".into();
+            let problem = "an exact result by several keys needs declared groups: list them under `keys`".into();
             return Err(GateError::Shape { column: String::new(), problem });
         }
         let sums = |m: &Measure| matches!(m, Measure::Units | Measure::Count | Measure::Sum(_));
@@ -70,7 +70,7 @@ impl Plan {
             None => self.check_kinds(),
             Some(column) => Err(GateError::Shape {
                 column: column.name.clone(),
-                problem: "an exact result has counts and sums alone; write a mean as SUM(x) / COUNT(x)".into(),
+                problem: "an exact result can have only counts and sums: write a mean as SUM(x) / COUNT(x)".into(),
             }),
         }
     }

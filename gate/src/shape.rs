@@ -114,10 +114,10 @@ impl Plan {
             return Err(bad("", "max_groups and max_rows must be positive".into()));
         }
         if shape.blocks.is_some() && (shape.keys != Keys::None || shape.max_rows != 1) {
-            return Err(bad("", "blocks take neither keys nor several rows".into()));
+            return Err(bad("", "blocks cannot be combined with keys, or with several rows".into()));
         }
         if shape.blocks.is_some_and(|b| b.number < 2 || !(1..b.number).contains(&b.resample)) {
-            return Err(bad("", "at least two blocks are needed, and no unit may be in all of them".into()));
+            return Err(bad("", "at least two blocks are needed, and no privacy unit may be in all of them".into()));
         }
         // A unit that comes or goes changes each block that it is in, and each of those changes moves the sums by as much.
         let changes = shape.blocks.map_or(1, |blocks| i64::from(blocks.resample));
@@ -130,7 +130,7 @@ impl Plan {
             first.push(parts.len());
             for part in column.measure.parts(shape.frame()).map_err(|problem| bad(&column.name, problem))? {
                 let sensitivity = part.sensitivity.checked_mul(changes);
-                let sensitivity = sensitivity.ok_or_else(|| bad(&column.name, "a unit is in too many blocks".into()))?;
+                let sensitivity = sensitivity.ok_or_else(|| bad(&column.name, "a privacy unit is in too many blocks".into()))?;
                 parts.push(Part { first: lanes, sensitivity, ..part });
                 lanes += part.lanes;
             }

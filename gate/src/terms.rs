@@ -28,7 +28,7 @@ impl Terms {
         match (job.mode, &policy.reviewed) {
             (Mode::Dp, _) => plan.calibrate_within(job.cost, plan.afforded(policy)).map(Self::Dp),
             (Mode::Reviewed, Some(rules)) => plan.check_reviewable().map(|()| Self::Reviewed(rules.clone())),
-            (Mode::Reviewed, None) => Err(GateError::Cost("the policy gives no exact results".into())),
+            (Mode::Reviewed, None) => Err(GateError::Cost("the policy allows no exact results".into())),
         }
     }
 

@@ -313,7 +313,7 @@ fn every_threshold_is_found_or_refused_at_once() {
                 {
                     match plan.calibrate(cost) {
                         Ok(calibration) => assert!(calibration.threshold.unwrap().tau >= 5),
-                        Err(error) => assert!(error.to_string().contains("δ is too small"), "{error}"),
+                        Err(error) => assert!(error.to_string().contains("δ or the cost of keys is too small"), "{error}"),
                     }
                 }
             }

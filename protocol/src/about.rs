@@ -33,7 +33,7 @@ impl About {
         text("description", &self.description, limits::DESCRIPTION_BYTES)?;
         text("license", &self.license, limits::NAME_BYTES)?;
         if self.keywords.len() > limits::KEYWORDS {
-            return Err(BadListing { field: "keywords", why: "there are too many" });
+            return Err(BadListing { field: "keywords", why: "has too many entries" });
         }
         self.keywords.iter().try_for_each(|word| text("keywords", word, limits::NAME_BYTES))
     }
@@ -66,7 +66,7 @@ pub(crate) fn text(field: &'static str, text: &str, most: usize) -> Result<(), B
         return Err(BadListing { field, why: "is too long" });
     }
     if text.chars().any(is_hidden) {
-        return Err(BadListing { field, why: "has characters that are not seen, or change how others are" });
+        return Err(BadListing { field, why: "has invisible characters, or characters that change how others are displayed" });
     }
     Ok(())
 }

@@ -21,8 +21,8 @@ pub struct MicroRho(pub u64);
 /// Describes why `value` is not a valid price or budget of at most `most`. The text follows the name of its field.
 pub fn out_of_range(value: f64, most: f64) -> String {
     match value > most {
-        true => format!("is {value}, and the largest is {most}"),
-        false => format!("is {value}, and must be a positive number"),
+        true => format!("is {value}; the maximum is {most}"),
+        false => format!("is {value}; it must be positive"),
     }
 }
 

@@ -59,18 +59,18 @@ impl DeviceRule {
         let cuda = |index: u32| Place::Cuda { index, tf32: on == Some(On::CudaTf32) };
         match (self, on) {
             (Self::Cpu, Some(On::Cuda | On::CudaTf32)) => {
-                Err(refuse(Code::Policy, "this owner runs models on the processor alone".into()).fix("Leave `on` away"))
+                Err(refuse(Code::Policy, "this owner runs models only on the CPU".into()).fix("Remove `on`"))
             }
             (Self::Cpu, _) | (Self::Auto, Some(On::Cpu)) => Ok(Place::Cpu),
             (Self::Cuda(_), Some(On::Cpu)) => {
-                Err(refuse(Code::Policy, format!("this owner runs models on {self} alone")).fix("Leave `on` away"))
+                Err(refuse(Code::Policy, format!("this owner runs models only on {self}")).fix("Remove `on`"))
             }
             (Self::Cuda(index), _) if index < gpus => Ok(cuda(index)),
-            (Self::Cuda(_), _) => Err(refuse(Code::Unavailable, format!("the owner's node has no {self} just now"))),
+            (Self::Cuda(_), _) => Err(refuse(Code::Unavailable, format!("the owner's node has no {self} available now"))),
             (Self::Auto, _) if gpus > 0 => Ok(cuda(0)),
             (Self::Auto, None) => Ok(Place::Cpu),
             (Self::Auto, Some(On::Cuda | On::CudaTf32)) => {
-                Err(refuse(Code::Unavailable, "the owner's node has no GPU for models".into()).fix("Leave `on` away"))
+                Err(refuse(Code::Unavailable, "the owner's node has no GPU available for models".into()).fix("Remove `on`"))
             }
         }
     }
@@ -94,7 +94,7 @@ impl FromStr for DeviceRule {
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            _ => index().and_then(|n| n.parse().ok()).map(Self::Cuda).ok_or_else(|| format!("{text:?} is no device")),
+            _ => index().and_then(|n| n.parse().ok()).map(Self::Cuda).ok_or_else(|| format!("{text:?} is not a device")),
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum BadDocument {
         got: String,
     },
     /// The signature is not valid under the key named by `keyid`.
-    #[error("the signature of {0} does not hold")]
+    #[error("the signature of {0} is invalid")]
     Signature(String),
     /// The payload is not the JSON of its type.
     #[error("payload: {0}")]
@@ -142,7 +142,7 @@ impl Envelope {
         }
         let envelope: Self = serde_json::from_slice(bytes).map_err(|e| BadDocument::Form(e.to_string()))?;
         if envelope.to_canonical()? != bytes {
-            return Err(BadDocument::Form("the bytes are not the RFC 8785 form".into()));
+            return Err(BadDocument::Form("the bytes are not in RFC 8785 canonical form".into()));
         }
         Ok(envelope)
     }
@@ -160,7 +160,7 @@ impl Envelope {
     /// Returns [`BadDocument::Form`] or [`BadDocument::Signature`].
     pub fn check(&self) -> Result<(PeerId, Vec<u8>), BadDocument> {
         let [signature] = self.signatures.as_slice() else {
-            return Err(BadDocument::Form(format!("{} signatures, exactly one is allowed", self.signatures.len())));
+            return Err(BadDocument::Form(format!("{} signatures; exactly one is required", self.signatures.len())));
         };
         let form = |what: &str| BadDocument::Form(what.to_owned());
         // The standard engine refuses non-canonical trailing bits, so the text form is unique too.
@@ -186,7 +186,7 @@ fn may_be_shown<T: Document>(payload: &[u8]) -> Result<(), BadDocument> {
     if crate::shown::is_plain_json(&value) {
         return Ok(());
     }
-    Err(BadDocument::Payload("a text in it has control characters, or others that change how it is shown".into()))
+    Err(BadDocument::Payload("a string has control characters, or characters that change how it is displayed".into()))
 }
 
 /// A document with a checked signature. Only [`Signed::sign`] and [`Signed::open`] create it.

@@ -85,24 +85,26 @@ impl Job {
     pub fn check(&self) -> Result<(), Refusal> {
         let bad = |field: &str, message: String| Refusal::new(Code::BadRequest, message).at(field);
         if self.version != 1 {
-            return Err(bad("version", format!("{} is not supported", self.version)).fix("Use version 1"));
+            return Err(bad("version", format!("version {} is not supported", self.version)).fix("Use version 1"));
         }
         if self.request.len() != 32 || !self.request.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(bad("request", "must be 32 lower-case hexadecimal characters".into()));
         }
         if self.mode == Mode::Reviewed {
             if self.cost != Cost::REVIEWED || !self.weights.is_empty() {
-                return Err(bad("cost", "an exact result costs one of the owner's count, and no ρ, ε or δ".into()));
+                return Err(bad(
+                    "cost",
+                    "an exact result costs one of the owner's allowed exact results, and no ρ, ε or δ".into(),
+                ));
             }
             if self.program.kind() != JobKind::Sql {
-                return Err(
-                    bad("mode", "exact results are for queries".into()).fix("Leave mode away: a program's result is noised")
-                );
+                return Err(bad("mode", "only queries can have exact results".into())
+                    .fix("Remove mode: noise is added to a program's result"));
             }
         } else if self.cost.reviewed != 0 {
-            return Err(bad("cost.reviewed", "is for jobs of mode `reviewed`".into()));
+            return Err(bad("cost.reviewed", "applies only to jobs of mode `reviewed`".into()));
         } else if (self.cost.rho_micro.0 == 0) == (self.cost.epsilon_micro.0 == 0) {
-            let problem = "either ρ must be positive, for Gaussian noise, or pure ε, for Laplace noise";
+            let problem = "exactly one of ρ (Gaussian noise) and pure ε (Laplace noise) must be positive";
             return Err(bad("cost.rho_micro", problem.into()).fix("Give the job an epsilon or rho"));
         }
         if self.program.sql().len() > limits::SQL_BYTES {
@@ -121,16 +123,15 @@ impl Job {
             }
             Program::Wasm { outputs, split, params_base64, data, infer, on, .. } => {
                 if on.is_some() && infer.is_none() {
-                    return Err(bad("program.on", "says where a model runs, and the component has none".into()));
+                    return Err(bad("program.on", "names a device for a model, and the component uses no model".into()));
                 }
                 if data.is_some_and(|data| !(1..=limits::PROGRAM_BYTES as u64).contains(&data.bytes)) {
                     return Err(bad("program.data", format!("must have 1 to {} bytes", limits::PROGRAM_BYTES)));
                 }
                 if let Some(output) = infer {
                     if data.is_none() {
-                        return Err(
-                            bad("program.infer", "names an output of a model, and none came".into()).fix("data is the model")
-                        );
+                        return Err(bad("program.infer", "names an output of a model, and the job has no model".into())
+                            .fix("Set data to the model"));
                     }
                     if output.len() > limits::NAME_BYTES {
                         return Err(bad("program.infer", format!("has more than {} bytes", limits::NAME_BYTES)));

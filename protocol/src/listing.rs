@@ -116,7 +116,7 @@ impl Document for Listing {
 }
 
 fn time(field: &'static str, text: &str) -> Result<SystemTime, BadListing> {
-    let time: jiff::Timestamp = text.parse().map_err(|_| BadListing { field, why: "is no RFC 3339 time" })?;
+    let time: jiff::Timestamp = text.parse().map_err(|_| BadListing { field, why: "is not an RFC 3339 time" })?;
     Ok(time.into())
 }
 
@@ -169,7 +169,7 @@ impl Listing {
     /// Returns [`BadListing`] with the name of the bad field.
     pub fn check(&self, now: SystemTime) -> Result<(), BadListing> {
         if self.version != 1 {
-            return Err(BadListing { field: "version", why: "is not known here" });
+            return Err(BadListing { field: "version", why: "is not supported by this version" });
         }
         if self.name.is_empty() {
             return Err(BadListing { field: "name", why: "is empty" });
@@ -185,13 +185,13 @@ impl Listing {
             text("mock", &mock.name, limits::NAME_BYTES)?;
         }
         if self.sockets.len() > limits::SOCKETS || self.sockets.iter().any(|s| s.parse::<std::net::SocketAddr>().is_err()) {
-            return Err(BadListing { field: "sockets", why: "are too many, or not each an ip:port" });
+            return Err(BadListing { field: "sockets", why: "has too many entries, or one that is not ip:port" });
         }
         if let Some(relay) = &self.relay {
             text("relay", relay, limits::NAME_BYTES)?;
             let plain = relay.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'@');
             if !plain || !(relay.starts_with("https://") || relay.starts_with("http://")) {
-                return Err(BadListing { field: "relay", why: "is no https://…" });
+                return Err(BadListing { field: "relay", why: "does not start with https://" });
             }
         }
         let addresses = |mirror: &String| {
@@ -201,7 +201,7 @@ impl Listing {
         };
         for (field, all) in [("mirrors", &self.mirrors), ("holders", &self.holders)] {
             if all.len() > limits::SOCKETS || !all.iter().all(addresses) {
-                return Err(BadListing { field, why: "are too many, or not each an address" });
+                return Err(BadListing { field, why: "has too many entries, or one that is not an address" });
             }
         }
         time("published", &self.published)?;
@@ -210,7 +210,7 @@ impl Listing {
             return Err(BadListing { field: "issued", why: "is in the future" });
         }
         if expires <= now {
-            return Err(BadListing { field: "expires", why: "is over" });
+            return Err(BadListing { field: "expires", why: "is in the past" });
         }
         if expires > issued + LIFETIME {
             return Err(BadListing { field: "expires", why: "is too long after it was issued" });

@@ -76,7 +76,7 @@ pub enum BadVersion {
     #[error(transparent)]
     Document(#[from] BadDocument),
     /// The two documents have different signers, or the manifest names another policy.
-    #[error("manifest and policy do not belong together")]
+    #[error("the manifest names another policy")]
     Apart,
     /// The manifest discloses more about its files than the policy allows, or less than it requires.
     #[error("manifest field {0}")]

@@ -49,7 +49,7 @@ pub enum NotGood {
     #[error("the owner has revoked this grant")]
     Revoked,
     /// The list is out of date, so whether the grant was revoked is unknown.
-    #[error("the owner's list of revoked grants is not fresh here: whether this one still holds is not known")]
+    #[error("cannot tell whether the grant is still valid: the owner's revocation list here is stale")]
     Stale,
 }
 

@@ -213,7 +213,7 @@ fn a_block_that_is_costly_to_evaluate_is_not_evaluated() {
         let token = with(&issued(), code(&join()), by);
         assert!(matches!(Token::read(&token), Err(BadGrant::Form { block: 1, .. })));
         let said = decide(&token).unwrap_err();
-        assert!(said.code == Code::NotGranted && said.message.contains("block 1 of this grant is none that"), "{said:?}");
+        assert!(said.code == Code::NotGranted && said.message.contains("block 1 of this grant was not written by"), "{said:?}");
         assert!(grant::show(&token, None).is_err() && grant::narrow(&token, &Narrowing::default(), &party(2)).is_err());
         // Whose it is can be said, so that it can be revoked.
         assert_eq!(grant::ids(&token).unwrap().len(), 2);

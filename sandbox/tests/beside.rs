@@ -248,5 +248,5 @@ fn what_does_not_belong_together_is_refused() {
     let Program::Wasm { module, select, params_base64, data, split, outputs, .. } = program else { unreachable!() };
     let program = Program::Wasm { module, select, params_base64, data, infer: Some("y".into()), on: None, split, outputs };
     let said = job(program).check().unwrap_err().to_string();
-    assert!(said.contains("program.infer") && said.contains("data is the model"), "{said}");
+    assert!(said.contains("program.infer") && said.contains("Set data to the model"), "{said}");
 }

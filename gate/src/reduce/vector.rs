@@ -33,7 +33,7 @@ impl Reduce for Vector {
             return Err("the length is out of range".into());
         }
         if frame.rows != 1 {
-            return Err("a vector takes one value a unit".into());
+            return Err("a vector takes one value for each privacy unit".into());
         }
         // At worst a lane goes from one end of the ball to the other, and so does a vector: what holds for one number holds for
         // the length.

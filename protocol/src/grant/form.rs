@@ -69,7 +69,7 @@ impl Demand {
         let mut demands = Vec::new();
         if let Some(actions) = &left.actions {
             if actions.is_empty() {
-                return Err(BadGrant::Field("actions: a grant lets its holder do one thing at least"));
+                return Err(BadGrant::Field("actions: give at least one action"));
             }
             demands.push(Self::Actions(actions.iter().copied().collect()));
         }
@@ -85,13 +85,13 @@ impl Demand {
         }
         if !left.reducers.is_empty() {
             if !left.reducers.iter().all(|word| is_plain(word)) {
-                return Err(BadGrant::Field("reducers: write names as receipts have them, `mean` or `count`"));
+                return Err(BadGrant::Field("reducers: use the names in receipts, such as `mean` or `count`"));
             }
             demands.push(Self::Reducers(left.reducers.clone()));
         }
         if let Some(per_hour) = left.per_hour {
             if per_hour == 0 || per_hour > limits::GRANT_PER_HOUR {
-                return Err(BadGrant::Field("per_hour: at least 1, and no more than a node counts"));
+                return Err(BadGrant::Field("per_hour: must be at least 1, and at most the number that a node counts"));
             }
             demands.push(Self::Used(per_hour.into()));
         }
@@ -246,9 +246,9 @@ pub(super) struct Granted {
 /// Reason why a block is refused.
 type Odd = &'static str;
 
-const TWICE: Odd = "it says one thing twice";
-const FACT: Odd = "a fact that is none of a grant's";
-const CHECK: Odd = "a check that is none of a grant's";
+const TWICE: Odd = "it states a fact or check twice";
+const FACT: Odd = "it has an unknown fact";
+const CHECK: Odd = "it has an unknown check";
 
 /// Returns the queries of a check, or `None` for a check of another kind.
 fn queries(check: &schema::Check) -> Option<&[schema::Rule]> {
@@ -292,8 +292,10 @@ fn demand(demands: &mut Vec<Demand>, query: &schema::Rule, symbols: &Symbols<'_>
 
 fn no_more_than_facts_and_checks(block: &schema::Block) -> Result<(), Odd> {
     match block {
-        _ if !block.rules.is_empty() => Err("a rule: no block of a grant has any"),
-        _ if !block.scope.is_empty() || block.context.is_some() => Err("a scope or a context: no block of a grant has any"),
+        _ if !block.rules.is_empty() => Err("it has a rule, which no block of a grant may have"),
+        _ if !block.scope.is_empty() || block.context.is_some() => {
+            Err("it has a scope or a context, which no block of a grant may have")
+        }
         _ => Ok(()),
     }
 }
@@ -325,7 +327,7 @@ pub(super) fn narrowed(block: &schema::Block, symbols: &Symbols<'_>, of_party: b
         }
     }
     if peer != to || of_party != to.is_some() {
-        return Err("it does not say once, and alike, whose it is from there on");
+        return Err("it does not name its new holder exactly once and consistently");
     }
     Ok(Narrowed { demands, to: to.map(|to| (to, key)) })
 }
@@ -340,7 +342,7 @@ pub(super) fn granted(block: &schema::Block, symbols: &Symbols<'_>) -> Result<Gr
             ("right", [of, action]) => {
                 let of: ContentHash = of.parse().map_err(|_| FACT)?;
                 if *population.get_or_insert(of) != of || !actions.insert(action.parse().map_err(|_| FACT)?) {
-                    return Err("rights on two populations, or one right twice");
+                    return Err("it has rights on two dataset lineages, or the same right twice");
                 }
             }
             ("holder", [did]) => once(&mut holder, did.parse::<PeerId>().ok())?,
@@ -350,7 +352,7 @@ pub(super) fn granted(block: &schema::Block, symbols: &Symbols<'_>) -> Result<Gr
             _ => return Err(FACT),
         }
     }
-    let missing = "it does not say who granted what to whom";
+    let missing = "it lacks the issuer, the rights or the holder";
     let (holder, owner, population) = (holder.ok_or(missing)?, owner.ok_or(missing)?, population.ok_or(missing)?);
     for check in &block.checks {
         match queries(check).ok_or(CHECK)? {

@@ -36,7 +36,7 @@ pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<I
             block = block.check(format!("check if peer({:?})", to.did()).as_str())?;
             if let Some(key) = &narrowing.files_key {
                 if !form::is_files_key(key) {
-                    return Err(BadGrant::Field("files_key: write base64"));
+                    return Err(BadGrant::Field("files_key: must be base64"));
                 }
                 block = block.fact(fact(FILES_KEY, [Term::Str(key.clone())]))?;
             }

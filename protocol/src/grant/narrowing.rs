@@ -49,17 +49,19 @@ impl From<&Scope> for Narrowing {
 #[non_exhaustive]
 pub enum BadGrant {
     /// The text is not a token.
-    #[error("this is no grant: {0}")]
+    #[error("not a grant: {0}")]
     Token(#[from] biscuit_auth::error::Token),
     /// The token is longer than a node reads.
     #[error(
-        "the grant is longer than {} bytes, or of more than {} blocks: narrow it less often",
+        "the grant has more than {} bytes, or more than {} blocks: narrow it fewer times",
         limits::GRANT_BYTES,
         limits::GRANT_BLOCKS
     )]
     TooLong,
     /// A block has a form never written by issuing or narrowing. Such a block is not evaluated.
-    #[error("block {block} of this grant is none that `tidegate grant` writes: {why}. Narrow it with `tidegate grant narrow`")]
+    #[error(
+        "block {block} of this grant was not written by `tidegate grant`: {why}. Narrow grants only with `tidegate grant narrow`"
+    )]
     Form {
         /// Number of the block; the owner's is 0.
         block: usize,
@@ -67,7 +69,7 @@ pub enum BadGrant {
         why: &'static str,
     },
     /// The grant belongs to another party.
-    #[error("this grant is {holder}'s: only its holder narrows it for others")]
+    #[error("the holder of this grant is {holder}: only the holder can narrow it for others")]
     NotHolder {
         /// Holder of the grant.
         holder: String,

@@ -52,7 +52,7 @@ impl Action {
 
 /// Error for an unknown action.
 #[derive(Debug, thiserror::Error)]
-#[error("{word:?} is no action: write {}", Action::ALL.map(Action::word).join(", "))]
+#[error("{word:?} is not an action: use {}", Action::ALL.map(Action::word).join(", "))]
 pub struct NoAction {
     word: String,
 }
@@ -147,12 +147,12 @@ impl Uncovered {
 impl fmt::Display for Uncovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Action => "the grant is not for this action",
-            Self::Expired => "the grant was good until before that",
-            Self::Ceiling => "the job costs more than the grant lets one cost",
-            Self::Program => "the grant is for other programs",
-            Self::Reducer => "the grant is for other reducers",
-            Self::Rate => "the grant lets fewer jobs begin within an hour",
+            Self::Action => "the grant does not allow this action",
+            Self::Expired => "the grant had expired",
+            Self::Ceiling => "the job costs more than the grant allows for one job",
+            Self::Program => "the grant does not allow this program",
+            Self::Reducer => "the grant does not allow one of the job's reducers",
+            Self::Rate => "the grant's limit of jobs per hour is reached",
         })
     }
 }

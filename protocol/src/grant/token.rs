@@ -84,7 +84,7 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
     }
     builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
     // A node that answers for the owner elsewhere has no log of what was granted.
-    let scope = serde_json::to_string(&terms.scope).map_err(|_| BadGrant::Field("scope: it cannot be written"))?;
+    let scope = serde_json::to_string(&terms.scope).map_err(|_| BadGrant::Field("scope: cannot be encoded"))?;
     builder = builder.fact(fact("scope", [Term::Str(scope)]))?;
     if let Some(key) = &terms.files_key {
         builder = builder.fact(fact(FILES_KEY, [text(key)]))?;
@@ -117,7 +117,7 @@ fn opened(text: &str) -> Result<(Vec<u8>, schema::Biscuit), BadGrant> {
         return Err(BadGrant::TooLong);
     }
     if token.authority.signature.is_empty() {
-        return Err(malformed("nothing has signed it"));
+        return Err(malformed("it has no signature"));
     }
     Ok((bytes, token))
 }
@@ -193,11 +193,11 @@ impl Token {
         let (bytes, token) = opened(text)?;
         let odd = |block, why| BadGrant::Form { block, why };
         if token.root_key_id.is_some() || !matches!(token.proof.content, Some(proof::Content::NextSecret(_))) {
-            return Err(odd(0, "it names a root key, or is sealed: no grant does, or is"));
+            return Err(odd(0, "it names a root key or is sealed, which no grant may"));
         }
         let ed25519 = |key: &schema::PublicKey| key.algorithm == schema::public_key::Algorithm::Ed25519 as i32;
         if let Some(number) = std::iter::once(&token.authority).chain(&token.blocks).position(|b| !ed25519(&b.next_key)) {
-            return Err(odd(number, "it is signed by another kind of key than ed25519"));
+            return Err(odd(number, "its key is not an ed25519 key"));
         }
         let contents = |block: &schema::SignedBlock| schema::Block::decode(&block.block[..]).map_err(malformed);
         let first = contents(&token.authority)?;
@@ -219,7 +219,7 @@ impl Token {
                     own.add(block);
                     form::narrowed(block, &own, true)
                 }
-                Some(_) => Err("another than the grant's holder signed it as its own"),
+                Some(_) => Err("it is not signed by the grant's holder"),
             };
             let narrowed = narrowed.map_err(|why| odd(number, why))?;
             demands.extend(narrowed.demands);
@@ -296,7 +296,7 @@ impl Token {
             return Err(not_granted(why).at(field));
         }
         if !self.signed_by(grant_key) {
-            let why = format!("the grant says that {} gave it, and is not signed by this dataset's owner", self.granted.owner);
+            let why = format!("the grant names {} as its issuer, and is not signed by this dataset's owner", self.granted.owner);
             return Err(not_granted(why));
         }
         Ok(self.authority())
@@ -306,11 +306,11 @@ impl Token {
     fn refuses(&self, peer: PeerId, population: ContentHash, ask: &Ask) -> Option<(&'static str, String)> {
         if !self.is_for(peer) {
             let named = self.named.iter().flatten().last().map_or(self.granted.holder, |(party, _)| *party);
-            return Some(("grant.holder", format!("the grant is for {named} to show, and not for {peer}, who asks")));
+            return Some(("grant.holder", format!("the grant's holder is {named}, and the request is from {peer}")));
         }
         if self.granted.population != population {
             let of = self.granted.population.short();
-            return Some(("grant", format!("the grant is for another dataset (population {of}…)")));
+            return Some(("grant", format!("the grant is for another dataset (lineage {of}…)")));
         }
         if !self.granted.actions.contains(&ask.action) {
             return Some(Demand::Actions(self.granted.actions.clone()).refuses(ask));
@@ -336,7 +336,7 @@ impl Presented {
     /// Reads the token shown with a request.
     pub fn read(text: &str) -> Self {
         let token = match text.trim() {
-            "" => Err(not_granted("no grant was shown".into())),
+            "" => Err(not_granted("the request has no grant".into())),
             text => Token::read(text).map_err(|e| not_granted(e.to_string())),
         };
         Self(token)

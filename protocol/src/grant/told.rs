@@ -14,24 +14,24 @@ impl Demand {
         match self {
             Self::Actions(actions) => (
                 "grant.actions",
-                format!("the grant is for {}, and not for {}", join(actions.iter().map(|a| a.word())), ask.action.word()),
+                format!("the grant allows {}, and not {}", join(actions.iter().map(|a| a.word())), ask.action.word()),
             ),
             Self::Rho(most) => (
                 "grant.rho_ceiling",
-                format!("one job under this grant may cost at most ρ = {}, and this one costs {}", micro(most), ask.cost),
+                format!("the grant allows at most ρ = {} for one job, and this job costs {}", micro(most), ask.cost),
             ),
             Self::Epsilon(most) => (
                 "grant.epsilon_ceiling",
-                format!("one job under this grant may cost at most pure ε = {}, and this one costs {}", micro(most), ask.cost),
+                format!("the grant allows at most pure ε = {} for one job, and this job costs {}", micro(most), ask.cost),
             ),
             Self::Before(second) => {
                 let time = i64::try_from(*second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
-                ("grant.expires", format!("the grant was good until {}", time.unwrap_or(jiff::Timestamp::MAX)))
+                ("grant.expires", format!("the grant expired at {}", time.unwrap_or(jiff::Timestamp::MAX)))
             }
             Self::Programs(programs) => (
                 "grant.programs",
                 format!(
-                    "the grant is for {} program{}, and this one ({}) is none of them: a program is all of a job but its price, noise and request id",
+                    "the grant allows {} program{}, and this one ({}) is not among them: a program is everything in a job except its cost, noise and request id",
                     programs.len(),
                     if programs.len() == 1 { "" } else { "s" },
                     ask.program.map_or_else(String::new, |program| program.to_string()),
@@ -40,13 +40,13 @@ impl Demand {
             Self::Reducers(reducers) => (
                 "grant.reducers",
                 format!(
-                    "the grant is for {}, and the job has {} too",
+                    "the grant allows the reducers {}, and the job also has {}",
                     join(reducers.iter().map(String::as_str)),
                     join(ask.reducers.difference(reducers).map(String::as_str))
                 ),
             ),
             Self::Used(fewer) => {
-                ("grant.per_hour", format!("the grant lets at most {fewer} jobs begin within an hour, and as many did"))
+                ("grant.per_hour", format!("the grant allows at most {fewer} jobs within an hour, and as many have begun"))
             }
         }
     }

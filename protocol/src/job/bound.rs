@@ -19,11 +19,10 @@ struct Bound<'a> {
 impl Job {
     /// Human-readable description of the content of [`Job::bound`].
     pub const BOUND: &'static str = "the query or component or model, with its SELECT, declared keys, public tables, parameters, data, split, outputs and \
-                                     device; how its result leaves (mode), and how the price is split over its columns (weights)";
+                                     device; how its result is released (mode), and how the cost is split over its columns (weights)";
 
     /// Human-readable description of the differences allowed between jobs of the same [`Job::bound`].
-    pub const FREE: &'static str =
-        "the price, the kind of noise that it is paid for, the version of the dataset that is asked, the request's id and time";
+    pub const FREE: &'static str = "the cost, the kind of noise, the version of the dataset, the request's id and time";
 
     /// Returns the hash of the job's program.
     ///

@@ -19,7 +19,7 @@ impl About {
         let mut keywords: Vec<_> = words.filter(|word| !word.is_empty()).collect();
         keywords.retain(|word| seen.insert(word.clone()));
         if keywords.len() > limits::KEYWORDS {
-            cut.push(format!("of {} keywords a listing holds the first {}", keywords.len(), limits::KEYWORDS));
+            cut.push(format!("{} keywords, of which a listing holds the first {}", keywords.len(), limits::KEYWORDS));
             keywords.truncate(limits::KEYWORDS);
         }
         (Self { description, keywords, license }, cut)
@@ -44,7 +44,7 @@ fn fit(what: &str, text: &str, most: usize, cut: &mut Vec<String>) -> String {
     if let Some((whole, _)) = kept.rsplit_once(' ').filter(|(whole, _)| whole.len() * 2 > kept.len()) {
         kept.truncate(whole.len());
     }
-    cut.push(format!("the {what} has {} bytes, and a listing holds {most}: it is cut", line.len()));
+    cut.push(format!("the {what} has {} bytes and is cut to {most}, the limit of a listing", line.len()));
     kept + MORE
 }
 

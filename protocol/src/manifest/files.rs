@@ -156,20 +156,21 @@ pub enum Files {
 pub enum BadFiles {
     /// The hashes are plain, but nobody may copy the files.
     #[error(
-        "`files` are named by plain hashes, and the policy lets nobody copy them: whoever has all of a file but a value could try values"
+        "`files` has plain hashes, and the policy allows nobody to copy the files: with plain hashes, a party that has a file except for one value \
+         could test guesses of it"
     )]
     Plain,
     /// The hashes are keyed, but somebody may copy the files.
-    #[error("`files` are named by keyed hashes, and the policy lets somebody copy them: what was copied could not be verified")]
+    #[error("`files` has keyed hashes, and the policy allows copies of the files: copies could not be verified")]
     Keyed,
     /// A file is larger than the policy's public bound.
     #[error("`files` has a file that is larger than the policy's files.max_mib. Raise the bound")]
     Size,
     /// There are no files, or too many.
-    #[error("`files` has none, or more than a version may have")]
+    #[error("`files` is empty, or exceeds the limit of a version")]
     Count,
     /// The key is another, or is missing, or must not be there.
-    #[error("`files` are not named by this key")]
+    #[error("`files` has hashes of another key")]
     Key,
 }
 

@@ -66,7 +66,7 @@ impl BudgetFile {
             ("budget.per_buyer_epsilon", self.per_buyer_epsilon, MOST_EPSILON),
         ] {
             if let Some(value) = value.filter(|value| !(*value > 0.0 && *value <= most)) {
-                let fix = "Write a rho, of which 0.1 to 10 is usual, or an epsilon, of which 0.5 to 10 is";
+                let fix = "Write a rho (0.1 to 10 is usual) or an epsilon (0.5 to 10 is usual)";
                 return Err(bad(field, out_of_range(value, most), fix));
             }
         }
@@ -113,7 +113,7 @@ fn less(field: &str, epsilon: Option<f64>, purse: MicroEpsilon) -> Result<Option
     match epsilon {
         Some(epsilon) if epsilon <= purse.epsilon() => Err(bad(
             field,
-            format!("is no more than the {} of it that Laplace noise may spend", purse.epsilon()),
+            format!("does not exceed the {} of it reserved for Laplace noise", purse.epsilon()),
             "Leave some for Gaussian noise",
         )),
         epsilon => Ok(epsilon.map(|e| e - purse.epsilon())),
@@ -137,5 +137,5 @@ fn rho(
     // The cap is rounded down: a budget never grows by rounding.
     usable
         .map(|v| Some(MicroRho((v * 1e6).floor() as u64)))
-        .ok_or_else(|| bad(field, "comes to no ρ at this δ", "Write a rho (0.1 to 10 is usual), or a larger epsilon"))
+        .ok_or_else(|| bad(field, "corresponds to no ρ at this δ", "Write a rho (0.1 to 10 is usual), or a larger epsilon"))
 }

@@ -135,7 +135,7 @@ impl PolicyFile {
             bad(
                 "(file)",
                 e.to_string().trim().to_owned(),
-                "`tidegate new policy FILE` writes one to begin with, which says what each field is for",
+                "`tidegate new policy FILE` writes a template that explains each field",
             )
         })
     }
@@ -162,20 +162,20 @@ impl PolicyFile {
             versions,
         } = self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
-        at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
-        at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
-        at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
-        at_least("jobs.min_units", u64::from(jobs.min_units), 1, "it is the floor under group sizes")?;
-        at_least("jobs.fuel", jobs.fuel, 1, "a guest without fuel cannot run")?;
-        at_least("jobs.memory_mib", jobs.memory_mib, 1, "a guest needs a page of memory")?;
-        at_least("jobs.slot", jobs.slot.as_millis() as u64, 100, "write a slot of at least 100ms, as \"5s\"")?;
-        at_least("jobs.tick", jobs.tick.as_millis() as u64, 100, "write a tick of at least 100ms, as \"1s\"")?;
+        at_least("unit.max_units", unit.max_units, 2, "A bound of fewer than two people protects nobody")?;
+        at_least("unit.max_rows", u64::from(unit.max_rows), 1, "A privacy unit needs at least one row")?;
+        at_least("unit.max_groups", u64::from(unit.max_groups), 1, "A privacy unit needs at least one row somewhere")?;
+        at_least("jobs.min_units", u64::from(jobs.min_units), 1, "Write the minimum size of a group")?;
+        at_least("jobs.fuel", jobs.fuel, 1, "A program needs fuel to run")?;
+        at_least("jobs.memory_mib", jobs.memory_mib, 1, "A program needs memory to run")?;
+        at_least("jobs.slot", jobs.slot.as_millis() as u64, 100, "Write a time budget of at least 100ms, such as \"5s\"")?;
+        at_least("jobs.tick", jobs.tick.as_millis() as u64, 100, "Write a release interval of at least 100ms, such as \"1s\"")?;
         if unit.column.is_empty() {
-            return Err(bad("unit.column", "is empty", "Name the column that says whose row it is"));
+            return Err(bad("unit.column", "is empty", "Name the column that identifies the privacy unit of each row"));
         }
         check_columns("columns", &columns, &unit.column, tables.is_empty())?;
         if !tables.is_empty() && !columns.is_empty() {
-            return Err(bad("columns", "is given beside tables", "Move each column to its table: [tables.NAME]"));
+            return Err(bad("columns", "cannot be combined with tables", "Move each column to its table: [tables.NAME]"));
         }
         let rows = [
             ("compute", access.compute),
@@ -185,12 +185,16 @@ impl PolicyFile {
             ("hold", access.hold),
         ];
         if let Some((what, _)) = rows.into_iter().find(|(_, access)| *access == Access::Anybody) {
-            return Err(bad(format!("access.{what}"), "is not for anybody", "Write \"granted\", and grant it to whom you trust"));
+            return Err(bad(
+                format!("access.{what}"),
+                "cannot be \"anybody\"",
+                "Write \"granted\", and issue grants to the parties that you trust",
+            ));
         }
         if access.hold == Access::Granted && !receipts.parties.is_open() {
             return Err(bad(
                 "access.hold",
-                "does not go with receipts.parties = \"hidden\": who holds a part of the budget could not tell whose cap is used up",
+                "cannot be combined with receipts.parties = \"hidden\": a replica could not tell which buyer's cap is used up",
                 "Write parties = \"open\", or hold = \"nobody\"",
             ));
         }
@@ -203,12 +207,12 @@ impl PolicyFile {
         if !tables.is_empty() && (columns.contains_key(&unit.column) || unit.column == ROW_TABLE) {
             return Err(bad(
                 "unit.column",
-                "is the name of a table's column",
-                "Give the unit's column another name in the files",
+                "is also the name of a table's column",
+                "Rename the privacy unit's column in the files",
             ));
         }
         if jobs.kinds.is_empty() {
-            return Err(bad("jobs.kinds", "is empty: no job could run", "Write kinds = [\"sql\"], or more"));
+            return Err(bad("jobs.kinds", "is empty, so that no job could run", "Write kinds = [\"sql\"], or more"));
         }
         let Caps { total, per_buyer, delta_femto } = budget.check(unit.max_units, &rho_of)?;
         if let Some(rules) = &reviewed {
@@ -256,7 +260,7 @@ impl PolicyFile {
 
 fn at_least(field: &str, value: u64, least: u64, fix: &str) -> Result<(), BadPolicy> {
     if value < least {
-        return Err(bad(field, format!("is {value}, must be at least {least}"), fix));
+        return Err(bad(field, format!("is {value}; it must be at least {least}"), fix));
     }
     Ok(())
 }
@@ -268,8 +272,8 @@ fn check_table(name: &str, tables: usize) -> Result<(), BadPolicy> {
     if name.is_empty() || name.len() > limits::NAME_BYTES || !word || name.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(bad(
             field,
-            "is not a name of small letters, digits and _",
-            "Name the table as queries will, such as `visits`",
+            "is not a name of lower-case letters, digits and _",
+            "Write the name that queries use, such as `visits`",
         ));
     }
     if tables > limits::TABLES {
@@ -280,10 +284,14 @@ fn check_table(name: &str, tables: usize) -> Result<(), BadPolicy> {
 
 fn check_columns(of: &str, columns: &BTreeMap<String, ColumnRule>, unit: &str, needed: bool) -> Result<(), BadPolicy> {
     if columns.contains_key(unit) {
-        return Err(bad(format!("{of}.{unit}"), "is the unit column", "Remove it: the unit can be counted, never read"));
+        return Err(bad(
+            format!("{of}.{unit}"),
+            "is the privacy unit's column",
+            "Remove it: jobs can count privacy units, and never read them",
+        ));
     }
     if columns.is_empty() && needed {
-        return Err(bad(of, "is empty", "List each column a job may use, as `age = { lo = 0, hi = 110 }`"));
+        return Err(bad(of, "is empty", "List each column that a job may use, such as `age = { lo = 0, hi = 110 }`"));
     }
     columns.iter().try_for_each(|(name, rule)| check_column(of, name, rule))
 }
@@ -294,7 +302,11 @@ fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy
         return Err(bad(field, "has an empty or overlong name", "Use the column's name in the files"));
     }
     if rule.chars.is_some_and(|chars| chars == 0 || chars as usize > limits::TEXT_CHARS) {
-        return Err(bad(field, "chars is 0, or more than jobs see of any text", format!("Write 1 to {}", limits::TEXT_CHARS)));
+        return Err(bad(
+            field,
+            "chars is 0, or exceeds the maximum length of a text in a job",
+            format!("Write 1 to {}", limits::TEXT_CHARS),
+        ));
     }
     match (rule.lo, rule.hi) {
         (None, None) => Ok(()),
@@ -303,7 +315,7 @@ fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy
             Err(bad(field, format!("bounds are inverted: lo = {lo} is not below hi = {hi}"), "Swap or widen them"))
         }
         (Some(_), Some(_)) => Err(bad(field, "bounds are not finite or beyond 1e12", "Write finite public bounds")),
-        _ => Err(bad(field, "has one bound only", "Write both lo and hi, or neither")),
+        _ => Err(bad(field, "has only one bound", "Write both lo and hi, or neither")),
     }
 }
 

@@ -100,7 +100,7 @@ impl ModelsFile {
             Some(gflops) => return Err(bad("models.gflops", format!("is {gflops}"), "Write a number from 0.001 to 1000000")),
         };
         if self.threads == Some(0) {
-            return Err(bad("models.threads", "is 0", "Write 1 or more, or leave it away for all"));
+            return Err(bad("models.threads", "is 0", "Write 1 or more, or omit it to use all"));
         }
         let most = limits::MODEL_BYTES >> 20;
         let memory_bytes = match self.memory_mib {

@@ -197,27 +197,43 @@ impl ReadRules {
         if let Some(column) = self.text.iter().find(|name| self.types.get(*name).is_some_and(|kind| *kind != ColumnKind::Text)) {
             return Err(bad(
                 format!("read.types.{column}"),
-                "is another type than text, and read.text has the column",
-                "Write one of the two",
+                "has a type other than text, and read.text also lists the column",
+                "Remove one of the two",
             ));
         }
         if self.types.len() > TYPES || self.types.keys().any(|name| name.len() > limits::NAME_BYTES) {
-            return Err(bad("read.types", "has too many columns, or too long names", format!("Write at most {TYPES} columns")));
+            return Err(bad(
+                "read.types",
+                "has too many columns, or names that are too long",
+                format!("Write at most {TYPES} columns"),
+            ));
         }
         for (field, given) in [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)] {
             if given.is_some_and(|c| !c.is_ascii() || matches!(c, '\n' | '\r' | '\0')) {
-                return Err(bad(format!("read.{field}"), "is not one plain character", "Write one ASCII character, as \";\""));
+                return Err(bad(
+                    format!("read.{field}"),
+                    "is not a single printable ASCII character",
+                    "Write one ASCII character, such as \";\"",
+                ));
             }
         }
         let marks = [self.delimiter, self.quote, self.comment];
         if (0..marks.len()).any(|i| marks.iter().skip(i + 1).any(|other| other.is_some() && marks.get(i) == Some(other))) {
-            return Err(bad("read", "gives one character two meanings", "Let delimiter, quote and comment differ"));
+            return Err(bad(
+                "read",
+                "uses one character for two purposes",
+                "Use different characters for delimiter, quote and comment",
+            ));
         }
         if self.decimal.is_some_and(|mark| mark != '.' && mark != ',') {
-            return Err(bad("read.decimal", "is neither . nor ,", "Write decimal = \",\", or leave it away"));
+            return Err(bad("read.decimal", "is neither \".\" nor \",\"", "Write decimal = \",\", or remove it"));
         }
         if self.nulls.len() > WORDS || self.nulls.iter().any(|word| word.len() > limits::NAME_BYTES) {
-            return Err(bad("read.nulls", "has too many words, or too long ones", format!("Write at most {WORDS} short words")));
+            return Err(bad(
+                "read.nulls",
+                "has too many words, or words that are too long",
+                format!("Write at most {WORDS} short words"),
+            ));
         }
         Ok(self)
     }

@@ -61,10 +61,16 @@ impl ReviewRules {
             if (from..=to).contains(&value) {
                 return Ok(());
             }
-            Err(bad(format!("reviewed.{field}"), format!("is {value}, must be {from} to {to}"), why))
+            Err(bad(format!("reviewed.{field}"), format!("is {value}; it must be {from} to {to}"), why))
         };
-        range("jobs", self.jobs, 1, 1_000_000, "It is how many exact results there may be in all")?;
-        range("min_units", self.min_units, 3, 1_000_000, "In a group of two each sees the other")?;
+        range("jobs", self.jobs, 1, 1_000_000, "Write the maximum number of exact results")?;
+        range(
+            "min_units",
+            self.min_units,
+            3,
+            1_000_000,
+            "Write 3 or more: in a group of two, each member learns the other's value",
+        )?;
         range("dominance.units", self.dominance.units, 1, Self::LARGEST as u32, "Usual is 1 or 2")?;
         range("dominance.percent", self.dominance.percent, 1, 100, "Usual is 75 to 90")?;
         range("p_percent", self.p_percent, 1, 100, "Usual is 5 to 20")?;

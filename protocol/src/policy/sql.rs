@@ -53,7 +53,7 @@ impl SqlFile {
             Some(mops) => return Err(bad("sql.mops", format!("is {mops}"), "Write a number from 0.001 to 1e9")),
         };
         if self.rows == Some(0) {
-            return Err(bad("sql.rows", "is 0", "Write a public bound on the dataset's rows, or leave it away"));
+            return Err(bad("sql.rows", "is 0", "Write a public bound on the dataset's number of rows, or remove it"));
         }
         Ok(QueryRules { work_per_ms, rows: self.rows })
     }

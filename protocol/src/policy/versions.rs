@@ -70,7 +70,7 @@ impl VersionsFile {
             Answering::These(manifests) if manifests.len() > VERSIONS => Err(bad(
                 "versions.answer",
                 format!("names more than {VERSIONS} versions"),
-                "Name fewer, or write \"all\" and retire those that are not to answer: `tidegate retire`",
+                "Name fewer, or write \"all\" and retire the others with `tidegate retire`",
             )),
             answering => Ok(answering),
         }

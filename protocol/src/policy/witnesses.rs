@@ -25,11 +25,11 @@ impl WitnessRule {
             return Err(bad("witnesses.keys", format!("names more than {WITNESSES}"), "Name fewer"));
         }
         if self.quorum == 0 || self.quorum as usize > self.keys.len() {
-            let fix = format!("Write 1 to {}, or leave [witnesses] away", self.keys.len());
-            return Err(bad("witnesses.quorum", format!("{} of {} cannot cosign", self.quorum, self.keys.len()), fix));
+            let fix = format!("Write 1 to {}, or remove [witnesses]", self.keys.len());
+            return Err(bad("witnesses.quorum", format!("is {} of {} witnesses", self.quorum, self.keys.len()), fix));
         }
         match self.keys.iter().enumerate().find(|(i, key)| self.keys[..*i].contains(key)) {
-            Some((_, key)) => Err(bad("witnesses.keys", format!("{key:?} is there twice"), "Name each witness once")),
+            Some((_, key)) => Err(bad("witnesses.keys", format!("lists {key:?} twice"), "Name each witness once")),
             None => Ok(()),
         }
     }

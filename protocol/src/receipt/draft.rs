@@ -43,7 +43,7 @@ fn between(text: &str, from: &str, to: &str) -> Option<Range<usize>> {
 }
 
 fn missing() -> BadDocument {
-    BadDocument::Payload("a statement is not written as it should be".into())
+    BadDocument::Payload("the statement is not in its canonical form".into())
 }
 
 impl Draft {

@@ -30,7 +30,7 @@ impl Turned {
     pub fn words(self) -> &'static str {
         match self {
             Self::RefusedByPolicy => "by the policy",
-            Self::RefusedByBudget => "by what is left of a budget",
+            Self::RefusedByBudget => "by the remaining budget",
         }
     }
 

@@ -100,7 +100,7 @@ impl Query {
         let keys = |message: &str| refuse(message).at("program.keys");
         match &self.declared {
             None if self.keys > 1 => {
-                return Err(keys("an exact result by several keys has its groups declared: their margins are looked at before")
+                return Err(keys("an exact result by several keys needs declared groups, whose margins are checked first")
                     .fix("List the groups under `keys` in the job, or group by one key"));
             }
             Some(declared) if !margins_fit(declared) => {

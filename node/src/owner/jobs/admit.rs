@@ -261,7 +261,7 @@ impl Provider {
             return Ok(None);
         }
         let Some(rules) = &dataset.policy().reviewed else {
-            let refusal = Refusal::new(Code::Policy, "the policy gives no exact results").at("mode");
+            let refusal = Refusal::new(Code::Policy, "the policy allows no exact results").at("mode");
             return Err(refusal.fix("Leave mode away and give epsilon"));
         };
         let population = &dataset.population();

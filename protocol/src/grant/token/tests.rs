@@ -33,12 +33,16 @@ fn a_grant_covers_its_holder_action_population_ceiling_and_time_and_nothing_else
     assert_eq!((authority.holder, authority.scope.as_deref()), (holder, Some(&scope)));
     authorize(&token, &key, holder, population, &Ask { cost: pure(200_000), reducers: BTreeSet::new(), ..good.clone() }).unwrap();
     for (field, words, ask) in [
-        ("grant.actions", "for compute, and not for replicate", Ask { action: Action::Replicate, ..good.clone() }),
+        ("grant.actions", "the grant allows compute, and not replicate", Ask { action: Action::Replicate, ..good.clone() }),
         ("grant.rho_ceiling", "at most ρ = 0.5", Ask { cost: rho(500_001), ..good.clone() }),
         ("grant.epsilon_ceiling", "at most pure ε = 0.2", Ask { cost: pure(200_001), ..good.clone() }),
-        ("grant.expires", "good until 2027-01-15T08:01:00Z", Ask { now: now + Duration::from_secs(60), ..good.clone() }),
-        ("grant.programs", "1 program,", Ask { program: Some(ContentHash::of(b"q")), ..good.clone() }),
-        ("grant.reducers", "for mean, and the job has sum too", Ask { reducers: ["sum".into()].into(), ..good.clone() }),
+        ("grant.expires", "expired at 2027-01-15T08:01:00Z", Ask { now: now + Duration::from_secs(60), ..good.clone() }),
+        ("grant.programs", "allows 1 program,", Ask { program: Some(ContentHash::of(b"q")), ..good.clone() }),
+        (
+            "grant.reducers",
+            "the reducers mean, and the job also has sum",
+            Ask { reducers: ["sum".into()].into(), ..good.clone() },
+        ),
         ("grant.per_hour", "at most 3 jobs", Ask { used: 3, ..good.clone() }),
     ] {
         let refusal = authorize(&token, &key, holder, population, &ask).unwrap_err();
@@ -53,7 +57,7 @@ fn a_grant_covers_its_holder_action_population_ceiling_and_time_and_nothing_else
     assert!(refusal.message.contains("another dataset"), "{refusal}");
     let other = public_key(&Identity::from_seed([9; 32])).unwrap();
     let refusal = authorize(&token, &other, holder, population, &good).unwrap_err();
-    assert!(refusal.message.contains(&format!("{} gave it", owner.id())), "{refusal}");
+    assert!(refusal.message.contains(&format!("{} as its issuer", owner.id())), "{refusal}");
     assert!(authorize("", &key, holder, population, &good).is_err());
     assert!(authorize("garbage", &key, holder, population, &good).is_err());
     assert!(issue(&owner, &Terms { scope: Scope { actions: vec![], ..scope.clone() }, ..terms.clone() }).is_err());
