@@ -139,7 +139,7 @@ def set_back():
     shutil.move(homes / "owner", homes / "after")
     shutil.move(homes / "snapshot", homes / "owner")
     refusal = tidegate("owner", "serve", fails=True)
-    promise("an owner set back to a snapshot, with its budget unspent: does not serve, its witness remembers", "older than what others saw" in refusal)
+    promise("an owner set back to a snapshot, with its budget unspent: does not serve, its witness remembers", "older than the published log" in refusal)
 
 
 if __name__ == "__main__":

@@ -55,12 +55,12 @@ impl Evidence {
         } else {
             let Some((root, proof)) = &self.prefix else {
                 return Err(BadNote(
-                    "the checkpoints are of different sizes, and there is no proof that one does not go on from the other".into(),
+                    "the checkpoints have different sizes, and the evidence has no consistency proof between them".into(),
                 ));
             };
             let proof = proof.iter().map(|digest| Hash(digest.0)).collect();
             matches!(compare(&first, &second, Hash(root.0), &proof)?, Prefix::Forked(_))
         };
-        if forked { Ok((first, second)) } else { Err(BadNote("both checkpoints are of one history".into())) }
+        if forked { Ok((first, second)) } else { Err(BadNote("the checkpoints are consistent: they show no fork".into())) }
     }
 }

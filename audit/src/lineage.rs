@@ -51,10 +51,10 @@ pub enum NotInForce {
     #[error("its owner has retired this dataset")]
     Ended,
     /// A newer version exists, whose policy does not let this version answer.
-    #[error("version {0} is newer, and its policy lets this one answer nothing")]
+    #[error("version {0} is newer, and its policy allows no jobs on this version")]
     Superseded(ContentHash),
     /// A newer version's policy applies too, and the request named another policy or none.
-    #[error("version {0} is newer, under whose policy too it answers")]
+    #[error("version {0} is newer, and its policy also applies to this version")]
     Governed(ContentHash),
 }
 

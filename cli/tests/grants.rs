@@ -33,7 +33,7 @@ fn a_colleague_works_on_the_holder_s_account_until_the_owner_revokes_that() {
     // One account: 0.1 of 0.9 is gone for its holder too.
     let rest = world.job("rest.toml", "rho = 0.85\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
     let said = world.fails("buyer", &world.run_args(&rest, &node.address, &grant));
-    assert!(said.contains("this buyer has"), "{said}");
+    assert!(said.contains("this buyer's remaining budget is"), "{said}");
     world.ok("owner", &["revoke", &given]);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {

@@ -132,7 +132,7 @@ fn a_job_goes_to_whoever_holds_the_dataset_and_the_budget_is_spent_once() {
     let here = shared.run(3, "0.1", &owner.address).unwrap();
     assert_eq!(here["remaining"]["rho_micro"], 300_000, "of 0.9, 0.5 may be spent elsewhere and 0.1 are here");
     let refused = shared.run(4, "0.35", &owner.address).unwrap_err();
-    assert!(refused.contains("this buyer has"), "{refused}");
+    assert!(refused.contains("this buyer's remaining budget is"), "{refused}");
     let said = shared.audit(&owner.address, &[&north.address, &south.address]);
     assert_eq!(said.len(), 3);
     // The owner is cut off: jobs go on, as far as what was handed over goes.

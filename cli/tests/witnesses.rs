@@ -151,7 +151,7 @@ fn a_node_set_back_to_a_snapshot_does_not_serve() {
     for place in [&one.places[0], &two.places[1]] {
         std::fs::write(world.path("owner/witnesses"), place).unwrap();
         let said = does_not_serve(&world);
-        assert!(said.contains("older than what others saw") && said.contains("log restore"), "{said}");
+        assert!(said.contains("older than the published log") && said.contains("log restore"), "{said}");
     }
     // Another history of the same length is no way out.
     std::fs::remove_file(world.path("owner/witnesses")).unwrap();
@@ -187,7 +187,7 @@ fn an_auditor_who_saw_one_history_takes_no_other() {
     std::fs::rename(world.path("fork"), world.path("owner")).unwrap();
     let node = world.serve(None);
     let cut = world.fails("buyer", &["audit", "--peer", &node.address]);
-    assert!(cut.contains("it was cut, or is another"), "{cut}");
+    assert!(cut.contains("it was truncated, or is another log"), "{cut}");
     for _ in 0..3 {
         world.ok("buyer", &world.run_args(&job, &node.address, &grant));
     }

@@ -14,7 +14,7 @@ use tidegate_files::read_given;
 pub fn from_folder(folder: PathBuf) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> {
     move |path| {
         if !is_log_path(path) {
-            return Err(BadNote(format!("{path:?} is no log path")));
+            return Err(BadNote(format!("{path:?} is not a path of the log")));
         }
         read_given(&folder.join(path), FILE_BYTES as u64).map_err(|e| BadNote(format!("{path}: {e}")))
     }

@@ -32,7 +32,7 @@ pub enum NotCosigned {
     #[error("{0}")]
     Malformed(#[source] BadNote),
     /// The request extends a size beyond its own checkpoint.
-    #[error("a log of {size} entries does not go on from {old}")]
+    #[error("the log's checkpoint of {size} entries is not consistent with the one of {old}")]
     Shrinks {
         /// Size of the request's checkpoint.
         size: u64,
@@ -61,7 +61,7 @@ pub enum NotCosigned {
     #[error("the log signed another checkpoint of {} entries", .0.size)]
     Forked(Box<Fork>),
     /// The witness could not make the checkpoint durable.
-    #[error("the witness could not keep it: {0}")]
+    #[error("the witness could not store the checkpoint: {0}")]
     Failed(#[from] std::io::Error),
 }
 
@@ -123,7 +123,8 @@ impl AddCheckpoint {
         if body.len() > BODY_BYTES {
             return Err(BadNote(format!("the request is longer than {BODY_BYTES} bytes")));
         }
-        let malformed = || BadNote("the request has the form: old SIZE, a line a hash, an empty line, a checkpoint".into());
+        let malformed =
+            || BadNote("the request must consist of: old SIZE, a line for each hash, an empty line, a checkpoint".into());
         let (head, note) = body.split_once("\n\n").ok_or_else(malformed)?;
         let mut lines = head.split('\n');
         let size = lines.next().and_then(|line| line.strip_prefix("old ")).ok_or_else(malformed)?;
@@ -159,7 +160,7 @@ impl Witness {
         let mut held = BTreeMap::new();
         for log in &logs {
             if log.key == party.id() {
-                return Err(BadNote("no log is its own witness".into()));
+                return Err(BadNote("a log cannot be its own witness".into()));
             }
             let path = folder.join(file(&log.name));
             let text = match std::fs::read_to_string(&path) {

@@ -125,7 +125,7 @@ fn what_tlog_witness_refuses_is_refused_by_its_status() {
     assert_eq!(status(&bad.to_body()), Err((422, None)));
     witness.add(&request(&store, 2).to_body(), soon()).unwrap();
     assert_eq!(status(&good.to_body()), Err((409, Some(8))), "an older one is no news");
-    assert!(Witness::open(dir.path(), &owner(), vec![Verifier::log(&owner().id())]).is_err(), "no log is its own witness");
+    assert!(Witness::open(dir.path(), &owner(), vec![Verifier::log(&owner().id())]).is_err(), "a log cannot be its own witness");
 }
 
 #[test]

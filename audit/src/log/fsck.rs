@@ -108,13 +108,13 @@ impl Looking<'_, '_> {
             let read = if path == last { part_or_whole(&path, &mut **self.fetch.borrow_mut()) } else { self.one(&path) };
             match read {
                 Ok((from, bytes)) if bytes == expected || (from != path && bytes.starts_with(&expected)) => {}
-                Ok((from, _)) => self.report.findings.push(format!("{from}: does not hold what the entries come to")),
+                Ok((from, _)) => self.report.findings.push(format!("{from}: does not match the entries")),
                 Err(BadNote(what)) => self.report.findings.push(what),
             }
         }
         let whole = name(path::WIDTH);
         if whole != last && self.files.remove(&whole) {
-            self.report.not_looked_at.push(format!("{whole}, beyond the checkpoint"));
+            self.report.not_looked_at.push(format!("{whole}: beyond the checkpoint"));
         }
     }
 

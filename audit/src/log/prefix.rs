@@ -22,8 +22,9 @@ pub enum Prefix {
 /// # Errors
 /// Returns [`BadNote`] if sizes or proof do not fit. This says nothing about the log, since a proof may come from anybody.
 pub fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &TreeProof) -> Result<(), BadNote> {
-    let fails =
-        || BadNote(format!("the proof does not lead from the checkpoint of {} entries to that of {}", old.size, new.size));
+    let fails = || {
+        BadNote(format!("the consistency proof from the checkpoint of {} entries to that of {} is invalid", old.size, new.size))
+    };
     if old.size == 0 {
         return if proof.is_empty() { Ok(()) } else { Err(fails()) };
     }
@@ -51,7 +52,7 @@ pub fn compare(old: &Checkpoint, new: &Checkpoint, prefix: Hash, proof: &TreePro
 /// Returns [`BadNote`] if a tile is missing or does not fit.
 pub fn prefix(head: &Checkpoint, size: u64, fetch: Fetch<'_>) -> Result<(Hash, TreeProof), BadNote> {
     if size == 0 || size > head.size {
-        return Err(BadNote(format!("a log of {} entries has no first {size}", head.size)));
+        return Err(BadNote(format!("a log of {} entries has no prefix of {size} entries", head.size)));
     }
     let tiles = Tiles(RefCell::new(fetch));
     let hashes = TileHashReader::new(head.size, head.root, &tiles);
@@ -79,7 +80,7 @@ impl TileReader for Tiles<'_> {
             let (_, mut bytes) = read.map_err(|BadNote(e)| tlog_tiles::Error::InvalidInput(e))?;
             bytes.truncate(width as usize * 32);
             if bytes.len() < width as usize * 32 {
-                return Err(tlog_tiles::Error::InvalidInput(format!("{part} is cut short")));
+                return Err(tlog_tiles::Error::InvalidInput(format!("{part} is truncated")));
             }
             Ok(bytes)
         };

@@ -53,7 +53,7 @@ impl Reader {
         let (size, from) = (self.checkpoint.size, frontier.size());
         if size < from || !frontier.is_whole() {
             return Err(BadNote(format!(
-                "the log has {size} entries, and {from} were verified before: it was cut, or is another"
+                "the log has {size} entries, fewer than the {from} verified before: it was truncated, or is another log"
             )));
         }
         for n in from / path::WIDTH..size.div_ceil(path::WIDTH) {
@@ -65,7 +65,7 @@ impl Reader {
                 frontier.push(entry);
                 if heads.get(&frontier.size()).is_some_and(|root| *root != frontier.root()) {
                     return Err(BadNote(format!(
-                        "the log's first {} entries are others than under a checkpoint that it signed: it was forked",
+                        "the log's first {} entries differ from those under a checkpoint that it signed: the log was forked",
                         frontier.size()
                     )));
                 }
@@ -78,8 +78,8 @@ impl Reader {
             return Ok(());
         }
         Err(BadNote(match from {
-            0 => "the entries do not hash to the checkpoint's root: an entry was altered".into(),
-            _ => format!("the log does not go on from the {from} entries that were verified before: its history was rewritten"),
+            0 => "the entries do not match the checkpoint's root hash: an entry was altered".into(),
+            _ => format!("the log is inconsistent with the {from} entries verified before: its history was rewritten"),
         }))
     }
 }
@@ -119,7 +119,7 @@ fn entries(n: u64, width: u64, fetch: Fetch<'_>) -> Result<Vec<Vec<u8>>, BadNote
     let mut rest = bytes.as_slice();
     let mut entries = Vec::with_capacity(width as usize);
     for _ in 0..width {
-        let cut = || BadNote(format!("{path}: entry {} is cut short", n * path::WIDTH + entries.len() as u64));
+        let cut = || BadNote(format!("{path}: entry {} is truncated", n * path::WIDTH + entries.len() as u64));
         let (length, tail) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
         let (entry, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(cut)?;
         rest = tail;

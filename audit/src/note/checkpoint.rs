@@ -56,11 +56,11 @@ pub fn open(note: &Note, log: &Verifier) -> Result<Checkpoint, BadNote> {
         return bad(format!("the checkpoint is not signed by {}", log.name));
     };
     if !log.key.verifies(note.text.as_bytes(), &signature.bytes) {
-        return bad(format!("the signature of {} does not hold", log.name));
+        return bad(format!("the signature of {} is invalid", log.name));
     }
     let checkpoint = Checkpoint::of_text(&note.text)?;
     if checkpoint.origin != log.name {
-        return bad(format!("the checkpoint's origin is {:?}, expected {:?}", checkpoint.origin, log.name));
+        return bad(format!("the checkpoint's origin is {:?}, not {:?}", checkpoint.origin, log.name));
     }
     Ok(checkpoint)
 }

@@ -32,21 +32,21 @@ pub fn cosign(witness: &Verifier, key: &Identity, text: &str, time: SystemTime) 
 /// Returns [`BadNote`] if the line is somebody else's or of another kind, or does not hold.
 pub fn check(witness: &Verifier, signature: &NoteSignature, text: &str) -> Result<SystemTime, BadNote> {
     if witness.kind != Kind::Cosigner {
-        return bad(format!("the key of {} is not one that cosigns", witness.name));
+        return bad(format!("the key of {} is not a cosignature key", witness.name));
     }
     if signature.name != witness.name || signature.id != witness.id() {
         return bad(format!("not a cosignature of {}", witness.name));
     }
     let parts = signature.bytes.split_first_chunk::<8>().filter(|_| signature.bytes.len() == BYTES);
-    let Some((time, sig)) = parts else { return bad(format!("the cosignature of {} has another length", witness.name)) };
+    let Some((time, sig)) = parts else { return bad(format!("the cosignature of {} has a wrong length", witness.name)) };
     let time = u64::from_be_bytes(*time);
     if !witness.key.verifies(&message(time, text), sig) {
-        return bad(format!("the cosignature of {} does not hold", witness.name));
+        return bad(format!("the cosignature of {} is invalid", witness.name));
     }
     UNIX_EPOCH
         .checked_add(Duration::from_secs(time))
         .filter(|_| time != 0 && time < 1 << 40)
-        .ok_or_else(|| BadNote(format!("the cosignature of {} is of no time that can be", witness.name)))
+        .ok_or_else(|| BadNote(format!("the cosignature of {} has an invalid time", witness.name)))
 }
 
 /// Quorum of cosignatures for a checkpoint: `least` of `witnesses`.
@@ -76,14 +76,14 @@ impl Quorum {
     pub fn of(witnesses: Vec<Verifier>, least: usize) -> Result<Self, BadNote> {
         for (i, witness) in witnesses.iter().enumerate() {
             if witness.kind != Kind::Cosigner {
-                return bad(format!("{} is the key of a log, not of a witness", witness.name));
+                return bad(format!("{} is a log's key, not a witness's", witness.name));
             }
             if witnesses[..i].iter().any(|w| w.key == witness.key || w.name == witness.name) {
-                return bad(format!("{} is named twice, or its key is", witness.name));
+                return bad(format!("{} or its key is listed twice", witness.name));
             }
         }
         if least > witnesses.len() {
-            return bad(format!("{least} witnesses are needed and {} named", witnesses.len()));
+            return bad(format!("{least} witnesses are needed, and {} are listed", witnesses.len()));
         }
         Ok(Self { witnesses, least })
     }
@@ -100,14 +100,19 @@ impl Quorum {
             for signature in note.signatures.iter().filter(|s| s.name == witness.name && s.id == witness.id()) {
                 let time = check(witness, signature, &note.text)?;
                 if time > now + Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64) {
-                    return bad(format!("the cosignature of {} is of the future", witness.name));
+                    return bad(format!("the cosignature of {} has a time in the future", witness.name));
                 }
                 first = Some(first.map_or(time, |first| first.min(time)));
             }
             held.extend(first.map(|time| Cosigned { name: witness.name.clone(), time }));
         }
         if held.len() < self.least {
-            return bad(format!("{} of the {} witnesses cosigned, {} are needed", held.len(), self.witnesses.len(), self.least));
+            return bad(format!(
+                "{} of the {} witnesses cosigned, and {} are needed",
+                held.len(),
+                self.witnesses.len(),
+                self.least
+            ));
         }
         Ok(held)
     }

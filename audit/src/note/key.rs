@@ -71,13 +71,13 @@ impl Verifier {
         let (kind, key) = match material.split_first() {
             Some((0x01, key)) => (Kind::Log, key),
             Some((0x04, key)) => (Kind::Cosigner, key),
-            Some((kind, _)) => return bad(format!("keys of type 0x{kind:02x} are not known here")),
+            Some((kind, _)) => return bad(format!("key type 0x{kind:02x} is not supported")),
             None => return bad("the verifier key is empty"),
         };
         let key = key.try_into().ok().and_then(|key| PeerId::from_bytes(key).ok());
         let Some(key) = key else { return bad("the verifier key holds no usable ed25519 key") };
         let verifier = Self { name: name.to_owned(), kind, key };
-        if verifier.vkey() == text { Ok(verifier) } else { bad("the verifier key's id is not that of its name and key") }
+        if verifier.vkey() == text { Ok(verifier) } else { bad("the verifier key's id does not match its name and key") }
     }
 }
 

@@ -81,7 +81,7 @@ impl Note {
         }
         // The last empty line separates: the text may have others.
         let Some((text, signatures)) = note.rsplit_once("\n\n") else { return bad("the note has no signature block") };
-        let Some(signatures) = signatures.strip_suffix('\n') else { return bad("the note is cut short") };
+        let Some(signatures) = signatures.strip_suffix('\n') else { return bad("the note is truncated") };
         let signatures = signatures.split('\n').map(NoteSignature::parse).collect::<Result<Vec<_>, _>>()?;
         if signatures.len() > SIGNATURES {
             return bad(format!("the note has more than {SIGNATURES} signatures"));

@@ -35,14 +35,14 @@ pub fn check(statement: &Statement, owner: &PeerId) -> Result<(), Broken> {
 
 /// Refuses a copy said to be of encrypted files and of the files' key at once: mirrors get the former, holders the latter.
 pub(super) fn copy_of_both() -> Broken {
-    ("copy-form", "is of encrypted files and of a key at once".into())
+    ("copy-form", "is a copy of both encrypted files and their key".into())
 }
 
 /// Checks like [`check`], and returns the proof.
 pub fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken> {
     if !statement.is_formed() {
         let expected = statement.predicate.kind().uri();
-        return Err(("statement-type", format!("predicate type {:?}, of which {expected:?} is known", statement.predicate_type)));
+        return Err(("statement-type", format!("expected predicate type {expected:?}, got {:?}", statement.predicate_type)));
     }
     // Every kind is listed: a new kind must be considered here.
     match &statement.predicate {
@@ -59,18 +59,18 @@ pub fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken>
             let id = signed(lease, owner, signature)?;
             let bound = ledger.job == id && ledger.buyer == Party::from(lease.holder) && ledger.cost == lease.amount;
             if !bound || ledger.population != lease.population || ledger.sequence != lease.sequence {
-                return Err(("ledger-binding", "the charge is of another lease or amount".into()));
+                return Err(("ledger-binding", "the charge is for another lease or amount".into()));
             }
         }
         Predicate::LeaseTaken { lease, owner: giver, signature } => {
             signed(lease, giver, signature)?;
             if lease.holder != *owner {
-                return Err(("lease-holder", format!("it was given to {}", lease.holder)));
+                return Err(("lease-holder", format!("the lease was issued to {}", lease.holder)));
             }
         }
         Predicate::LeaseEnd { lease, settlement: Some(settlement), .. } => {
             if settlement.lease != *lease {
-                return Err(("lease-form", "its settlement is of another lease".into()));
+                return Err(("lease-form", "the settlement is for another lease".into()));
             }
             settled(settlement)?;
         }
@@ -97,11 +97,11 @@ pub fn intent(facts: &JobFacts) -> Result<Checked, Broken> {
         return Err(("ledger-binding", "the charge names another job or buyer".into()));
     }
     if facts.approval.is_some() && link.cost.reviewed == 0 {
-        return Err(("approval-logged", "a noised result names an approval".into()));
+        return Err(("approval-logged", "a result with noise names an approval".into()));
     }
     price::check(&facts.mechanism, link.cost)?;
     if time(&facts.slot_start)? >= time(&facts.slot_end)? {
-        return Err(("time", "the slot ends before it begins".into()));
+        return Err(("time", "the time budget ends before it begins".into()));
     }
     Ok(Checked(()))
 }
@@ -116,7 +116,7 @@ pub fn outcome(facts: &JobFacts, mode: &str, ending: Ending, commitment: Option<
     };
     let paid = if ending == Ending::SpentNotReleased { "none" } else { paid };
     if mode != paid || facts.mechanism.noise != noise {
-        return Err(("mode", format!("a result of mode {mode} with noise {}", facts.mechanism.noise)));
+        return Err(("mode", format!("a result of mode {mode} has noise {}", facts.mechanism.noise)));
     }
     if (ending == Ending::Released) != commitment.is_some() {
         return Err(("commitment", "a result without a commitment to its sums, or a commitment without a result".into()));
@@ -127,13 +127,13 @@ pub fn outcome(facts: &JobFacts, mode: &str, ending: Ending, commitment: Option<
 /// Checks whether a lease is signed by its owner and well formed, and returns its id.
 fn signed(lease: &Lease, owner: &PeerId, signature: &str) -> Result<tidegate_protocol::ContentHash, Broken> {
     let id = lease.signed(owner, signature).map_err(|e| ("lease-signature", e.to_string()))?.id();
-    lease.check().map_err(|field| ("lease-form", format!("its `{field}` cannot be")))?;
+    lease.check().map_err(|field| ("lease-form", format!("the lease's `{field}` is invalid")))?;
     Ok(id)
 }
 
 fn settled(settlement: &Settlement) -> Result<(), Broken> {
     if settlement.closed.parse::<jiff::Timestamp>().is_err() {
-        return Err(("lease-form", "its settlement's `closed` cannot be".into()));
+        return Err(("lease-form", "the settlement's `closed` is invalid".into()));
     }
     Ok(())
 }

@@ -40,16 +40,16 @@ impl Answered {
     ) -> Result<(), Broken> {
         let wrong = |what: String| Err(("countersignature", what));
         if outcome.saturating_add(limits::COUNTERSIGN_WITHIN) < index {
-            return wrong(format!("is of entry {outcome}, and comes too late to be checked"));
+            return wrong(format!("is for entry {outcome}, and is too late to be checked"));
         }
         let Some(receipt) = self.0.get_mut(&outcome) else {
-            return wrong(format!("entry {outcome} is no receipt of a result before it"));
+            return wrong(format!("entry {outcome} is not an earlier receipt of a result"));
         };
         if receipt.of != of || subject != Some(receipt.digest) {
-            return wrong(format!("names another job, buyer or receipt than entry {outcome}"));
+            return wrong(format!("names a job, buyer or receipt that differs from entry {outcome}"));
         }
         if std::mem::replace(&mut receipt.countersigned, true) {
-            return wrong(format!("entry {outcome} was countersigned before"));
+            return wrong(format!("entry {outcome} is already countersigned"));
         }
         // Signatures of parties named in the log were checked before; the others' can be checked by those to whom the name was
         // opened.

@@ -23,7 +23,7 @@ pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, Broken> {
     let statement = signed.into_body();
     if !statement.is_formed() {
         let expected = statement.predicate.kind().uri();
-        return Err(("statement-type", format!("predicate type {:?}, of which {expected:?} is known", statement.predicate_type)));
+        return Err(("statement-type", format!("expected predicate type {expected:?}, got {:?}", statement.predicate_type)));
     }
     Ok(statement)
 }
@@ -55,7 +55,7 @@ pub(super) fn open_all(entries: &[Vec<u8>], owner: &PeerId) -> Vec<Result<Opened
         let opened = parts.into_iter().flat_map(|part| part.join().unwrap_or_default());
         let mut opened: Vec<_> = opened.collect();
         // A thread that ended early has opened nothing: its entries are not skipped.
-        opened.resize_with(entries.len(), || Err(("entry-form", "it could not be looked at".into())));
+        opened.resize_with(entries.len(), || Err(("entry-form", "the entry could not be read".into())));
         opened
     })
 }

@@ -81,7 +81,7 @@ impl Copies {
             }
         }
         let within =
-            || format!("{party} was sent a file, and not let copy one within {} s before that", limits::COPY_TIME.as_secs());
+            || format!("{party} was sent a file without an allowed copy in the {} s before", limits::COPY_TIME.as_secs());
         Err(why.unwrap_or_else(|| ("fetch-granted", within()).into()))
     }
 }

@@ -20,9 +20,9 @@ pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
                 == (taken.owner, taken.holder, taken.population, taken.amount)
         };
         match owner.leases.get(id).filter(same) {
-            None => finding(taken.entry, "lease-given", format!("the owner's log has no such lease {}", id.short())),
+            None => finding(taken.entry, "lease-given", format!("the owner's log has no matching lease {}", id.short())),
             Some(given) if given.spent.is_some() && given.spent != taken.spent => {
-                let detail = format!("of lease {} another sum was given back than is left here", id.short());
+                let detail = format!("the amount returned of lease {} differs from the amount left in this log", id.short());
                 finding(taken.entry, "lease-spent", detail);
             }
             Some(_) => {}
@@ -34,7 +34,7 @@ pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
     for (manifest, version) in &held {
         let published = owner.stated.versions.get(*manifest);
         if published.map(|published| (published.policy, published.population)) != Some((version.policy, version.population)) {
-            finding(version.entry, "dataset-published", format!("the owner's log has no manifest {} like it", manifest.short()));
+            finding(version.entry, "dataset-published", format!("the owner's log has no matching manifest {}", manifest.short()));
         }
     }
     for (id, grant) in &holder.stated.grants {
@@ -46,7 +46,7 @@ pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
             (issued.holder, issued.population, &issued.scope) == (grant.holder, grant.population, &grant.scope)
         };
         if !issued.is_some_and(same) {
-            let detail = format!("the owner's log has no grant {}… like it", id.get(..10).unwrap_or_default());
+            let detail = format!("the owner's log has no matching grant {}…", id.get(..10).unwrap_or_default());
             finding(grant.entry, "grant-issued", detail);
         }
     }

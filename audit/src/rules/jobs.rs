@@ -21,11 +21,11 @@ const LATE: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken> {
     let end = time(&facts.slot_end)?;
     if end + LATE < now {
-        return Err(("intent-closed", format!("charged, and without an outcome since {}", facts.slot_end)));
+        return Err(("intent-closed", format!("charged, and has had no outcome since {}", facts.slot_end)));
     }
     let skew = Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64);
     if time(&facts.slot_start)? > now + skew {
-        return Err(("time", format!("its slot begins in the future: {}", facts.slot_start)));
+        return Err(("time", format!("its time budget begins in the future: {}", facts.slot_start)));
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ impl Audit {
         *spent = spent.plus(link.cost).ok_or_else(overflows)?;
         let spent = *spent;
         if !follows {
-            return Err(("ledger-chain", format!("link {} does not follow the one before it", link.sequence)));
+            return Err(("ledger-chain", format!("link {} does not follow the previous link", link.sequence)));
         }
         if !spent.within(link.cap) {
             return Err(("ledger-cap", format!("spent {spent} of {}", link.cap)));
@@ -87,7 +87,7 @@ impl Audit {
     fn approval(&self, facts: &JobFacts) -> Result<(), Broken> {
         match facts.approval {
             Some(approval) if self.approved.get(&facts.job) != Some(&approval) => {
-                Err(("approval-logged", format!("the log has no approval {} of this job before it", approval.short())))
+                Err(("approval-logged", format!("the log has no earlier approval {} of this job", approval.short())))
             }
             _ => Ok(()),
         }
@@ -101,13 +101,13 @@ impl Audit {
         subject: Option<Sha256Digest>,
     ) -> Result<(), Broken> {
         let Some(opened) = self.intents.remove(&intent) else {
-            return Err(("one-outcome", format!("entry {intent} is no intent before this outcome, or has one already")));
+            return Err(("one-outcome", format!("entry {intent} is not an earlier intent, or already has an outcome")));
         };
         if *opened.facts != facts {
             return Err(("same-facts", format!("differs from intent {intent}")));
         }
         if outcome == Ending::SpentNotReleased && subject != opened.subject {
-            return Err(("subject", "an outcome without a result is about its job".into()));
+            return Err(("subject", "an outcome without a result must have its job as subject".into()));
         }
         Ok(())
     }

@@ -46,13 +46,13 @@ impl Audit {
         let entry = self.report.entries.saturating_sub(1);
         self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
         if self.rights.held_for(&lease.manifest) != Some((owner, population)) {
-            return Err(bad("dataset-published", "the log has no dataset of that owner and population that it is of"));
+            return Err(bad("dataset-published", "the log has no dataset of the lease's owner and lineage"));
         }
         let base = self.report.spent.get(&population.to_string()).copied().unwrap_or_default();
         let taken = Taken { id, lease, base, buyers: BTreeMap::new(), open: true };
         match self.leases.taken.insert(population, taken) {
             // A lost lease is never closed: its remainder is not spent under another.
-            Some(before) if before.id == id => Err(bad("lease-once", "it was taken before")),
+            Some(before) if before.id == id => Err(bad("lease-once", "the lease was already received")),
             _ => Ok(()),
         }
     }
@@ -63,22 +63,22 @@ impl Audit {
         let refused = |why: &str| Err(bad("lease-in-force", why));
         let held = self.rights.held_for(&facts.dataset).is_some();
         let Some(id) = facts.lease else {
-            return if held { refused("a job over rows that are held for another names no lease") } else { Ok(()) };
+            return if held { refused("a job on a replica names no lease") } else { Ok(()) };
         };
         let Some(taken) = self.leases.taken.get_mut(&link.population).filter(|taken| taken.id == id) else {
-            return refused("it names a lease that is not the last one taken");
+            return refused("names a lease other than the last one received");
         };
         let spent = taken.buyers.entry(link.buyer).or_default();
         *spent = spent.plus(link.cost).ok_or_else(|| bad("ledger-cap", "the spent budget overflows"))?;
         let of_buyer = *spent;
         if !taken.open || facts.dataset != taken.lease.manifest {
-            return refused("the lease has ended, or is over another version");
+            return refused("the lease has ended, or is for another version");
         }
         if taken.lease.until().is_none_or(|until| time(&facts.slot_start).is_ok_and(|start| start >= until)) {
-            return refused("the lease had run out");
+            return refused("the lease had expired");
         }
         if taken.base.plus(taken.lease.amount) != Some(link.cap) {
-            return Err(bad("cap-in-force", format!("names a cap of {}, which is not what the lease comes to", link.cap)));
+            return Err(bad("cap-in-force", format!("names a cap of {}, which differs from the lease's total", link.cap)));
         }
         if !of_buyer.within(taken.lease.per_buyer) {
             return Err(bad("buyer-cap", format!("{} spent {of_buyer} of {}", link.buyer, taken.lease.per_buyer)));
@@ -107,12 +107,12 @@ impl Audit {
             (None, None) => return Err(bad("lease-once", "no such lease is open")),
         };
         if lease.population != population {
-            return Err(bad("lease-form", "it is of another population"));
+            return Err(bad("lease-form", "the lease is for another dataset lineage"));
         }
         let Some(settlement) = settlement else { return Ok(()) };
         let signed = settlement.signed(&lease.holder, signature.unwrap_or_default());
-        signed.map_err(|e| bad("lease-signature", format!("its settlement: {e}")))?;
-        settlement.check(&lease).map_err(|field| bad("lease-form", format!("its settlement's `{field}` cannot be")))?;
+        signed.map_err(|e| bad("lease-signature", format!("the settlement: {e}")))?;
+        settlement.check(&lease).map_err(|field| bad("lease-form", format!("the settlement's `{field}` is invalid")))?;
         if given.is_some() {
             return self.credit(&lease, &settlement);
         }
@@ -122,7 +122,7 @@ impl Audit {
             buyers.iter().filter(|(_, c)| **c != Cost::default()).map(|(p, c)| (*p, *c)).collect::<BTreeMap<_, _>>()
         };
         if said.map(counted) != Some(counted(&settlement.buyers)) {
-            return Err(bad("lease-spent", "its settlement is not what was charged to it"));
+            return Err(bad("lease-spent", "the settlement differs from the charges to the lease"));
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Audit {
             }
         }
         match over.first() {
-            Some(buyer) => Err(bad("buyer-cap", format!("{buyer} spent more than it may, over all holders"))),
+            Some(buyer) => Err(bad("buyer-cap", format!("{buyer} spent more than the cap, over all replicas"))),
             None => Ok(()),
         }
     }

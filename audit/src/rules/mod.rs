@@ -209,7 +209,7 @@ impl Audit {
             Predicate::Replay { auditor, holder, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;
                 if outcome >= index {
-                    return Err(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
+                    return Err(("replay-of-receipt", format!("is for entry {outcome}, which is later")));
                 }
                 self.rights.replay(holder.unwrap_or(auditor), population, &grant_ids, &time)
             }

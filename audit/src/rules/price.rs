@@ -31,7 +31,7 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
         ("discrete-gaussian", rho, 0.0) => (false, rho),
         ("discrete-laplace", 0.0, epsilon) => (true, epsilon),
         ("none", 0.0, 0.0) if cost.reviewed > 0 => return Ok(()),
-        (noise, ..) => return Err(("price", format!("{cost} does not pay for noise {noise}"))),
+        (noise, ..) => return Err(("price", format!("the cost {cost} cannot be charged for noise {noise}"))),
     };
     let of = |moves: f64, scale: f64| {
         let ratio = moves / scale;
@@ -46,17 +46,17 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
         let ColumnNote { name, noise_scale, moves, .. } = column;
         if noise_scale.is_empty() || noise_scale.len() != moves.len() || !positive(noise_scale) || !positive(moves) {
             let (lo, hi) = (column.lo, column.hi);
-            let what = "its noise and moves are not of the same sums, or not positive";
-            return Err(("price", format!("column {name:?}, of values from {lo:e} to {hi:e}: {what}")));
+            let what = "its noise and moves are not positive, or not for the same sums";
+            return Err(("price", format!("column {name:?} with bounds {lo:e} to {hi:e}: {what}")));
         }
         // JSON has no other numbers: an entry with one could not be read back.
         if !(column.lo.is_finite() && column.hi.is_finite()) {
-            return Err(("sensitivity", format!("column {name:?}: its bounds are no numbers")));
+            return Err(("sensitivity", format!("column {name:?}: its bounds are not finite numbers")));
         }
         for (i, least) in least(column, mechanism, laplace).into_iter().enumerate() {
             // A bound that is not a number lets nothing pass.
             if !moves.get(i).is_some_and(|moves| *moves >= least) {
-                return Err(("sensitivity", format!("column {name:?}: sum {i} moves by {least} at least, by its bounds")));
+                return Err(("sensitivity", format!("column {name:?}: by its bounds, sum {i} moves by at least {least}")));
             }
         }
         price += noise_scale.iter().zip(moves).map(|(scale, moves)| of(*moves, *scale)).sum::<f64>();
@@ -64,7 +64,7 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
     price *= f64::from(mechanism.max_groups);
     let enough = price <= paid * (1.0 + SLACK);
     if !enough {
-        return Err(("price", format!("its noise costs {price}, and {paid} was charged")));
+        return Err(("price", format!("its noise costs {price}, and the charge is {paid}")));
     }
     for column in &mechanism.columns {
         let ColumnNote { name, noise_scale, deviation, steps, .. } = column;
@@ -75,7 +75,7 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
             (stated / step - own).abs() <= SLACK * own + NOTHING
         };
         if !(as_stated && stated.all(near)) {
-            return Err(("price", format!("column {name:?}: its deviations are not those of noise of its scales, in its steps")));
+            return Err(("price", format!("column {name:?}: its deviations do not match its noise scales and steps")));
         }
     }
     threshold(mechanism, cost.delta_femto.delta(), laplace)
@@ -133,7 +133,7 @@ fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Bro
     let (Some(tau), Some(least), Some(scale)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) else {
         return match (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) {
             (None, None, None) => Ok(()),
-            _ => Err(("threshold", "a threshold without its noise, or the other way round".into())),
+            _ => Err(("threshold", "has a threshold without threshold noise, or threshold noise without a threshold".into())),
         };
     };
     let way = tau.saturating_sub(least) as f64;
@@ -143,7 +143,7 @@ fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Bro
         Normal::new(0.0, scale).map_or(1.0, |normal| normal.sf(way - 1.0))
     };
     if chance * f64::from(mechanism.max_groups) > delta * (1.0 + 1e-6) || least < 2 {
-        return Err(("threshold", format!("groups of {least} units pass {tau} more often than δ = {delta} lets them")));
+        return Err(("threshold", format!("groups of {least} units pass {tau} more often than δ = {delta} allows")));
     }
     Ok(())
 }

@@ -88,26 +88,26 @@ impl Rights {
         };
         let known = self.versions.insert(*manifest, version.clone()).is_some();
         if known {
-            return Err(("publication-once", format!("manifest {} was published before", manifest.short())));
+            return Err(("publication-once", format!("manifest {} is already published", manifest.short())));
         }
         let Some(before) = before else {
             return match previous {
                 None => Ok(()),
                 // The owner's log has what came before.
                 Some(_) if owner.is_some() => Ok(()),
-                Some(previous) => Err(("lineage", format!("the log has no version {} before it", previous.short()))),
+                Some(previous) => Err(("lineage", format!("the log has no earlier version {}", previous.short()))),
             };
         };
         if before.owner != version.owner {
-            return Err(("lineage", "a new version is another owner's than the one before it".into()));
+            return Err(("lineage", "the new version has another owner than the previous version".into()));
         }
         if before.population != version.population {
-            return Err(("lineage", "a new version charges another population than the one before it".into()));
+            return Err(("lineage", "the new version has another dataset lineage than the previous version".into()));
         }
         let spends = (before.cap, before.per_buyer) != (version.cap, version.per_buyer);
         let seen = (before.policy != version.policy, spends);
         if seen != (changes.contains(&Change::Policy), changes.contains(&Change::Budget)) {
-            return Err(("changes", "what it says has changed is not what has".into()));
+            return Err(("changes", "the stated changes differ from the actual changes".into()));
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Rights {
         if self.versions.values().any(|v| v.population == *population) {
             return time(&scope.expires).map(|_| ());
         }
-        Err(("grant-population", format!("the log has no dataset of population {}", population.short())))
+        Err(("grant-population", format!("the log has no dataset of lineage {}", population.short())))
     }
 
     pub(super) fn revoke(&mut self, grant: String) {
@@ -155,10 +155,10 @@ impl Rights {
     pub(super) fn lease(&self, lease: &Lease, cap: Cost, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
         let version = self.versions.get(&lease.manifest).filter(|version| version.population == lease.population);
         let Some(version) = version.filter(|version| version.owner.is_none()) else {
-            return Err(("dataset-published", format!("the log has no manifest {} of this population", lease.manifest.short())));
+            return Err(("dataset-published", format!("the log has no manifest {} of this lineage", lease.manifest.short())));
         };
         if cap != version.cap {
-            return Err(("cap-in-force", format!("names a cap of {cap}, published was {}", version.cap)));
+            return Err(("cap-in-force", format!("names a cap of {cap}, and the published cap is {}", version.cap)));
         }
         self.allows(lease.holder.into(), lease.population, ask, ids)
     }
@@ -168,21 +168,21 @@ impl Rights {
     /// If a newer version governs, its cap applies too.
     pub(super) fn job(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let Some(version) = self.versions.get(&facts.dataset) else {
-            return Err(("dataset-published", format!("the log has no manifest {} before it", facts.dataset.short())));
+            return Err(("dataset-published", format!("the log has no earlier manifest {}", facts.dataset.short())));
         };
         if facts.policy != version.policy {
             return Err((
                 "policy-in-force",
-                format!("names policy {}, published was {}", facts.policy.short(), version.policy.short()),
+                format!("names policy {}, and the published policy is {}", facts.policy.short(), version.policy.short()),
             ));
         }
         let link = &facts.ledger;
         if link.population != version.population || facts.previous != version.previous {
-            return Err(("lineage", "names another population or version before than was published".into()));
+            return Err(("lineage", "names a lineage or previous version that differs from the publication".into()));
         }
         let cap = newest.map_or(version.cap, |newest| version.cap.least(newest));
         if version.owner.is_none() && link.cap != cap {
-            return Err(("cap-in-force", format!("names a cap of {}, published was {cap}", link.cap)));
+            return Err(("cap-in-force", format!("names a cap of {}, and the published cap is {cap}", link.cap)));
         }
         let (population, start) = (version.population, time(&facts.slot_start)?);
         let ask = Ask {
@@ -211,7 +211,7 @@ impl Rights {
         at: &str,
     ) -> Result<(), Broken> {
         if self.versions.get(&manifest).is_none_or(|version| version.population != population) {
-            return Err(("dataset-published", format!("the log has no manifest {} of this population", manifest.short())));
+            return Err(("dataset-published", format!("the log has no manifest {} of this lineage", manifest.short())));
         }
         let at = time(at)?;
         let mut tried = what.iter().map(|action| self.allows(peer, population, &Ask::of(*action, at), ids));
@@ -239,11 +239,11 @@ impl Rights {
 
     fn allows(&self, holder: Party, population: ContentHash, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
         let Some(grant) = ids.first().and_then(|id| self.grants.get(id)) else {
-            return Err(("grant-issued", "the log has no such grant before it".into()));
+            return Err(("grant-issued", "the log has no earlier entry that issues the grant".into()));
         };
         self.not_revoked(ids)?;
         if grant.holder != holder || grant.population != population {
-            return Err(("grant-covers", format!("the grant does not let {holder} {} this population", ask.action.word())));
+            return Err(("grant-covers", format!("the grant does not allow {holder} to {} this dataset", ask.action.word())));
         }
         time(&grant.scope.expires)?;
         grant.scope.covers(ask).map_err(|why| (why.rule(), why.to_string()))

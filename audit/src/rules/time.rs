@@ -13,5 +13,5 @@ pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
     // An auditor's memory cannot represent earlier times.
     time.ok()
         .filter(|time| *time >= SystemTime::UNIX_EPOCH)
-        .ok_or_else(|| ("time", format!("{text:?} is no RFC 3339 time from 1970 on")))
+        .ok_or_else(|| ("time", format!("{text:?} is not an RFC 3339 time since 1970")))
 }

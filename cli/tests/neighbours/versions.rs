@@ -106,7 +106,7 @@ async fn no_version_that_is_superseded_tells_who_is_there() {
     let (neighbours, nodes) = Neighbours::start(&town("")).await;
     let newer = "is newer";
     neighbours.asked_in_bad_faith([newer; 6]).await;
-    let nothing = Some("lets this one answer nothing");
+    let nothing = Some("allows no jobs on this version");
     neighbours.asked_in_good_faith(&[(asked("count", "1e-4", COUNT), nothing), (asked("rare", "1e-4", RARE), nothing)]).await;
     drop((neighbours, nodes));
     // Where older ones answer, it is under what both policies allow.

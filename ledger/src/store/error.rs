@@ -9,7 +9,7 @@ use tidegate_audit::lineage::NotInForce;
 #[non_exhaustive]
 pub enum StoreError {
     /// Another process holds the ledger: a budget has only one holder at a time.
-    #[error("the ledger is in use by another process. Stop `tidegate serve` first")]
+    #[error("another process has the ledger open. Stop `tidegate serve` first")]
     InUse,
     /// The database refused: full disk, lost file.
     #[error("the ledger: {0}")]
@@ -19,8 +19,8 @@ pub enum StoreError {
     Log(#[from] std::io::Error),
     /// A published tree head of this log has more entries than the ledger.
     #[error(
-        "the log was published with {seen} entries, and the ledger has {here}: it is older than what others saw (a restored backup, a snapshot). \
-         Budget that was spent since would be spent again. Put back the newest ledger.redb, or bring the entries back from a copy of the log: \
+        "the log was published with {seen} entries, and the ledger has {here}: the ledger is older than the published log (a restored backup or a snapshot). \
+         Budget spent since then would be spent twice. Restore the newest ledger.redb, or restore the entries from a copy of the log: \
          `tidegate log restore --from FOLDER`"
     )]
     Behind {
@@ -31,8 +31,9 @@ pub enum StoreError {
     },
     /// A published tree head of this log belongs to another history.
     #[error(
-        "the log was published with another history up to entry {size} than the ledger has: two nodes have used one key, or a backup was put back and \
-         went on. Put back the ledger.redb of the history that was published; where both were, this key's log is forked for good: begin anew with another key"
+        "the log was published with another history before entry {size} than the ledger has: two nodes have used one key, or a backup was restored and \
+         used. Restore the ledger.redb of the published history. If both histories were published, this key's log is forked permanently: start again \
+         with another key"
     )]
     Forked {
         /// Size of the differing tree head.
@@ -40,13 +41,13 @@ pub enum StoreError {
     },
     /// A crash left the journal, which belongs to another file than the existing one.
     #[error(
-        "ledger.redb is not the file that ledger.redb.journal goes on from. If it is a backup that was put back, move ledger.redb.journal away; if not, put back \
-         the one that was there, which lacks what the journal has"
+        "ledger.redb does not belong to ledger.redb.journal. If ledger.redb is a restored backup, move ledger.redb.journal away; otherwise restore \
+         the ledger.redb that the journal was written for"
     )]
     Replaced,
     /// A later version wrote the ledger and may store data elsewhere: a finished job could look unfinished.
     #[error(
-        "the ledger is of layout {found}, of which this version knows {known} at most. Use the `tidegate` that wrote it, or a newer one"
+        "the ledger has layout {found}, and this version supports layouts up to {known}. Use the version of `tidegate` that wrote it, or a newer one"
     )]
     Newer {
         /// Layout of the ledger.
@@ -69,7 +70,7 @@ pub enum StoreError {
     #[error("a stored record: {0}")]
     Record(#[from] RecordFault),
     /// The copy of the log to restore from is shorter than the ledger.
-    #[error("the copy has {copy} entries, and the ledger {here}")]
+    #[error("the copy has {copy} entries, and the ledger has {here}")]
     ShortCopy {
         /// Number of entries of the copy.
         copy: u64,
@@ -104,7 +105,7 @@ pub enum RecordFault {
     #[error("an entry cannot be read back")]
     Entry,
     /// An entry differs from the log's tree.
-    #[error("entry {index} is not the one that the log's tree has: the ledger's file is damaged")]
+    #[error("entry {index} does not match the log's tree: the ledger's file is damaged")]
     OtherEntry {
         /// Index of the entry.
         index: u64,
@@ -119,10 +120,10 @@ pub enum RecordFault {
     #[error("the charges overflow")]
     Charges,
     /// The sum of what leases set aside overflows.
-    #[error("what leases set aside overflows")]
+    #[error("the amount set aside for leases overflows")]
     SetAside,
     /// A key of a record names no party.
-    #[error("{name:?} is no party")]
+    #[error("{name:?} is not a party")]
     Party {
         /// Name in the key.
         name: String,
@@ -162,7 +163,7 @@ impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
 #[non_exhaustive]
 pub enum ReserveError {
     /// The dataset lineage's budget does not cover the job.
-    #[error("of the dataset's budget {left} is left, the job costs {asked}")]
+    #[error("the job costs {asked}, and the dataset's remaining budget is {left}")]
     Population {
         /// Remaining budget.
         left: Cost,
@@ -170,7 +171,7 @@ pub enum ReserveError {
         asked: Cost,
     },
     /// The buyer's own limit does not cover the job.
-    #[error("this buyer has {left} left, the job costs {asked}")]
+    #[error("the job costs {asked}, and this buyer's remaining budget is {left}")]
     Buyer {
         /// Remaining budget.
         left: Cost,
@@ -181,10 +182,10 @@ pub enum ReserveError {
     #[error("{0}")]
     NotInForce(NotInForce),
     /// The grant allows fewer jobs per hour.
-    #[error("the grant lets fewer jobs begin within an hour")]
+    #[error("the grant's limit of jobs per hour is reached")]
     Rate,
     /// The job must be charged to a lease, but no suitable lease is open.
-    #[error("no lease is open that this job can be charged to")]
+    #[error("there is no open lease to charge this job to")]
     Lease,
     /// An audit of the log would refuse the job's entries.
     #[error("an audit of the log would refuse this job ({rule}): {detail}")]
@@ -195,7 +196,7 @@ pub enum ReserveError {
         detail: String,
     },
     /// The job's receipt would not fit an entry of the log.
-    #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
+    #[error("the receipt would have {bytes} bytes, and a log entry can have at most {most}")]
     Oversized {
         /// Size of the receipt in bytes.
         bytes: usize,
@@ -218,13 +219,13 @@ pub enum ReserveError {
 #[non_exhaustive]
 pub enum LeaseError {
     /// No budget is left to hand over, of the dataset lineage or for a buyer.
-    #[error("nothing of the budget is left to hand over")]
+    #[error("no budget is left for a lease")]
     Nothing,
     /// Too many leases are out.
-    #[error("too many leases are out")]
+    #[error("too many leases are outstanding")]
     TooMany,
     /// Too many buyers have spent nearly all of their limits.
-    #[error("too many buyers have less left than this lease would give each: ask for a smaller one")]
+    #[error("too many buyers have less budget left than this lease would give each of them: request a smaller lease")]
     TooManyBuyers,
     /// The version answers nothing any more, or a newer version exists.
     #[error("{0}")]
@@ -236,7 +237,7 @@ pub enum LeaseError {
     #[error("no such lease")]
     Unknown,
     /// The settlement does not belong to this lease.
-    #[error("the settlement's `{0}` cannot be")]
+    #[error("the settlement's `{0}` is invalid")]
     Settlement(&'static str),
     /// The store failed.
     #[error(transparent)]

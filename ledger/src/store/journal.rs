@@ -100,7 +100,7 @@ impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
     /// Locks the journal's end for writing, which is refused after a failure.
     fn writing(&self) -> Result<MutexGuard<'_, End>> {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        if end.failed { Err(Error::other("an earlier write failed: the ledger must be opened anew")) } else { Ok(end) }
+        if end.failed { Err(Error::other("an earlier write failed: reopen the ledger")) } else { Ok(end) }
     }
 
     fn guarded<T>(&self, write: impl FnOnce(&mut End) -> Result<T>) -> Result<T> {

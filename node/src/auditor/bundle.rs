@@ -204,7 +204,7 @@ impl Given {
             Self::Folder(root) => Box::new(from_folder(root.join("log"))),
             Self::Archive { .. } => Box::new(move |path| {
                 if !is_log_path(path) {
-                    return Err(BadNote(format!("{path:?} is no log path")));
+                    return Err(BadNote(format!("{path:?} is not a path of the log")));
                 }
                 self.read_at(&format!("log/{path}"), FILE_BYTES as u64).map_err(|why| BadNote(format!("{path}: {why}")))
             }),
@@ -389,7 +389,7 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(dir.path().join("owner.vkey")).status().unwrap();
         assert!(made.success());
         let given = Given::open(dir.path()).unwrap();
-        assert!(given.read("owner.vkey").unwrap_err().to_string().contains("no regular file"));
+        assert!(given.read("owner.vkey").unwrap_err().to_string().contains("not a regular file"));
         assert!(Given::open(&dir.path().join("owner.vkey")).is_err(), "an archive that is a pipe");
     }
 }

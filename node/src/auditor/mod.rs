@@ -214,7 +214,7 @@ fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_
     } else if seen.0 > 0 && from == (From::Owner { anew: true }) {
         if seen.0 > size {
             return Err(BadNote(format!(
-                "the log has {size} entries, and {} were verified before: it was cut, or is another",
+                "the log has {size} entries, fewer than the {} verified before: it was truncated, or is another log",
                 seen.0
             ))
             .into());

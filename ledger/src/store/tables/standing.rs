@@ -32,7 +32,7 @@ pub(in super::super) enum Says<'a> {
 
 fn time(text: &str) -> Result<SystemTime, StoreError> {
     let time = text.parse::<jiff::Timestamp>().map(SystemTime::from);
-    time.map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")).into())
+    time.map_err(|_| ("time", format!("{text:?} is not an RFC 3339 time")).into())
 }
 
 /// Checks whether a statement may come at the end of the log.
@@ -66,7 +66,7 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
         }
         Predicate::Replay { outcome, grant_ids, time: at, .. } => {
             if *outcome >= tables.size() {
-                return broken(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
+                return broken(("replay-of-receipt", format!("is for entry {outcome}, which is later")));
             }
             allows(tables, &[Ask::of(Action::Replay, time(at)?)], grant_ids)
         }
@@ -77,7 +77,7 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
         }
         Predicate::Countersignature { outcome, .. } => {
             if *outcome >= tables.size() || outcome.saturating_add(limits::COUNTERSIGN_WITHIN) < tables.size() {
-                return broken(("countersignature", format!("is of entry {outcome}, and comes too late to be checked")));
+                return broken(("countersignature", format!("is for entry {outcome}, and is too late to be checked")));
             }
             Ok(())
         }
@@ -104,7 +104,7 @@ fn broken(why: Broken) -> Result<(), StoreError> {
 fn allows(tables: &Tables<'_>, asks: &[Ask], ids: &[String]) -> Result<(), StoreError> {
     let granted = ids.first().map(|id| tables.grants.get(id.as_str())).transpose()?.flatten();
     let Some(granted) = granted else {
-        return broken(("grant-issued", "the log has no such grant before it".into()));
+        return broken(("grant-issued", "the log has no earlier entry that issues the grant".into()));
     };
     let scope: Scope = decode(granted.value())?;
     grants::not_revoked(tables, ids)?;
