@@ -34,7 +34,7 @@ fn one_person_whom_a_folder_names_decides_no_type() {
     ] {
         let with = and(&rest, name, odd);
         let said = read_texts(&with, FREE).unwrap_err();
-        let words = ["one unit alone", &format!("[read]: types = {{ x = \"{kind}\" }}")];
+        let words = ["of one privacy unit", &format!("[read]: types = {{ x = \"{kind}\" }}")];
         assert!(words.iter().all(|word| said.contains(word)), "{with:?}: {said}");
         let ruled = format!("read = {{ types = {{ x = '{kind}' }} }}\n        {FREE}");
         assert_eq!(read_texts(&with, &ruled).unwrap(), read_texts(&rest, &ruled).unwrap(), "{with:?}");
@@ -68,12 +68,12 @@ fn one_person_of_many_spellings_is_one() {
         let more = format!("read = {{ decimal = '.', types = {{ person = 'BIGINT' }} }}\n        {FREE}");
         let text = format!("person,x\n1,1\n2,2\n{one},1.5\n{other},2.5\n");
         let said = read(&[("a.csv", text.as_bytes())], &more).unwrap_err();
-        assert!(said.contains("column `x`") && said.contains("one unit alone"), "{one}, {other}: {said}");
+        assert!(said.contains("column `x`") && said.contains("of one privacy unit"), "{one}, {other}: {said}");
         let name = |name: &str| name.replace('"', "");
         let of = |person: &str, x: &str| format!("{{\"person\": \"{person}\", \"x\": {x}}}\n");
         let text = [of("1", "1"), of("2", "2"), of(&name(one), "1.5"), of(&name(other), "2.5")].concat();
         let said = read(&[("a.json", text.as_bytes())], &more).unwrap_err();
-        assert!(said.contains("column `x`") && said.contains("one unit alone"), "{one}, {other}: {said}");
+        assert!(said.contains("column `x`") && said.contains("of one privacy unit"), "{one}, {other}: {said}");
     }
     // Others are not.
     for (one, other) in [("8", "9"), ("9", "-9"), ("ann", "bob"), ("9007199254740992", "9007199254740993")] {

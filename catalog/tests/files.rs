@@ -90,7 +90,7 @@ fn people_are_the_same_in_tables_of_other_widths() {
     people.dedup();
     assert_eq!((rows.num_rows(), people.len()), (100, 50), "each person's rows of both tables lie together");
     let said = laid_out(&given("ids/number.parquet", "ids/category.parquet"), &tables).map(|_| ()).unwrap_err();
-    assert!(said.contains("`person`") && said.contains("make them one"), "{said}");
+    assert!(said.contains("`person`") && said.contains("write one type"), "{said}");
 }
 
 #[test]
@@ -175,10 +175,10 @@ fn rows_without_a_unit_are_told_to_the_owner() {
     let columns = "columns = { x = { lo = 0, hi = 9 } }";
     let said = |profile: &Profile, words: &str| profile.notes.iter().any(|note| note.contains(words));
     let (profile, _) = read(&[("a.csv", "person,x\n1,5\n,6\n2,7\n,8\n")], columns).unwrap();
-    assert!(said(&profile, "2 of 4 rows have no unit (column person is empty"), "{:?}", profile.notes);
+    assert!(said(&profile, "2 of 4 rows have no privacy unit (column person is empty"), "{:?}", profile.notes);
     assert_eq!(profile.dropped, [2]);
     let (profile, _) = read(&[("a.csv", "person,x\n1,5\n2,7\n")], columns).unwrap();
-    assert!(!said(&profile, "no unit"), "{:?}", profile.notes);
+    assert!(!said(&profile, "no privacy unit"), "{:?}", profile.notes);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.parquet");
     let units: arrow::array::StringArray = [None, Some(""), Some("a"), Some("b")].into_iter().collect();
@@ -192,7 +192,11 @@ fn rows_without_a_unit_are_told_to_the_owner() {
     writer.close().unwrap();
     let (profile, _) = laid_out(&[file], &policy(columns)).unwrap();
     assert_eq!(profile.layout, tidegate_protocol::manifest::Layout::AsPublished);
-    assert!(said(&profile, "1 of 4 rows has no unit") && said(&profile, "1 of 4 rows has an empty text"), "{:?}", profile.notes);
+    assert!(
+        said(&profile, "1 of 4 rows has no privacy unit") && said(&profile, "1 of 4 rows has an empty text"),
+        "{:?}",
+        profile.notes
+    );
     let tables = "tables = { a = { x = { lo = 0, hi = 9 } }, b = { x = { lo = 0, hi = 9 } } }";
     let given = ["a", "b"].map(|table| {
         let path = dir.path().join(format!("{table}.csv"));
@@ -200,7 +204,7 @@ fn rows_without_a_unit_are_told_to_the_owner() {
         PathBuf::from(format!("{table}={}", path.display()))
     });
     let (profile, _) = laid_out(&given, &policy(tables)).unwrap();
-    assert!(said(&profile, "table b: 1 of 3 rows has no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
+    assert!(said(&profile, "table b: 1 of 3 rows has no privacy unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
     assert_eq!(profile.dropped, [0, 1]);
 }
 
@@ -232,13 +236,13 @@ fn numbers_are_read_as_they_are_written_and_said_how() {
         ("person,x\n1,$5\n2, 7 %\n3,-$1.50\n4,$2.50\n", "", "Float64: 5.0 7.0 -1.5 2.5", "currency"),
         ("person,x\n1, 5\n2, 7 \n3,\\N\n", "", "Int64: 5 7 NULL", "\\\\N"),
         ("person,x\n1,5\n2,.\n3,-\n4,6\n", "", "Int64: 5 NULL NULL 6", "\"-\" once"),
-        ("person,x\n1,007\n2,010\n", "", "Utf8: 007 010", "zeros before them"),
+        ("person,x\n1,007\n2,010\n", "", "Utf8: 007 010", "leading zeros"),
         ("person,x\n1,007\n2,010\n", "columns = { x = { lo = 0, hi = 9 } }", "Int64: 7 10", "text"),
         ("person,x\n1,5\n2,unknown\n3,6\n", "read = { nulls = ['unknown'] }", "Int64: 5 NULL 6", "text"),
         ("# by hand\n\nperson|x\n1|5\n", "read = { skip = 2 }", "Int64: 5", "a bar"),
         ("person,x\n#1,2\n1,5\n", "read = { comment = '#' }", "Int64: 5", "text"),
         ("person,x\n1,5\n2,6\n", "read = { text = ['x'] }", "Utf8: 5 6", "text"),
-        ("person,x\n1,NA\n2,DE\n3,FR\n", "", "Utf8: NA DE FR", "words in it"),
+        ("person,x\n1,NA\n2,DE\n3,FR\n", "", "Utf8: NA DE FR", "has the words"),
         (
             "person,x\n1,99999999999999999999\n2,1\n3,99999999999999999998\n",
             "",
@@ -269,7 +273,7 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
         (&[("a.csv", "person,x\n1,5\n2,5\n"), ("b.csv", "name,x\n1,5\n2,5\n")], bounded, &["`person`", "b.csv"]),
         (&[("a.csv", "person,x,x\n1,5,6\n")], bounded, &["`x`", "twice in a.csv"]),
         (&[("a.csv", "person,x\n1,5\n2,6,7\n")], bounded, &["a.csv"]),
-        (&[("a.csv", "person,x\n1.5,5\n")], bounded, &["`person`", "1.5", "named by an integer or text"]),
+        (&[("a.csv", "person,x\n1.5,5\n")], bounded, &["`person`", "1.5", "must be an integer, a text"]),
         (
             &[
                 ("a.csv", "person,x\n1,5\n2,5\n"),
@@ -281,7 +285,7 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
         (
             &[("a.json", "{\"person\": 1.0, \"x\": 1}\n{\"person\": \"2\", \"x\": 1}")],
             bounded,
-            &["a.json", "person", "by texts here"],
+            &["a.json", "person", "both texts and numbers as ids"],
         ),
         (&[("a.json", "[{\"person\": 1, \"x\": [1, 2]}]")], "columns = { x = {} }", &["`x`", "is a list"]),
         (&[("a.xlsx", "PK\u{3}\u{4}rest")], bounded, &["a.xlsx", "Excel"]),

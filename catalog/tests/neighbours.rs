@@ -65,7 +65,7 @@ fn what_one_person_would_decide_is_refused_with_what_to_add() {
         // The decimal mark of all others' numbers.
         ("person;x\n1;1.100\n2;2.250\n@9;1,5\n", FREE, &["line 4", "[read]: decimal = \",\""][..]),
         ("person;x;y\n1;1,100;7\n2;2,250;7\n@9;3,000;1,5\n", FREE, &["line 2", "[read]: decimal = \",\" (or decimal = \".\")"]),
-        ("person;x\n1;1.100\n2;2.250\n@9;1.5\n", FREE, &["\"1.5\" in line 4", "one unit alone", "[read]: decimal = \".\""]),
+        ("person;x\n1;1.100\n2;2.250\n@9;1.5\n", FREE, &["\"1.5\" in line 4", "of one privacy unit", "[read]: decimal = \".\""]),
         (
             "person,x\n1,\"1,100\"\n2,\"2,250\"\n@9,\"1,100.5\"\n",
             FREE,
@@ -95,7 +95,7 @@ fn what_one_person_would_decide_is_refused_with_what_to_add() {
         ("person,t,x\n1,a,1\n@9,\"b,2\n2,c,2\n3,d,3\n", FREE, &["line 3, column t", "[read]: multiline = true"]),
         ("person,t,x\n1,a,1\n@9,\"b,2\n2,,2\n@9,c\",3\n", FREE, &["line 3, column t", "[read]: multiline = true"]),
         ("person,t,x\n1,a,1\n@9,\"b,2\n2,\"c\",2\n3,\"d\",3\n", FREE, &["line 4, column t", "text after a closing quote"]),
-        ("person,t,x\n1,5'11\",1\n@9,\"tall,1\n2,6'1\",2\n", FREE, &["line 2, column t", "a quote within a value"]),
+        ("person,t,x\n1,5'11\",1\n@9,\"tall,1\n2,6'1\",2\n", FREE, &["line 2, column t", "a quote within an unquoted value"]),
         ("person,x,t\n1,1,a\n2,2,b\n@9,3,\"c\n", FREE, &["line 4, column t", "never closed", "[read]: quote"]),
         ("person,t,x\n1,a,1\n@9,\"b\"b,2\n2,c,2\n", FREE, &["line 3, column t", "text after a closing quote"]),
     ] {
@@ -162,7 +162,7 @@ fn objects_have_words_for_missing_values_too() {
     let (types, rows) = of(text, &ruled).unwrap();
     assert_eq!((types[1].1.as_str(), rows), ("Float64", ["1|NULL", "2|1.5", "3|NULL", "4|2.0"].map(str::to_owned).to_vec()));
     let said = of(&text.replace("NA", "soon"), &ruled).unwrap_err();
-    assert!(said.contains("\"soon\" in a.ndjson is no DOUBLE") && said.contains("nulls = [\"soon\"]"), "{said}");
+    assert!(said.contains("\"soon\" in a.ndjson is not DOUBLE") && said.contains("nulls = [\"soon\"]"), "{said}");
     assert!(of(&text.replace("\"2\"", "\"2,5\""), &ruled).is_err());
 }
 
@@ -218,7 +218,7 @@ fn objects_of_one_person_do_not_say_types() {
         let with = format!("{rest}{{\"person\": 9, \"x\": {odd}}}\n{{\"person\": 9, \"x\": {odd}}}\n");
         let said = read(&[("a.json", with.as_bytes())], FREE).unwrap_err();
         let words = format!(
-            "it is BIGINT, so how the others' are read tells that the unit is there. Correct the file, or add to the policy, under [read]: types = {{ x = \"{words}\" }}"
+            "it is BIGINT, so that its type would disclose that privacy unit. Correct the file, or add to the policy, under [read]: types = {{ x = \"{words}\" }}"
         );
         assert!(said.contains(&words) && said.contains("a.json"), "{said}");
     }

@@ -30,7 +30,7 @@ fn a_quote_swallows_no_line_of_another() {
         let said =
             said.err().unwrap_or_else(|| panic!("{with:?} is read as {:?}", read(&[("a.csv", without.as_bytes())], &more)));
         assert!(
-            said.contains(&format!("goes on over a line ({line})")) && said.contains("[read]: multiline = true"),
+            said.contains(&format!("spans a line ({line})")) && said.contains("[read]: multiline = true"),
             "{with:?}: {said}"
         );
     }

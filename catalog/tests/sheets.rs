@@ -31,7 +31,8 @@ fn workbook(path: &Path, sheets: &[(&str, &str, &str)], shared: &str) {
         part(&format!("xl/worksheets/sheet{i}.xml"), format!("<worksheet {MAIN}><sheetData>{rows}</sheetData></worksheet>"));
     }
     links += &format!(
-        "<Relationship Id=\"s\" Type=\"{OFFICE}/styles\" Target=\"styles.xml\"/><Relationship Id=\"t\" Type=\"{OFFICE}/sharedStrings\" Target=\"sharedStrings.xml\"/>"
+        "<Relationship Id=\"s\" Type=\"{OFFICE}/styles\" Target=\"styles.xml\"/><Relationship Id=\"t\" Type=\"{OFFICE}/sharedStrings\" \
+         Target=\"sharedStrings.xml\"/>"
     );
     part("xl/workbook.xml", format!("<workbook {MAIN} xmlns:r=\"{OFFICE}\"><sheets>{list}</sheets></workbook>"));
     part("xl/_rels/workbook.xml.rels", format!("<Relationships xmlns=\"{PACKAGE}\">{links}</Relationships>"));
@@ -119,9 +120,9 @@ fn the_sheet_that_has_the_columns_is_read_and_said() {
     let skip = "read = { skip = 2 }\n        columns = { x = {} }";
     let (notes, found) = read(&[("notes", "visible", &other), ("data", "visible", &data)], skip).unwrap();
     assert_eq!(found, "Int64: 5");
-    assert!(notes.iter().any(|note| note == "a.xlsx: a workbook, of its 2 sheets \"data\", by its header"), "{notes:?}");
+    assert!(notes.iter().any(|note| note == "a.xlsx: a workbook, sheet \"data\", chosen from 2 by its header"), "{notes:?}");
     for (sheets, words) in [
-        (&[("data", "hidden", data.as_str())][..], &["a.xlsx", "no sheet"][..]),
+        (&[("data", "hidden", data.as_str())][..], &["a.xlsx", "no visible sheet"][..]),
         (
             &[("data", "visible", &rows(&[&["person", "x"], &["1", "5"], &["2", "two\nlines"], &[], &["3", "odd"]]))],
             &["`x`", "row 3"],
@@ -135,7 +136,7 @@ fn the_sheet_that_has_the_columns_is_read_and_said() {
         (&[("data", "visible", "<row r=\"4294967295\"><c r=\"A4294967295\"><v>1</v></c></row>")], &["a.xlsx"]),
         (
             &[("data", "visible", "<row r=\"2\"><c r=\"B2\"><v>1</v></c><c r=\"A2\"><v>1</v></c></row>")],
-            &["a.xlsx", "not in order"],
+            &["a.xlsx", "out of order"],
         ),
     ] {
         let said = read(sheets, "columns = { x = { lo = 0, hi = 9 } }").map(|(_, found)| found).unwrap_err();
@@ -167,7 +168,7 @@ fn what_claims_more_than_there_is_is_refused() {
     let said = |path: &Path| laid_out(&[path.to_owned()], &policy("columns = { x = {} }")).map(|_| ()).unwrap_err();
     let sheet = rows(&[&["person", "x"], &["1", "5"]]);
     workbook(&path, &[("data", "visible", &sheet)], &SHARED.replace("\"2\"", "\"999999999999\""));
-    assert!(said(&path).contains("more texts than there is room for"), "{}", said(&path));
+    assert!(said(&path).contains("more texts than it can have"), "{}", said(&path));
     // What is said of the size of a part, in the list at the end.
     workbook(&path, &[("data", "visible", &sheet)], SHARED);
     let mut bytes = std::fs::read(&path).unwrap();

@@ -37,7 +37,7 @@ fn decimal_marks_are_the_owners_word() {
 #[test]
 fn a_number_whose_mark_nobody_says_is_refused() {
     for (files, words) in [
-        (&[("a.csv", "person;x\n1;7\n2;1,100\n3;1,200\n")][..], &["\"1,100\" in line 3 of a.csv", "one number by"][..]),
+        (&[("a.csv", "person;x\n1;7\n2;1,100\n3;1,200\n")][..], &["\"1,100\" in line 3 of a.csv", "is ambiguous"][..]),
         (&[("a.csv", "person;x\n1;1.100\n2;1.200\n")], &["\"1.100\" in line 2 of a.csv"]),
         (&[("a.csv", "person\tx\n1\t1,100\n2\t1,100\n")], &["\"1,100\""]),
         (&[("a.csv", "person;x\n1;1,5\n2;2,25\n")], &["\"1,5\" in line 2 of a.csv has a decimal comma"]),
@@ -62,8 +62,13 @@ fn types_are_as_their_owner_says() {
         ("a.csv", "person,x\n1,5\n2,6\n", "TEXT", Ok("Utf8: 5 6")),
         ("a.csv", "person,x\n1,007\n2,NA\n", "BIGINT", Ok("Int64: 7 NULL")),
         ("a.csv", "person,x\n1,7\n2,\n", "DECIMAL", Ok("Decimal128(38, 0): 7 NULL")),
-        ("a.csv", "person,x\n1,true\n2,word\n", "BOOLEAN", Err("\"word\" in line 3 of a.csv is no BOOLEAN, which [read] says")),
-        ("a.csv", "person,x\n1,5\n2,5.5\n", "BIGINT", Err("\"5.5\" in line 3 of a.csv is no BIGINT")),
+        (
+            "a.csv",
+            "person,x\n1,true\n2,word\n",
+            "BOOLEAN",
+            Err("\"word\" in line 3 of a.csv is not BOOLEAN, the type given under [read]"),
+        ),
+        ("a.csv", "person,x\n1,5\n2,5.5\n", "BIGINT", Err("\"5.5\" in line 3 of a.csv is not BIGINT")),
         ("a.csv", "person,x\n1,5\n2,\"5,5\"\n", "DOUBLE", Err("[read]: decimal")),
         ("a.csv", "person,x\n1,2024-01-01\n2,2024-01-01 10:30\n", "DATE", Err("\"2024-01-01 10:30\" in line 3")),
         (
@@ -149,11 +154,11 @@ fn dates_are_read_as_their_owner_says() {
             "person,x\n1,31/12/2024\n2,1/2/2024\n",
             "",
             "Utf8: 31/12/2024 1/2/2024",
-            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, add to the policy, under [read]: dates = \"%d/%m/%Y\"",
+            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. If they are dates, add to the policy, under [read]: dates = \"%d/%m/%Y\"",
         ),
         ("person,x\n1,01/02/2024\n", "", "Utf8: 01/02/2024", "dates = \"%d/%m/%Y\" or dates = \"%m/%d/%Y\""),
         ("person,x\n1,31.12.2024\n", "", "Utf8: 31.12.2024", "%d.%m.%Y"),
-        ("person,x\n1,31/12/2024\n2,1/2/2024\n3,NA\n", "%d/%m/%Y", "Date32: 2024-12-31 2024-02-01 NULL", "taken as missing"),
+        ("person,x\n1,31/12/2024\n2,1/2/2024\n3,NA\n", "%d/%m/%Y", "Date32: 2024-12-31 2024-02-01 NULL", "read as missing"),
         ("person,x\n1,1/2/2024\n2,2024-03-04\n", "%m/%d/%Y", "Date32: 2024-01-02 2024-03-04", "text, a comma"),
         (
             "person,x\n1,2024-02-01 10:30\n2,2024-02-01\n3,2024-02-01 10:30\n",
@@ -258,7 +263,7 @@ fn names_of_folders_that_are_texts_are_told_to_the_owner() {
             "",
             "Utf8: 02 11",
             Some(
-                "queries compare it with '02'. To have it as a number, add to the policy, under [read]: types = { x = \"BIGINT\" }",
+                "queries compare it with '02'. To read it as a number, add to the policy, under [read]: types = { x = \"BIGINT\" }",
             ),
         ),
         (["2024-01-08", "2024-01-09"], "", "Utf8: 2024-01-08 2024-01-09", Some("[read]: types = { x = \"DATE\" }")),

@@ -168,7 +168,7 @@ fn several_time_zones_are_told_to_the_owner() {
     let files = [zoned("a.parquet", "Europe/Berlin"), zoned("b.parquet", "UTC")];
     let notes = |files: &[std::path::PathBuf]| laid_out(files, &policy("columns = { taken = {} }")).unwrap().0.notes;
     let words =
-        "column taken has times of several time zones (Europe/Berlin in a.parquet, UTC in b.parquet): they are kept in UTC";
+        "column taken has times of several time zones (Europe/Berlin in a.parquet, UTC in b.parquet): they are converted to UTC";
     let said = notes(&files);
     assert!(said.iter().any(|note| note.contains(words)), "{said:?}");
     let said = notes(&files[..1]);

@@ -84,7 +84,7 @@ fn files_of_one_name_are_fetched_as_many() {
     let (one, other, policy) = (world.text("2021/part-0.csv"), world.text("2022/part-0.csv"), world.text("policy.toml"));
     world.ok("owner", &["publish", &one, &other, "--unit", "person", "--policy", &policy, "--name", "years"]);
     let twice = world.fails("owner", &["publish", &one, &one, "--unit", "person", "--policy", &policy, "--name", "twice"]);
-    assert!(twice.contains("given twice"), "{twice}");
+    assert!(twice.contains("listed twice"), "{twice}");
     world.publish("h", &["--name", "cities"]);
     for name in ["years", "cities"] {
         let grant = world.text(name);

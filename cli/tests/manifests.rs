@@ -196,7 +196,7 @@ fn a_manifest_that_says_too_much_and_a_record_that_does_not_fit_are_refused() {
     let lost = DatasetRecord { file_key: None, ..good.clone() };
     for wrong in [lost, other] {
         let said = dataset::Dataset::open(wrong).unwrap_err().to_string();
-        assert!(said.contains("publish them again"), "{said}");
+        assert!(said.contains("publish the files again"), "{said}");
     }
     // Signed by its owner, and refused all the same.
     let owner = Home::at(world.path("owner")).identity().unwrap();

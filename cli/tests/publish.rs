@@ -25,9 +25,9 @@ fn files_that_cannot_be_published_are_named_with_the_reason() {
         ("null-unit.csv", "unit"),
         ("no-column.csv", "`city`"),
         ("text-bounds.csv", "not numeric"),
-        ("float-unit.csv", "named by an integer or text"),
+        ("float-unit.csv", "must be an integer, a text"),
         ("many.csv", "max_units"),
-        ("data.xlsx", "no .xlsx file"),
+        ("data.xlsx", "not a .xlsx file"),
         ("missing.csv", "missing.csv"),
     ] {
         let path = world.text(file);

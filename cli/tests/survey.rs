@@ -51,11 +51,11 @@ fn rows_without_a_person_are_told_to_the_owner_alone() {
     std::fs::write(world.path("lossy.csv"), format!("person,spend,city\n{rows}{}", ",50,north\n".repeat(7))).unwrap();
     let published: Value = serde_json::from_str(&world.publish("lossy.csv", &["--name", "lossy"])).unwrap();
     let notes = published["read"].as_array().unwrap();
-    assert!(notes.iter().any(|note| note.as_str().unwrap().contains("7 of 107 rows have no unit")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.as_str().unwrap().contains("7 of 107 rows have no privacy unit")), "{notes:?}");
     let (file, policy) = (world.text("lossy.csv"), world.text("policy.toml"));
     for args in [&["survey", &file, "--policy", &policy][..], &["survey", "lossy"]] {
         let said = world.ok("owner", args);
-        assert!(said.contains("7 more rows have no unit"), "{said}");
+        assert!(said.contains("7 more rows have no privacy unit"), "{said}");
         let json = world.ok("owner", &[args, &["--json"]].concat());
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), published["survey"]);
     }
@@ -63,7 +63,7 @@ fn rows_without_a_person_are_told_to_the_owner_alone() {
     let kept = tidegate_catalog::dataset::load_all(&world.path("owner/datasets")).unwrap().pop().unwrap();
     assert_eq!(kept.record.dropped, [7]);
     let signed = serde_json::to_string(&(kept.manifest.body(), kept.policy.body())).unwrap();
-    assert!(!["dropped", "without_unit", "no unit"].iter().any(|word| signed.contains(word)), "{signed}");
+    assert!(!["dropped", "without_unit", "no privacy unit"].iter().any(|word| signed.contains(word)), "{signed}");
 }
 
 /// Values beyond the bounds count as the bounds: how many do is told to the owner, and which bounds would hold them.

@@ -125,12 +125,12 @@ fn tables_that_cannot_be_published_are_named_with_the_reason() {
     std::fs::write(world.path("who.csv"), "who,cost,town\n1,1,x\n").unwrap();
     for (given, says) in [
         (&["patients=patients.csv"][..], "visits"),
-        (&["patients.csv", "visits.csv"], "names no table"),
-        (&["patients=patients.csv", "wards=visits.csv"], "names no table"),
-        (&["patients=patients.csv", "visits=texts.csv"], "make them one"),
+        (&["patients.csv", "visits.csv"], "is not a table of the policy"),
+        (&["patients=patients.csv", "wards=visits.csv"], "is not a table of the policy"),
+        (&["patients=patients.csv", "visits=texts.csv"], "write one type"),
         (&["patients=patients.csv", "visits=who.csv"], "not in the files of table visits"),
         (&["patients=visits.csv", "visits=patients.csv"], "patients.age"),
-        (&["patients=patients.csv", "visits=visits.csv", "visits=ages.csv"], "none of the columns"),
+        (&["patients=patients.csv", "visits=visits.csv", "visits=ages.csv"], "none of the policy's columns"),
     ] {
         let said = world.fails("owner", &strs(&publish(&world, given)));
         assert!(said.contains(says), "{given:?}: {said}");

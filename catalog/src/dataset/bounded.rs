@@ -86,7 +86,7 @@ pub(super) fn cut(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 pub(super) fn can_be_cut(field: &Field) -> Result<(), String> {
     match field.data_type() {
         DataType::FixedSizeBinary(bytes) if usize::try_from(*bytes).is_ok_and(|bytes| bytes > TEXT_BYTES) => {
-            Err(format!("has {bytes} bytes in each row, and jobs see {TEXT_BYTES} at most. Write several columns"))
+            Err(format!("has {bytes} bytes in each row, and jobs see at most {TEXT_BYTES}. Split it into several columns"))
         }
         _ => Ok(()),
     }
@@ -100,7 +100,7 @@ pub(super) fn named(unit: &dyn Array, before: u64) -> Result<(), String> {
     let long = lengths(unit).and_then(|lengths| (before + 1..).zip(lengths).find(|(_, bytes)| *bytes > limits::UNIT_NAME_BYTES));
     let Some((row, bytes)) = long else { return Ok(()) };
     Err(format!(
-        "row {row}: its unit has a name of {bytes} bytes, and {} are the most. Name units by numbers, or by a hash of what names them",
+        "row {row}: the privacy unit's id has {bytes} bytes, and the maximum is {}. Identify privacy units by numbers, or by a hash of their ids",
         limits::UNIT_NAME_BYTES
     ))
 }
@@ -359,7 +359,7 @@ mod tests {
             |most: usize, long: usize| texts((0..20).map(move |i| if i == long { "z".repeat(most) } else { format!("b{i:02}") }));
         for (unit, problem) in [
             (named(limits::UNIT_NAME_BYTES, 19), None),
-            (named(limits::UNIT_NAME_BYTES + 1, 19), Some("row 20: its unit has a name of 257 bytes")),
+            (named(limits::UNIT_NAME_BYTES + 1, 19), Some("row 20: the privacy unit's id has 257 bytes")),
             (named(1 << 20, 3), Some("row 4:")),
             (cast(&named(1 << 20, 3), &DataType::Binary).unwrap(), Some("row 4:")),
         ] {

@@ -115,7 +115,7 @@ fn cluster_within(
         writer.close()?;
         file.sync_all()?;
         if !bounded::pages(&temporary, kept).map_err(|e| DataFusionError::External(Box::new(e)))? {
-            return Err(DataFusionError::Execution("its copy has pages that are larger than jobs read".into()));
+            return Err(DataFusionError::Execution("its copy has pages larger than the limit of jobs".into()));
         }
         std::fs::rename(&temporary, target)?;
         Ok::<_, DataFusionError>(())

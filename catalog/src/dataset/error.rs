@@ -38,7 +38,7 @@ pub enum DataError {
     Columns(Vec<DataError>),
     /// A file differs from the published version.
     #[error(
-        "{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was"
+        "{file} has changed since it was published. Publish its present content with --version-of {version}, or restore the published file"
     )]
     Changed {
         /// Path of the file.
@@ -51,7 +51,7 @@ pub enum DataError {
     Version(#[source] tidegate_protocol::manifest::BadVersion),
     /// The hashes of a record are not those of its manifest.
     #[error(
-        "the dataset record: the files that it has hashes of are not those that manifest {manifest} names. Put back what was, or publish them again"
+        "the dataset record: its hashes are not for the files of manifest {manifest}. Restore the record, or publish the files again"
     )]
     OtherFiles {
         /// Id of the manifest.

@@ -167,7 +167,7 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
             let kind: DataType = data.arrow.parse().map_err(DataError::Type)?;
             if common(field.data_type(), &kind).as_ref() != Some(&kind) {
                 let problem = format!(
-                    "is {} in these rows and {} in the data: write it as there",
+                    "is {} in these rows and {} in the data: write the same type",
                     in_sql(field.data_type()),
                     in_sql(&kind)
                 );
@@ -182,10 +182,10 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
 /// Checks the policy's public bound on units: a unit's share of fuel and of blocks follows from this bound.
 fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     if units == 0 {
-        return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
+        return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a privacy unit".into() });
     }
     if units > policy.unit.max_units {
-        let problem = format!("names more units than unit.max_units = {} allows. Raise the bound", policy.unit.max_units);
+        let problem = format!("has more privacy units than unit.max_units = {} allows. Raise the bound", policy.unit.max_units);
         return Err(DataError::Column { column: policy.unit.column.clone(), problem });
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Seen {
         let mut words = Vec::new();
         if self.without_unit > 0 {
             words.push(format!(
-                "{of}{} of {} rows {} no unit (column {column} is empty, or NULL) and {} for nobody",
+                "{of}{} of {} rows {} no privacy unit (column {column} is empty, or NULL) and {} for nobody",
                 self.without_unit,
                 self.rows,
                 if self.without_unit == 1 { "has" } else { "have" },
@@ -44,7 +44,7 @@ impl Seen {
         }
         if self.empty > 0 {
             words.push(format!(
-                "{of}{} of {} rows {} an empty text in column {column}: {} of one unit of that name",
+                "{of}{} of {} rows {} an empty text in column {column}: {} of one privacy unit with an empty id",
                 self.empty,
                 self.rows,
                 if self.empty == 1 { "has" } else { "have" },

@@ -83,7 +83,7 @@ impl TableFiles {
         }
         let mut seen = BTreeSet::new();
         if let Some(twice) = found.files.iter().find(|file| !seen.insert(file.as_path())) {
-            return Err(broken(twice, "is given twice: its rows would count twice"));
+            return Err(broken(twice, "is listed twice: its rows would count twice"));
         }
         if !found.are_apart() {
             found.name_below_common_folder()?;
@@ -103,7 +103,7 @@ impl TableFiles {
         inside.sort();
         for path in inside.into_iter().filter(|path| !is_hidden(path)) {
             if path.is_dir() {
-                let deeper = deep.checked_sub(1).ok_or_else(|| broken(&path, format!("lies more than {DEEP} folders deep")))?;
+                let deeper = deep.checked_sub(1).ok_or_else(|| broken(&path, format!("is more than {DEEP} folders deep")))?;
                 self.folder(top, &path, deeper)?;
             } else if path.is_file() && !is_beside(&path) {
                 self.add(top, path)?;
@@ -171,7 +171,7 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
             let named = one.to_str().and_then(|text| text.split_once('='));
             let table = named.and_then(|(table, path)| Some((policy.tables.iter().find(|t| *t == table)?, path)));
             let Some((table, path)) = table else {
-                return Err(broken(one, format!("names no table of the policy. Write {}", known())));
+                return Err(broken(one, format!("is not a table of the policy. Write {}", known())));
             };
             paths.entry(table).or_default().push(path.into());
         }
@@ -186,7 +186,7 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
     // Files of a single table can be merged into one file.
     let most = if policy.tables.is_empty() { limits::GIVEN } else { limits::FILES };
     if all.iter().any(|t| t.files.is_empty()) || files > most {
-        let problem = format!("{files} files: a version has 1 to {most}");
+        let problem = format!("{files} files: a version can have 1 to {most}");
         return Err(DataError::File { file: "(all)".into(), problem });
     }
     Ok(all)

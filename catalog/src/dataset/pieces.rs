@@ -69,7 +69,7 @@ pub fn apart(old: &[Piece], new: &[Piece], bytes: u64) -> Result<Apart, &'static
         }
         at = end;
     }
-    if at == bytes { Ok(apart) } else { Err("the pieces are not those of this file") }
+    if at == bytes { Ok(apart) } else { Err("the pieces do not match this file") }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub(super) fn unit(kind: &DataType) -> Result<DataType, String> {
             Some(_) => DataType::Decimal128(38, 0),
             None => {
                 return Err(format!(
-                    "is {}: a unit is named by an integer or text, by bytes, or by a whole number",
+                    "is {}: the id of a privacy unit must be an integer, a text, bytes or a whole number",
                     in_sql(kind)
                 ));
             }
@@ -120,7 +120,7 @@ pub(super) fn readable(kind: &DataType) -> Result<(), String> {
     let kind = plain(kind);
     if kind.is_nested() || matches!(kind, DataType::Interval(_)) {
         return Err(format!(
-            "is {}, which no job reads. Write its parts as columns of their own, or leave it out of the policy",
+            "is {}, a type that jobs cannot read. Write its parts as separate columns, or remove it from the policy",
             in_sql(kind)
         ));
     }
@@ -131,7 +131,7 @@ pub(super) fn readable(kind: &DataType) -> Result<(), String> {
 fn unfit(e: &ArrowError) -> String {
     let text = e.to_string();
     let value = text.split_once("Can't cast value ").and_then(|(_, after)| after.split_once(" to type"));
-    value.map_or_else(|| "a value does not fit there".to_owned(), |(value, _)| format!("{value} does not fit there"))
+    value.map_or_else(|| "a value does not fit the type".to_owned(), |(value, _)| format!("{value} does not fit the type"))
 }
 
 /// Converts a column's decoded values to another type able to hold all of them.
@@ -159,10 +159,10 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
         let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= most));
         if let Some(wrong) = wrong {
             let why = match wrong.fract() == 0.0 {
-                true => format!("is beyond 2^{power}, where numbers of the type {} run together", in_sql(&from)),
+                true => format!("is beyond 2^{power}, where the type {} cannot represent every whole number", in_sql(&from)),
                 false => "has a fraction".to_owned(),
             };
-            return Err(format!("{wrong} {why}: a unit is named by an integer or text, or by a whole number"));
+            return Err(format!("{wrong} {why}: the id of a privacy unit must be an integer, a text or a whole number"));
         }
         let whole: arrow::array::Int64Array = floats.iter().map(|v| v.filter(|v| !v.is_nan()).map(|v| v as i64)).collect();
         return cast(&(Arc::new(whole) as ArrayRef), kind);
@@ -180,7 +180,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
                 .iter()
                 .flatten()
                 .find(|v| v.abs() >= EXACT)
-                .map(|v| format!("{v} is beyond 2^53, and no float of 64 bits is that very number"))
+                .map(|v| format!("{v} is beyond 2^53, and a 64-bit float cannot represent it exactly"))
         }
         (from, to) if digits(from).is_some_and(|(_, after)| after > 0) && digits(to).is_some_and(|(_, after)| after == 0) => {
             let back = cast(&converted, from)?;
@@ -241,7 +241,7 @@ mod tests {
         assert!(convert(&large, &DataType::Float64, false).unwrap_err().contains("2^53"));
         let unsigned = Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef;
         let unfit = convert(&unsigned, &DataType::Int64, false).unwrap_err();
-        assert_eq!(unfit, format!("{} does not fit there", u64::MAX));
+        assert_eq!(unfit, format!("{} does not fit the type", u64::MAX));
         assert!(convert(&unsigned, &DataType::Decimal128(20, 0), false).is_ok());
         let late = Arc::new(arrow::array::Date32Array::from(vec![2_932_896])) as ArrayRef;
         assert!(convert(&late, &DataType::Timestamp(TimeUnit::Nanosecond, None), false).is_err());

@@ -24,22 +24,24 @@ pub enum CatalogueError {
     #[error(transparent)]
     Listing(#[from] BadListing),
     /// The owner has the maximum number of listings.
-    #[error("{0} has as many listings here as one owner may have")]
+    #[error("{0} has reached the limit of listings for one owner")]
     Quota(PeerId),
     /// The owner is not on the list of accepted owners.
-    #[error("{0} is not among the owners whose listings are kept here")]
+    #[error("{0} is not an owner whose listings this catalogue accepts")]
     NotHeard(PeerId),
     /// The maximum number of listings is stored.
     #[error("the catalogue is full")]
     Full,
     /// No such listing was found.
-    #[error("no listing {word:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
+    #[error(
+        "no listing {word:?} here. See `tidegate catalog search`, or fetch more listings with `tidegate catalog sync --from PEER`"
+    )]
     None {
         /// Name or id searched for.
         word: String,
     },
     /// Several owners have a dataset of this name.
-    #[error("several owners have a dataset {word:?}: {owners}. Say which by how its id or its manifest's begins")]
+    #[error("several owners have a dataset {word:?}: {owners}. Give the first characters of its id or its manifest's id")]
     Several {
         /// Name searched for.
         word: String,
@@ -60,7 +62,8 @@ pub enum CatalogueError {
     Encode(#[source] serde_json::Error),
     /// A Croissant file holds no signed listing.
     #[error(
-        "no `tidegate:listing` inside: only what was exported from a catalogue can be taken in; to publish your own rows with this description use `publish --croissant`"
+        "no `tidegate:listing` in the file: only files exported from a catalogue can be imported. To publish your own rows with this description, use \
+         `publish --croissant`"
     )]
     NoListing,
     /// The signed listing in a Croissant file is malformed.

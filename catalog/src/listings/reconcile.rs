@@ -92,7 +92,7 @@ impl Reconciliation {
     pub fn read(&mut self, reply: &[u8]) -> Result<(Vec<ContentHash>, Option<Vec<u8>>), CatalogueError> {
         self.rounds += 1;
         if self.rounds > ROUNDS || reply.len() > 2 * MESSAGE_BYTES {
-            return Err(failed("the peer goes on without end"));
+            return Err(failed("the peer does not finish"));
         }
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let next = self.ours.reconcile_with_ids(reply, &mut have, &mut need).map_err(failed)?;

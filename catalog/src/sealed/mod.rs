@@ -25,10 +25,10 @@ const BUFFER: usize = 1 << 20;
 #[non_exhaustive]
 pub enum SealError {
     /// The text does not hold keys.
-    #[error("these are no keys: {0}")]
+    #[error("invalid keys: {0}")]
     Keys(&'static str),
     /// The data is encrypted to others, or was changed since.
-    #[error("it cannot be opened: {0}")]
+    #[error("cannot decrypt: {0}")]
     Open(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The plaintext is longer than the bound to which it is to be padded.
     #[error("it is longer than the {most} bytes that the policy allows (files.max_mib)")]
@@ -95,7 +95,7 @@ impl Keys {
         let keys =
             text.lines().take(KEYS + 1).map(str::parse).collect::<Result<Vec<x25519::Identity>, _>>().map_err(SealError::Keys)?;
         if keys.is_empty() || keys.len() > KEYS {
-            return Err(SealError::Keys("there are none, or too many"));
+            return Err(SealError::Keys("there are no keys, or too many"));
         }
         Ok(Self(keys))
     }
@@ -105,7 +105,7 @@ impl Keys {
     /// # Errors
     /// Returns [`SealError`] if the party's key does not allow encryption.
     pub fn wrap(&self, to: &PeerId) -> Result<String, SealError> {
-        let to = recipient(to).ok_or(SealError::Keys("the party's key cannot be encrypted to"))?;
+        let to = recipient(to).ok_or(SealError::Keys("the party's key does not allow encryption"))?;
         let wrapped = age::encrypt(&to, self.to_text().as_bytes()).map_err(|e| SealError::Open(e.into()))?;
         Ok(STANDARD.encode(wrapped))
     }
@@ -115,10 +115,10 @@ impl Keys {
     /// # Errors
     /// Returns [`SealError`] if they were encrypted to another party, or changed.
     pub fn unwrap(wrapped: &str, party: &Identity) -> Result<Self, SealError> {
-        let wrapped = STANDARD.decode(wrapped).map_err(|_| SealError::Keys("no base64"))?;
-        let own = identity(party).ok_or(SealError::Keys("this party's key cannot open anything"))?;
+        let wrapped = STANDARD.decode(wrapped).map_err(|_| SealError::Keys("not base64"))?;
+        let own = identity(party).ok_or(SealError::Keys("this party's key does not allow decryption"))?;
         let text = age::decrypt(&own, &wrapped).map_err(|e| SealError::Open(e.into()))?;
-        Self::from_text(std::str::from_utf8(&text).map_err(|_| SealError::Keys("no text"))?)
+        Self::from_text(std::str::from_utf8(&text).map_err(|_| SealError::Keys("not text"))?)
     }
 }
 
@@ -163,7 +163,11 @@ impl<W: Write> Write for Cut<W> {
         let wanted = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if wanted == 0 {
             let zeros = buf.iter().all(|byte| *byte == 0);
-            return if zeros { Ok(buf.len()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "more than there is")) };
+            return if zeros {
+                Ok(buf.len())
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "the data exceed the declared length"))
+            };
         }
         let written = self.inner.write(&buf[..wanted])?;
         self.left -= written as u64;
@@ -227,7 +231,7 @@ pub fn seal(
     to: impl Write,
     progress: &mut dyn FnMut(u64),
 ) -> Result<SealedFile, SealError> {
-    let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
+    let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are no keys"))?;
     let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.into()))?;
     let mut writer = encryptor.wrap_output(BufWriter::with_capacity(BUFFER, Hashing::over(to)))?;
     let bytes = copy(from, &mut writer, progress)?;

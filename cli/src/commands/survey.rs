@@ -60,7 +60,8 @@ pub(crate) fn shown(surveys: &[Survey]) {
         let of = survey.table.as_ref().map(|table| format!("{}: ", show::plain(table))).unwrap_or_default();
         println!("  {of}{} of {}", count(survey.rows, "row", "rows"), count(survey.units, "unit", "units"));
         if survey.without_unit > 0 {
-            let without = count(survey.without_unit, "more row has no unit and counts", "more rows have no unit and count");
+            let without =
+                count(survey.without_unit, "more row has no privacy unit and counts", "more rows have no privacy unit and count");
             println!("  {of}{without} for nobody");
         }
         let bound = &survey.max_rows;

@@ -65,8 +65,8 @@ impl Dialect {
     /// Returns the chosen sheet of a workbook in words.
     pub(crate) fn sheet_words(&self) -> String {
         match &self.sheet {
-            Some((name, 1)) => format!("a workbook, its sheet {:?}", plain(name)),
-            Some((name, all)) => format!("a workbook, of its {all} sheets {:?}, by its header", plain(name)),
+            Some((name, 1)) => format!("a workbook, sheet {:?}", plain(name)),
+            Some((name, all)) => format!("a workbook, sheet {:?}, chosen from {all} by its header", plain(name)),
             None => String::new(),
         }
     }
@@ -146,7 +146,7 @@ impl Dialect {
                 (self.sheet, self.header) = (Some((name.clone(), names.len())), header);
             }
         }
-        if best.is_none() { Err(broken(path, "has no sheet of rows that is not hidden")) } else { Ok(self) }
+        if best.is_none() { Err(broken(path, "has no visible sheet with rows")) } else { Ok(self) }
     }
 
     /// Returns the names in the first line.
@@ -285,7 +285,7 @@ fn wide(begin: &[u8], told: Option<Encoding>) -> Result<Option<Wide>, String> {
     let (even, odd) = (zeros(0), zeros(1));
     let looks_wide = some.len() >= 4 && even.max(odd) * 4 >= some.len() / 2 * 3 && even.min(odd) == 0;
     match looks_wide {
-        true => Err(format!("looks like UTF-16, and has no mark that says so. Where it is that, {ADD}encoding = \"utf16\"")),
+        true => Err(format!("looks like UTF-16, and has no byte order mark. If it is UTF-16, {ADD}encoding = \"utf16\"")),
         false => Ok(None),
     }
 }
@@ -312,9 +312,7 @@ impl Read for Narrow {
             let (_, _, written, wrong) = self.decoder.decode_to_utf8(bytes, &mut self.ready, self.done);
             self.ready.truncate(written);
             if wrong {
-                return Err(std::io::Error::other(
-                    "has bytes that are no characters of UTF-16: it is damaged, or in another encoding",
-                ));
+                return Err(std::io::Error::other("has bytes that are not UTF-16: it is damaged, or in another encoding"));
             }
         }
         let ready = self.ready.get(self.at..).unwrap_or_default();

@@ -224,7 +224,9 @@ impl Evidence {
         match &kind {
             DataType::Utf8 if self.has(INT) => {
                 let odd = self.padded.as_ref().map(Odd::words).unwrap_or_default();
-                say(format!("column {name} is text: its numbers have zeros before them ({odd}), and would lose them"));
+                say(format!(
+                    "column {name} is read as text, because its numbers have leading zeros ({odd}), which would be lost"
+                ));
             }
             DataType::Utf8 => self.say_nearly(&name, say),
             _ => self.say_missing(&name, say),
@@ -233,12 +235,12 @@ impl Evidence {
             self.say_offset(column, say);
         }
         if let DataType::Decimal128(..) = kind {
-            say(format!("column {name} has whole numbers beyond 64 bits: they are decimals of 38 digits"));
+            say(format!("column {name} has whole numbers beyond 64 bits, which are read as decimals of 38 digits"));
         }
         let bare = self.has(INT) || self.has(FLOAT) && rules.decimal != Some(',');
         if kind.is_numeric() && !bare && !matches!(kind, DataType::Decimal128(..)) {
             say(format!(
-                "column {name} is read as numbers with a decimal {}: the marks between thousands, and a currency or % beside a number, are ignored (the first value is {})",
+                "column {name} is read as numbers with a decimal {}: thousands separators, and a currency or % beside a number, are ignored (the first value is {})",
                 if rules.decimal == Some(',') { "comma" } else { "point" },
                 self.first.as_ref().map(Odd::words).unwrap_or_default()
             ));
@@ -271,12 +273,12 @@ impl Evidence {
         let odd = self.ambiguous.as_ref().filter(|_| comma && point).or(self.comma.as_ref()).or(self.first.as_ref());
         let seen = odd.map(Odd::words).unwrap_or_default();
         match (comma, point) {
-            (true, false) => format!("{seen} has a decimal comma. For that, {ADD}decimal = \",\""),
+            (true, false) => format!("{seen} has a decimal comma. To read it, {ADD}decimal = \",\""),
             (false, true) => {
-                format!("{seen} has a comma, and the numbers of the column a decimal point. For that, {ADD}decimal = \".\"")
+                format!("{seen} has a comma, and the column's numbers have a decimal point. To read it, {ADD}decimal = \".\"")
             }
             _ => format!(
-                "{seen} is one number by a decimal comma, and another, a thousand times as large or as small, by a decimal point. To say which is meant, {ADD}decimal = \",\" (or decimal = \".\")"
+                "{seen} is ambiguous: its mark may be decimal or separate thousands. To choose, {ADD}decimal = \",\" (or decimal = \".\")"
             ),
         }
     }
@@ -288,7 +290,7 @@ impl Evidence {
                 count => format!("{word:?} {count} times"),
             });
             let words: Vec<_> = words.collect();
-            say(format!("column {name}: taken as missing (NULL): {}", words.join(", ")));
+            say(format!("column {name}: read as missing (NULL): {}", words.join(", ")));
         }
     }
 
@@ -303,7 +305,7 @@ impl Evidence {
         let ways: Vec<_> = ways.map(|(_, way)| format!("dates = \"{}\"", way.pattern())).collect();
         if let (Some(first), false) = (&self.first, ways.is_empty()) {
             say(format!(
-                "column {name} looks like dates ({}) and is read as text. Where they are dates, {ADD}{}",
+                "column {name} looks like dates ({}) and is read as text. If they are dates, {ADD}{}",
                 first.words(),
                 ways.join(" or ")
             ));
@@ -315,7 +317,7 @@ impl Evidence {
         if self.missing.keys().any(|word| word.len() > 1) {
             let words: Vec<_> = self.missing.keys().map(|word| format!("{word:?}")).collect();
             say(format!(
-                "column {name} is text, and {} are words in it. Where they stand for a missing value, {ADD}nulls = [{}]",
+                "column {name} is text, and has the words {}. If they mark missing values, {ADD}nulls = [{}]",
                 words.join(", "),
                 words.join(", ")
             ));
@@ -327,16 +329,16 @@ impl Evidence {
         let Some(first) = &self.first_not_number else {
             let comma = self.comma.as_ref()?.words();
             return Some(format!(
-                "{comma} has a comma, and other numbers have a point. Write all with one mark, and {ADD}decimal = that mark"
+                "{comma} has a comma, and other numbers have a point. Write all numbers with one decimal mark, and {ADD}decimal = that mark"
             ));
         };
         let not = match self.not_numbers {
-            1 => "1 is no number:".to_owned(),
-            not @ ..=COUNTED => format!("{not} are no numbers, the first is"),
-            _ => format!("more than {COUNTED} are no numbers, the first is"),
+            1 => "1 is not a number:".to_owned(),
+            not @ ..=COUNTED => format!("{not} are not numbers, the first is"),
+            _ => format!("more than {COUNTED} are not numbers, the first is"),
         };
         Some(format!(
-            "of its {} values {not} {}. Where it stands for a missing value, {ADD}nulls = [{:?}]",
+            "of its {} values {not} {}. If it marks a missing value, {ADD}nulls = [{:?}]",
             self.values,
             first.words(),
             plain(first.value())

@@ -53,12 +53,12 @@ const OTHERS: [&str; 27] = [
 const REFUSED: [(&[u8], &str); 19] = [
     (b"PARE", "is encrypted Parquet: write it without encryption"),
     (b"FEA1", "is Feather of version 1: write version 2 (Arrow IPC)"),
-    (b"PK\x05\x06", "is a ZIP archive with nothing in it"),
-    (b"\xd0\xcf\x11\xe0", "is a workbook of an old Excel, or one with a password: save the sheet as CSV"),
+    (b"PK\x05\x06", "is an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "is a workbook of an old Excel version, or has a password: save the sheet as CSV"),
     (b"ORC", "is ORC: write Parquet"),
     (b"Obj\x01", "is Avro: write Parquet"),
     (b"SQLite format 3\0", "is a SQLite database: write its table as Parquet or CSV"),
-    (b"\x1f\x9d", "is packed by compress: unpack it, or pack it by gzip or zstd"),
+    (b"\x1f\x9d", "is compressed with compress: decompress it, or compress it with gzip or zstd"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
     (b"X\n\0\0", R_OBJECT),
     (b"RDX2\n", R_WORKSPACE),
@@ -69,13 +69,13 @@ const REFUSED: [(&[u8], &str); 19] = [
     (b"\0\0\0\0\0\0\0\0\0\0\0\0\xc2\xea\x81\x60", "is a SAS data set: export it as CSV (PROC EXPORT)"),
     (b"HEADER RECORD***", "is a SAS transport file: export the table as CSV"),
     (b"\x89HDF\r\n\x1a\n", "is HDF5: write its table as Parquet or CSV"),
-    (b"\x93NUMPY", "is an array of NumPy's: write Parquet or CSV, with names of columns"),
+    (b"\x93NUMPY", "is a NumPy array: write Parquet or CSV, with column names"),
 ];
-const R_OBJECT: &str = "is an object of R's (saveRDS): write CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
+const R_OBJECT: &str = "is an R object (saveRDS): write CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
 const R_WORKSPACE: &str =
-    "is a workspace of R's (save): write each table as CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
-const STATA: &str = "is a data set of Stata's: export it as CSV (export delimited)";
-const SPSS: &str = "is a data set of SPSS's: save it as CSV";
+    "is an R workspace (save): write each table as CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
+const STATA: &str = "is a Stata data set: export it as CSV (export delimited)";
+const SPSS: &str = "is an SPSS data set: save it as CSV";
 
 /// Messages for files with these extensions, if their first bytes do not tell.
 const BY_ENDING: [(&str, &str); 6] =
@@ -139,7 +139,7 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
             sheet::Zip::Binary => {
                 Err(broken(path, "is a workbook in Excel's binary form: save it as .xlsx, or the sheet as CSV"))
             }
-            sheet::Zip::Other => Err(broken(path, "is a ZIP archive, and no workbook of Excel's: unpack it")),
+            sheet::Zip::Other => Err(broken(path, "is a ZIP archive and not an Excel workbook: unpack it")),
         };
     }
     match head.as_slice() {
@@ -154,7 +154,7 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     let ending = ending(path);
     let first = &head[..head.len().min(16)];
     if [&b"PAR1"[..], b"ARROW1"].iter().any(|magic| head.starts_with(magic) && !is_text(first)) {
-        return Err(broken(path, "is packed once more than it needs: unpack it"));
+        return Err(broken(path, "is compressed twice: decompress it once"));
     }
     if let Some(problem) = refused(first) {
         return Err(broken(path, problem));
@@ -172,8 +172,8 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
         None if JSON.contains(&ending.as_str()) => Ok(Format::Empty),
         _ if ending.is_empty() => Ok(if head.is_empty() { Format::Empty } else { Format::Text }),
         _ if OTHERS.contains(&ending.as_str()) || JSON.contains(&ending.as_str()) => {
-            Err(broken(path, format!("is no .{ending} file: it begins as none does")))
+            Err(broken(path, format!("is not a .{ending} file: its first bytes do not match the format")))
         }
-        _ => Err(broken(path, format!("unknown ending {ending:?}: use .parquet, .csv, .tsv, .arrow or .ndjson"))),
+        _ => Err(broken(path, format!("unknown file name extension {ending:?}: use .parquet, .csv, .tsv, .arrow or .ndjson"))),
     }
 }

@@ -36,6 +36,6 @@ pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         let text: String = plain(text.unwrap_or_default()).chars().take(WORDS).collect();
-        Err(broken(path, format!("is damaged, or of a kind that its reader does not know ({text})")))
+        Err(broken(path, format!("is damaged, or its variant of the format is not supported ({text})")))
     })
 }

@@ -48,8 +48,8 @@ pub(crate) fn open(path: &Path, format: Format) -> Result<Box<dyn RecordBatchRea
     })
 }
 
-const CUT: &str = "is damaged or cut: it names bytes that are beyond its end";
-const WRONG: &str = "is damaged: what it says of its rows cannot be";
+const CUT: &str = "is damaged or truncated: it refers to bytes beyond its end";
+const WRONG: &str = "is damaged: its description of the rows is invalid";
 
 struct Checked<'a> {
     file: &'a File,
@@ -131,7 +131,7 @@ impl Checked<'_> {
         // Arrow 0.17 packed buffers before the format had a field for it: readers unaware of it take packed bytes for values.
         if message.custom_metadata().into_iter().flatten().any(|pair| pair.key() == Some(PACKED_EARLY)) {
             return Err(
-                "is packed as Arrow 0.17 did it, which is not read here: write it again with a later Arrow, or unpacked".into()
+                "is compressed in the way of Arrow 0.17, which is not supported: write it again with a later Arrow version, or uncompressed".into()
             );
         }
         let batch = message.header_as_record_batch();
@@ -172,7 +172,7 @@ pub(super) fn types(schema: Schema<'_>) -> Result<(), String> {
     let odd = |field: Field<'_>| Some((field.name().unwrap_or_default().to_owned(), integer(field)?));
     match schema.fields().into_iter().flatten().find_map(odd) {
         Some((name, kind)) => Err(format!(
-            "column `{}` has type {kind}, with which an Arrow file is not read, whatever the policy names: write the column as Int64, or as a decimal, or leave it away",
+            "column `{}` has type {kind}, and no Arrow file with such a column can be read: write the column as Int64 or as a decimal, or remove it from the file",
             plain(&name)
         )),
         None => Ok(()),
@@ -189,5 +189,5 @@ fn integer(field: Field<'_>) -> Option<String> {
 
 /// Describes a type unknown to arrow.
 pub(super) fn words(field: Field<'_>) -> String {
-    integer(field).map_or_else(|| "a type that is not known here".to_owned(), |kind| format!("type {kind}"))
+    integer(field).map_or_else(|| "an unknown type".to_owned(), |kind| format!("type {kind}"))
 }

@@ -108,7 +108,7 @@ impl Seen {
         if let (Some(text), true) = (&self.text, self.times != 0 && self.signs.there() == TEXT | KEY) {
             let kind = if self.times & DATE != 0 { ColumnKind::Date } else { ColumnKind::Timestamp };
             said.push(format!(
-                "column {} looks like dates or times ({}) and is read as text. Where they are, {ADD}types = {{ {} = \"{}\" }}",
+                "column {} looks like dates or times ({}) and is read as text. To read it as such, {ADD}types = {{ {} = \"{}\" }}",
                 plain(name),
                 plain(text),
                 kind::key(name),
@@ -167,7 +167,8 @@ fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
         let stays = if name == of.unit { !seen.lacks } else { belongs && of.elsewhere.contains(name.as_str()) };
         if let (Some((_, at)), false) = (signs.without_one().find(|(without, _)| without & KEY == 0), stays) {
             let problem = format!(
-                "the objects of one unit alone have it ({at}): without them it is in no file, which tells that the unit is there. Write the key in all objects, as null where there is no value, or leave it out of the policy"
+                "only the objects of one privacy unit have it ({at}), so its presence would disclose that privacy unit. Write the key in all objects, \
+                 with null for a missing value, or remove it from the policy"
             );
             return Err(DataError::Column { column: name.clone(), problem });
         }
@@ -216,7 +217,7 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
         let unit = of.unit;
         return Err(broken(
             first,
-            format!("column {unit} names units by texts here and by numbers there: write all of them one way"),
+            format!("column {unit} has both texts and numbers as ids of privacy units: write all of them as one type"),
         ));
     }
     let schema = schema.map_err(|e| match files {
@@ -225,7 +226,7 @@ pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(Sc
         _ => files
             .iter()
             .find_map(|file| learn(&[*file], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
-            .unwrap_or_else(|| broken(first, format!("of all {} files of JSON together: {e}", files.len()))),
+            .unwrap_or_else(|| broken(first, format!("all {} JSON files together: {e}", files.len()))),
     })?;
     let Some(of) = of else { return Ok((Arc::new(schema), vec![])) };
     decided_by_several(of, &columns)?;
@@ -286,7 +287,8 @@ pub(crate) fn open(
                 let (name, value) = (plain(field.name()), plain(&value));
                 let kind = kind::name(field.data_type());
                 let problem = format!(
-                    "column {name}: {value:?} in {} is no {kind}, which [read] says that it is. Correct the file, or the type; where it stands for a missing value, {ADD}nulls = [{value:?}]",
+                    "column {name}: {value:?} in {} is not {kind}, the type given under [read]. Correct the file or the type; if the value marks a \
+                     missing value, {ADD}nulls = [{value:?}]",
                     plain(&path.file_name().unwrap_or_default().to_string_lossy())
                 );
                 ArrowError::JsonError(problem)
@@ -354,7 +356,7 @@ impl Read for Lines {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.from.read(into)?;
         if read == 0 && !into.is_empty() && (self.depth > 0 || self.in_text) {
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ends in the midst of an array or object"));
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ends within an array or object"));
         }
         for byte in into.iter_mut().take(read) {
             *byte = self.step(*byte);

@@ -111,7 +111,8 @@ pub(crate) fn key(column: &str) -> String {
 /// Formats the note for the owner about a column of times with offsets from UTC, of which one is `seen`.
 pub(super) fn in_utc(column: &str, seen: &str) -> String {
     format!(
-        "column {} has times with an offset from UTC ({seen}): they are kept in UTC, and so are their days and hours. To keep the local ones, write the times without an offset; or, to have the column as text, {}types = {{ {} = \"TEXT\" }}",
+        "column {} has times with an offset from UTC ({seen}): they are converted to UTC, and so are their days and hours. To keep local days and \
+         hours, write the times without an offset; to read the column as text, {}types = {{ {} = \"TEXT\" }}",
         plain(column),
         super::ADD,
         key(column)
@@ -124,10 +125,11 @@ pub(super) fn alone(column: &str, kind: &DataType, without: Option<&DataType>, s
     let (without, add) = match without {
         Some(DataType::Null) => ("it has no values".to_owned(), None),
         Some(without) => (format!("it is {}", name(without)), None),
-        None => ("nothing says which decimal mark its numbers have".to_owned(), Some("decimal = \".\"".to_owned())),
+        None => ("the decimal mark of its numbers is unknown".to_owned(), Some("decimal = \".\"".to_owned())),
     };
     format!(
-        "the values of one unit alone make it {} ({seen}): without them {without}, so how the others' are read tells that the unit is there. Correct the file, or {}{}",
+        "only the values of one privacy unit make it {} ({seen}): without them {without}, so that its type would disclose that privacy unit. Correct \
+         the file, or {}{}",
         name(kind),
         super::ADD,
         add.unwrap_or_else(|| format!("types = {{ {key} = \"{}\" }}", name(kind)))

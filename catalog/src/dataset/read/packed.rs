@@ -51,7 +51,7 @@ pub(super) fn begin(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
 /// Returns the error for exceeding the limit.
 pub(super) fn too_much() -> Error {
     Error::other(format!(
-        "unpacks to more than {TIMES} times its bytes, and to more than {} GiB: it was perhaps made to fill disks. Where it is meant, unpack it",
+        "decompresses to more than {TIMES} times its size and more than {} GiB, and may be made to fill disks. If that is intended, decompress the file first",
         ALWAYS >> 30
     ))
 }

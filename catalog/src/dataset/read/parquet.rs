@@ -60,8 +60,8 @@ pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
 fn words(e: &ParquetError) -> String {
     match e {
         ParquetError::External(e) => e.to_string(),
-        ParquetError::NYI(_) => "has something of Parquet that is not read here: write it with common settings".to_owned(),
-        _ => "is no whole Parquet file: it is damaged, or was cut off. Copy it again, or write it again".to_owned(),
+        ParquetError::NYI(_) => "uses a Parquet feature that is not supported: write it with common settings".to_owned(),
+        _ => "is not a complete Parquet file: it is damaged or truncated. Copy it again, or write it again".to_owned(),
     }
 }
 
@@ -104,8 +104,7 @@ fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: b
             };
             if both.is_some_and(|(coarse, fine)| coarse.iter().zip(fine).any(cut)) {
                 let name = metadata.schema().field(old[place]).name().clone();
-                let problem =
-                    "has times of 96 bits that are finer than a microsecond. Write it as TIMESTAMP of nanoseconds".into();
+                let problem = "has 96-bit times (INT96) finer than a microsecond. Write it as TIMESTAMP of nanoseconds".into();
                 return Err(DataError::Column { column: name, problem });
             }
         }

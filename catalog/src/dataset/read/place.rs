@@ -56,7 +56,7 @@ impl Place {
         broken(
             &self.path,
             format!(
-                "line {line}, column {}: a byte (0x{:02X}) that is not UTF-8. Where the file is Windows-1252 (Latin-1), {ADD}encoding = \"windows-1252\"",
+                "line {line}, column {}: a byte (0x{:02X}) that is not UTF-8. If the file is Windows-1252 (Latin-1), {ADD}encoding = \"windows-1252\"",
                 column.map(|name| plain(name)).unwrap_or_default(),
                 bytes.get(good).copied().unwrap_or_default()
             ),

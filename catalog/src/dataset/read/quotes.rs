@@ -137,7 +137,7 @@ impl Quotes {
             // A quote that opens here for a human, but not for the reader, would make the reader close another person's quote.
             At::Plain if byte == self.marks.quote => {
                 return Err(format!(
-                    "{}: a quote within a value that has none around it. Put the value in quotes, with its own written twice; where {} is no quote here, {ADD}quote = …",
+                    "{}: a quote within an unquoted value. Quote the value, and double the quotes in it; if {} is not a quote character here, {ADD}quote = …",
                     self.place((self.line, self.field)),
                     char::from(self.marks.quote)
                 ));
@@ -153,7 +153,8 @@ impl Quotes {
             }
             At::Closed => {
                 return Err(format!(
-                    "{}: text after a closing quote. Write a quote within a value twice, or close the value there; where {} is no quote here, {ADD}quote = …",
+                    "{}: text after a closing quote. Double a quote within a value, or end the value at the quote; if {} is not a quote character \
+                     here, {ADD}quote = …",
                     self.place((self.line, self.field)),
                     char::from(self.marks.quote)
                 ));
@@ -186,7 +187,8 @@ impl Quotes {
     fn begun_is_none(&self, is_last: bool) -> Result<(), String> {
         match self.begun.filter(|begun| begun.is_record(self.header.len(), is_last)) {
             Some(begun) => Err(format!(
-                "{}: the quote opened there goes on over a line ({}) that could be a row. Close it; where the line is part of the value, {ADD}multiline = true",
+                "{}: the quoted value that begins here spans a line ({}) that could be a row. Close the quote; if the line is part of the value, \
+                 {ADD}multiline = true",
                 self.place(begun.within),
                 begun.line
             )),
@@ -208,7 +210,7 @@ impl Quotes {
     /// Describes the problem of a value without an end.
     pub(super) fn unclosed(&self) -> String {
         format!(
-            "{}: a quote is opened and never closed. Close it, or write it twice within a value in quotes; where {} is no quote here, {ADD}quote = …",
+            "{}: a quote is never closed. Close it, or double it within a quoted value; if {} is not a quote character here, {ADD}quote = …",
             self.place(self.opened),
             char::from(self.marks.quote)
         )
@@ -242,28 +244,32 @@ mod tests {
             assert_eq!(said(good, false), Ok(()), "{good}");
         }
         for (bad, place, fix) in [
-            ("p,t,n\n1,a,5\n2,\"b,6\n3,c,7\n", "line 3, column t: the quote opened there goes on over a line (4)", "multiline"),
-            ("p,t,n\n1,a,5\n2,\"b,6\n", "line 3, column t: a quote is opened and never closed", "quote ="),
-            ("p,t,n\n2,5\" pipe,6\n", "line 2, column t: a quote within a value", "quote ="),
+            (
+                "p,t,n\n1,a,5\n2,\"b,6\n3,c,7\n",
+                "line 3, column t: the quoted value that begins here spans a line (4)",
+                "multiline",
+            ),
+            ("p,t,n\n1,a,5\n2,\"b,6\n", "line 3, column t: a quote is never closed", "quote ="),
+            ("p,t,n\n2,5\" pipe,6\n", "line 2, column t: a quote within an unquoted value", "quote ="),
             ("p,t,n\n1,\"a\"b,5\n", "line 2, column t: text after a closing quote", "quote ="),
-            ("p,t,n\n1,\"a\\\"b\\\"\",5\n", "line 2, column t: text after", "twice"),
-            ("p,t,n\n1,\"a\" ,5\n", "line 2, column t: text after", "twice"),
-            ("p,t,n\n1,\"x\ny\",5\n2,\"a,5\n3,,6\n2,z\",6\n", "line 4, column t: the quote opened there", "multiline"),
+            ("p,t,n\n1,\"a\\\"b\\\"\",5\n", "line 2, column t: text after", "Double a quote"),
+            ("p,t,n\n1,\"a\" ,5\n", "line 2, column t: text after", "Double a quote"),
+            ("p,t,n\n1,\"x\ny\",5\n2,\"a,5\n3,,6\n2,z\",6\n", "line 4, column t: the quoted value that begins here", "multiline"),
             // Whoever closes it.
             (
                 "p,t,n\n1,\"a,5\n2,\",\",d\n1,x,c\"\n",
-                "line 2, column t: the quote opened there goes on over a line (3)",
+                "line 2, column t: the quoted value that begins here spans a line (3)",
                 "multiline",
             ),
-            ("p,t,n\n1,5,\"a\n2,5,6'1\"\n", "line 2, column n: the quote opened there goes on over a line (3)", "multiline"),
-            ("p,t,n\n1,5,\"a\n2,5,\"", "line 2, column n: the quote opened there goes on over a line (3)", "multiline"),
+            ("p,t,n\n1,5,\"a\n2,5,6'1\"\n", "line 2, column n: the quoted value that begins here spans a line (3)", "multiline"),
+            ("p,t,n\n1,5,\"a\n2,5,\"", "line 2, column n: the quoted value that begins here spans a line (3)", "multiline"),
             // A line of another's that goes on, within and without.
             (
                 "p,t,n\n1,\"b\n2,\",\n\",d\n1\",x,y\n",
-                "line 2, column t: the quote opened there goes on over a line (3)",
+                "line 2, column t: the quoted value that begins here spans a line (3)",
                 "multiline",
             ),
-            ("p,t,n\r\n2,\"a,5\r\n3,,6\r\n2,z\",6\r\n", "line 2, column t: the quote opened there", "multiline"),
+            ("p,t,n\r\n2,\"a,5\r\n3,,6\r\n2,z\",6\r\n", "line 2, column t: the quoted value that begins here", "multiline"),
         ] {
             let said = said(bad, false).unwrap_err();
             assert!(said.starts_with(place) && said.contains(fix), "{bad}: {said}");

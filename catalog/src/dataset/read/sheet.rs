@@ -46,7 +46,7 @@ pub(super) fn kind(path: &Path) -> Result<Zip, DataError> {
 fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
     let file = tidegate_files::open_given(path).map_err(|e| unreadable(path, e))?;
     ZipArchive::new(BufReader::new(file))
-        .map_err(|e| broken(path, format!("is no whole ZIP archive, as workbooks of Excel are: {e}")))
+        .map_err(|e| broken(path, format!("is not a complete Excel workbook (a ZIP archive): {e}")))
 }
 
 /// Test-unpacks a whole workbook, before it is unpacked into memory.
@@ -56,7 +56,7 @@ fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
     let mut archive = archive(path)?;
     let mut left = ALWAYS;
-    let too_much = || broken(path, format!("unpacks to more than {} GiB: save the sheet as CSV", ALWAYS >> 30));
+    let too_much = || broken(path, format!("decompresses to more than {} GiB: save the sheet as CSV", ALWAYS >> 30));
     let mut buffer = vec![0; 1 << 16];
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i).map_err(|e| broken(path, e))?;
@@ -76,7 +76,7 @@ pub(super) fn check(path: &Path) -> Result<(), DataError> {
         }
         // Each text has at least a tag.
         if claim.most > bytes {
-            return Err(broken(path, "says that it has more texts than there is room for in it: it is damaged"));
+            return Err(broken(path, "is damaged: it declares more texts than it can have"));
         }
     }
     Ok(())
@@ -141,7 +141,7 @@ pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Ve
         }
         let column = column as usize;
         if row >= ROWS || column >= COLUMNS || row < lines.row || (row == lines.row && column < lines.values.len()) {
-            return Err(wrong(&"its cells are not in order, or more than Excel has: it is damaged"));
+            return Err(wrong(&"is damaged: its cells are out of order, or exceed Excel's limits"));
         }
         let Some(value) = text(cell.get_value()) else { continue };
         while lines.row < row {
@@ -150,7 +150,7 @@ pub(super) fn lines(path: &Path, sheet: &str, skip: u32, rows: u32) -> Result<Ve
         lines.values.resize(column, String::new());
         lines.values.push(value);
         if lines.text.len() as u64 > ALWAYS {
-            return Err(wrong(&format!("comes to more than {} GiB of text: save it as CSV", ALWAYS >> 30)));
+            return Err(wrong(&format!("has more than {} GiB of text: save it as CSV", ALWAYS >> 30)));
         }
     }
     lines.end();

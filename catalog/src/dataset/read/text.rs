@@ -171,10 +171,11 @@ impl Rows {
                 let kind = kind::name(&column.taken.kind);
                 let problem = match column.taken.said {
                     true if value.contains(',') && column.taken.decimal.is_none() => {
-                        format!("{words} has a comma, and nothing says which decimal mark the numbers have. To say it, {ADD}decimal = \",\" (or decimal = \".\")")
+                        format!("{words} has a comma, and the decimal mark of the numbers is unknown. To choose, {ADD}decimal = \",\" (or decimal = \".\")")
                     }
-                    true => format!("{words} is no {kind}, which [read] says that it is. Correct the file, or the type; where it stands for a missing value, {ADD}nulls = [{value:?}]", value = plain(&value)),
-                    false => format!("{words} is no {kind} as the others are"),
+                    true => format!("{words} is not {kind}, the type given under [read]. Correct the file or the type; if the value marks a missing \
+                     value, {ADD}nulls = [{value:?}]", value = plain(&value)),
+                    false => format!("{words} is not a {kind} like the others"),
                 };
                 DataError::Column { column: column.name.clone(), problem }
             })

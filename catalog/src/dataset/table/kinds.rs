@@ -41,7 +41,8 @@ impl Table {
             return Err(self.wrong(
                 name,
                 format!(
-                    "has the names of folders for its values. Of so many they are not published, and one of them alone may not decide its type. To say it, {ADD}types = {{ {} = \"TEXT\" }} (or \"BIGINT\", where each of them is a whole number)",
+                    "takes its values from folder names. There are too many to publish, and a single one must not decide the type. To choose it, \
+                     {ADD}types = {{ {} = \"TEXT\" }} (or \"BIGINT\", if all of them are whole numbers)",
                     read::key(name)
                 ),
             ));
@@ -98,22 +99,24 @@ impl Table {
             let add = match words.as_slice() {
                 [] => String::new(),
                 [first, rest @ ..] => format!(
-                    "; or, where it has no value in the files of one of these types, {ADD}types = {{ {} = \"{first}\" }}{}",
+                    "; or, if it has no value in the files of one of these types, {ADD}types = {{ {} = \"{first}\" }}{}",
                     read::key(name),
                     rest.first().map(|other| format!(" (or \"{other}\")")).unwrap_or_default()
                 ),
             };
             let (first, second) = (file_name(&first.path), file_name(&second.path));
-            return Err(self
-                .wrong(name, format!("is {} in {first} and {} in {second}: write them alike{add}", in_sql(one), in_sql(other))));
+            return Err(
+                self.wrong(name, format!("is {} in {first} and {} in {second}: write one type{add}", in_sql(one), in_sql(other)))
+            );
         };
         let said = told(kind);
         for (source, found) in self.types(name, is_unit) {
             if !holds(&said, &found) && !self.is_void(source, name)? {
                 let (file, kind, found) = (file_name(&source.path), kind.name(), in_sql(&found));
-                return Err(
-                    self.wrong(name, format!("is {found} in {file}, and {kind} by [read]: write it as that there, or as NULL"))
-                );
+                return Err(self.wrong(
+                    name,
+                    format!("is {found} in {file}, and {kind} under [read]: write that type in the file, or NULL"),
+                ));
             }
         }
         Ok(said)

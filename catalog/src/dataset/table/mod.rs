@@ -169,7 +169,7 @@ impl Table {
                 (source.plain, source.is_bare) = (written.plain, written.is_bare);
                 if let Some((name, kind)) = written.odd.iter().find(|(name, _)| self.wanted.contains(name)) {
                     let problem =
-                        format!("has {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
+                        format!("has {kind} in {}, which is not supported. Write it as Int64, or as a decimal", file_name(path));
                     return Err(self.wrong(name, problem));
                 }
                 let wanted = || written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
@@ -189,7 +189,7 @@ impl Table {
         let mut seen = BTreeSet::new();
         for name in names.filter(|name| self.wanted.iter().any(|wanted| wanted == name)) {
             if !seen.insert(name) {
-                return Err(self.wrong(name, format!("is there twice in {}: give one of the two another name", file_name(path))));
+                return Err(self.wrong(name, format!("occurs twice in {}: rename one of the two", file_name(path))));
             }
         }
         Ok(())
@@ -278,7 +278,9 @@ impl Table {
         };
         if let Some(first) = lacking.first() {
             if is_unit {
-                return Err(self.wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path))));
+                return Err(
+                    self.wrong(name, format!("is not in {}: the privacy units of its rows are unknown", file_name(&first.path)))
+                );
             }
             say(format!(
                 "column {}: NULL in the rows of {}{}, where the column is missing",
@@ -367,7 +369,7 @@ pub(super) fn learn(
                     let (first, other) = (first.unwrap_or_default(), table.name.clone().unwrap_or_default());
                     return Err(wrong(
                         &policy.unit.column,
-                        format!("is {} in {other} and {} in {first}: make them one", in_sql(kind), in_sql(&before)),
+                        format!("is {} in {other} and {} in {first}: write one type", in_sql(kind), in_sql(&before)),
                     ));
                 }
             },

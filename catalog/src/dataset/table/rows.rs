@@ -78,7 +78,7 @@ impl Rows {
                         wrong(
                             name,
                             format!(
-                                "{:?} in the name of a folder of {} is no {}, which [read] says that it is",
+                                "{:?} in the name of a folder of {} is not {}, the type given under [read]",
                                 shown(&value),
                                 file_name(&self.source.path),
                                 kind.name()

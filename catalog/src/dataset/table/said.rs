@@ -27,7 +27,7 @@ impl Table {
         let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for source in &self.sources {
             let words = match (&source.text, source.format) {
-                (_, Format::Empty) => "left out: it is empty".to_owned(),
+                (_, Format::Empty) => "skipped, because it is empty".to_owned(),
                 (Some(text), _) if text.dialect.sheet.is_some() => text.dialect.sheet_words(),
                 (Some(text), _) => format!(
                     "text, {} between values{}{}",
@@ -39,7 +39,7 @@ impl Table {
                     } else {
                         ""
                     },
-                    text.dialect.packed.map(|by| format!(", packed by {by}")).unwrap_or_default()
+                    text.dialect.packed.map(|by| format!(", compressed with {by}")).unwrap_or_default()
                 ),
                 (None, format) => format.word().to_owned(),
             };
@@ -56,26 +56,25 @@ impl Table {
             let names: Vec<_> = files.left_out.iter().take(5).map(|path| file_name(path)).collect();
             let more = files.left_out.len().saturating_sub(names.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            say(format!("left out, as no data: {}{more}", names.join(", ")));
+            say(format!("skipped, because they have no data: {}{more}", names.join(", ")));
         }
         let mut bare = self.sources.iter().filter(|source| source.is_bare).map(|source| file_name(&source.path));
         if let Some(first) = bare.next() {
             let more = and_more(bare.count());
             say(format!(
-                "{first}{more}: what the writer says of the columns' types (ARROW:schema) cannot be read, so the types are those of Parquet alone: times of a time zone are in UTC, and durations are whole numbers. Where a column has such, write the file again"
+                "{first}{more}: the writer's description of the columns' types (ARROW:schema) cannot be read, so that only Parquet's own types apply: \
+                 times with a time zone are in UTC, and durations are whole numbers. If a column has such values, write the file again"
             ));
         }
         let extensions: BTreeSet<_> = self.sources.iter().flat_map(|source| &source.extensions).collect();
         for (column, extension) in extensions {
             let (column, extension) = (shown(column), shown(extension));
-            say(format!(
-                "column {column}: its type {extension} is not known here; it is read as the values that it is stored as"
-            ));
+            say(format!("column {column}: its type {extension} is unknown; the stored values are read"));
         }
         let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
         for column in said {
             let hint = self.hint(column);
-            say(format!("column {}: its values are those that the folders' names say{hint}", shown(column)));
+            say(format!("column {}: its values come from folder names{hint}", shown(column)));
         }
     }
 
@@ -92,7 +91,7 @@ impl Table {
             let padded = values.iter().find(|value| number(value).is_some_and(|number| number.to_string() != **value));
             return padded.map_or_else(String::new, |value| {
                 format!(
-                    ". It is TEXT, because a number would lose the zeros before it: queries compare it with '{value}'. To have it as a number, {}",
+                    ". It is TEXT, because a number would lose leading zeros: queries compare it with '{value}'. To read it as a number, {}",
                     to_be(ColumnKind::BigInt)
                 )
             });
@@ -100,7 +99,7 @@ impl Table {
         let times: Option<Vec<_>> = values.iter().map(|value| day_or_time(value)).collect();
         times.map_or_else(String::new, |times| {
             let time = times.iter().find(|kind| **kind != ColumnKind::Date).copied();
-            format!(". It is TEXT. To have it as what it looks like, {}", to_be(time.unwrap_or(ColumnKind::Date)))
+            format!(". It is TEXT. To read it as a date or time, {}", to_be(time.unwrap_or(ColumnKind::Date)))
         })
     }
 
@@ -117,7 +116,8 @@ impl Table {
             let of = |(zone, source): (&&str, &&Source)| format!("{} in {}", shown(zone), file_name(&source.path));
             let of: Vec<_> = zones.iter().map(of).collect();
             say(format!(
-                "column {} has times of several time zones ({}): they are kept in {to}, and so are their days and hours. To keep the local ones, write the column with one time zone in all files",
+                "column {} has times of several time zones ({}): they are converted to {to}, and so are their days and hours. To keep local days and \
+                 hours, write the column with one time zone in all files",
                 shown(name),
                 of.join(", ")
             ));
@@ -131,7 +131,7 @@ impl Table {
         let strange = |source: &&Source| source.format != Format::Empty && !of_policy().any(|name| has(source, name));
         match self.sources.iter().find(strange) {
             Some(strange) if of_policy().next().is_some() && self.sources.len() > 1 => {
-                Err(broken(&strange.path, "has none of the columns that the policy names: it is no file of this table"))
+                Err(broken(&strange.path, "has none of the policy's columns: it is not a file of this table"))
             }
             _ => Ok(()),
         }

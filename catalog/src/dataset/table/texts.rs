@@ -52,7 +52,7 @@ impl Table {
         let found: Vec<_> = lasts().filter(|last| is_total(last.value()) || odd && !is_number(last.value())).collect();
         if let Some(first) = found.first() {
             say(format!(
-                "column {}: the last row looks like a total, and no unit's ({}{}). It counts as one unit more: take it out of the file",
+                "column {}: the last row looks like a total, not like a row of a privacy unit ({}{}). It counts as one more privacy unit: remove it from the file",
                 shown(&self.unit),
                 first.words(),
                 and_more(found.len() - 1)
@@ -68,7 +68,7 @@ impl Table {
             for (column, count) in found.into_iter().filter(|(column, _)| self.wanted.contains(column)) {
                 let (have, are) = if count == 1 { ("formula has", "its cell is") } else { ("formulas have", "their cells are") };
                 say(format!(
-                    "column {}: {count} {have} no stored value in {}, and {are} NULL. Open the workbook in a program that computes formulas, and save it there",
+                    "column {}: {count} {have} no stored value in {}, and {are} NULL. Open the workbook in a program that computes formulas, and save it",
                     shown(&column),
                     file_name(&source.path)
                 ));
@@ -86,11 +86,11 @@ impl Table {
         let nearly = match evidence.nearly_numeric() {
             Some(nearly) => format!(": {nearly}"),
             None if self.sources.iter().any(|source| source.says.contains_key(name)) => {
-                format!(". Where the names of its folders are numbers, {ADD}types = {{ {} = \"BIGINT\" }}", read::key(name))
+                format!(". If its folder names are numbers, {ADD}types = {{ {} = \"BIGINT\" }}", read::key(name))
             }
             None if self.json.is_some() => {
                 let name = shown(name);
-                format!(". Where its texts are numbers, or stand for missing ones, {ADD}types = {{ {name:?} = \"DOUBLE\" }}")
+                format!(". If its texts are numbers, or mark missing ones, {ADD}types = {{ {name:?} = \"DOUBLE\" }}")
             }
             None => String::new(),
         };
