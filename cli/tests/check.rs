@@ -111,7 +111,7 @@ fn weights_take_the_outputs_names_and_noise_is_labelled() {
     assert!(shown.contains("noise on the sum: standard deviation") && shown.contains("95 % within ±"), "{shown}");
     let inside = world.job("inside.toml", &format!("rho = 0.1\n{query}weights = {{ total = 3 }}\n"));
     let said = world.fails("owner", &["check", &inside]);
-    assert!(said.contains("head of the file"), "{said}");
+    assert!(said.contains("top of the file"), "{said}");
 }
 
 /// A sum over a count is not the mean where a person has more rows than count: said where both are asked for.
@@ -122,8 +122,8 @@ fn a_sum_beside_a_count_is_said_not_to_make_a_mean() {
     let notes = |job: &str| verdict(&world, "owner", &[job]).1["notes"].as_array().unwrap().clone();
     let by_hand = job("by_hand.toml", "SUM(spend) / COUNT(*) AS m");
     let said = notes(&by_hand);
-    assert!(said.len() == 1 && said[0].as_str().unwrap().contains("SUM(x) / COUNT(*) is not AVG(x)"), "{said:?}");
-    assert!(world.ok("owner", &["check", &by_hand]).contains("note: of a unit with more than"));
+    assert!(said.len() == 1 && said[0].as_str().unwrap().contains("SUM(x) / COUNT(*) differs from AVG(x)"), "{said:?}");
+    assert!(world.ok("owner", &["check", &by_hand]).contains("note: for a privacy unit with more than"));
     for (name, what) in [("avg.toml", "AVG(spend) AS m"), ("sum.toml", "SUM(spend) AS s")] {
         assert!(notes(&job(name, what)).is_empty(), "{what}");
     }

@@ -75,7 +75,7 @@ fn what_lies_beside_a_model_is_read_from_its_folder_alone() {
     assert!(fine && seen["verdict"] == "row-independent" && seen["weights"].as_u64().unwrap() > 512, "{seen}");
     // Cut short; a link that leads elsewhere.
     std::fs::write(&beside, &weights[..weights.len() - 1]).unwrap();
-    refused("are asked for");
+    refused("are needed");
     std::fs::remove_file(&beside).unwrap();
     std::fs::write(root.path().join("elsewhere"), &weights).unwrap();
     std::os::unix::fs::symlink("../elsewhere", &beside).unwrap();
@@ -86,7 +86,7 @@ fn what_lies_beside_a_model_is_read_from_its_folder_alone() {
         let mut changed = bytes.clone();
         changed[at..at + name.len()].copy_from_slice(other.as_bytes());
         std::fs::write(&model, &changed).unwrap();
-        refused("is not in the model's folder");
+        refused("is outside the model's folder");
     }
 }
 

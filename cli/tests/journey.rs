@@ -48,7 +48,7 @@ fn who_has_no_right_gets_nothing_and_nothing_is_charged() {
     assert!(world.fails("buyer", &["run", &job, "--to", &node.address]).contains("the request has no grant"));
     let out = world.text("stolen");
     let said = world.fails("buyer", &["fetch", "towns", "--to", &node.address, "--grant", &grant, "--out", &out]);
-    assert!(said.contains("lets nobody replicate"), "{said}");
+    assert!(said.contains("allows nobody to replicate"), "{said}");
     assert!(!common::exists(&world.path("stolen/data.csv")));
     for (body, word) in [
         ("rho = 0.95\n[sql]\nquery = \"SELECT COUNT(*) FROM dataset\"\n", "over budget"),

@@ -204,9 +204,9 @@ fn who_may_not_hold_does_not_and_what_is_revoked_is_not_answered() {
     };
     std::fs::create_dir_all(world.path("other")).unwrap();
     std::fs::write(world.path("other/shared.csv"), "person,spend,city\n1,2,north\n").unwrap();
-    told(begin("south", &world.text("south.grant"), &world.text("other"), "0.1"), "is not the file that was published");
-    told(begin("south", &north, &rows, "0.1"), "does not let this party hold");
-    told(begin("buyer", &buyers, &rows, "0.1"), "does not let this party hold");
+    told(begin("south", &world.text("south.grant"), &world.text("other"), "0.1"), "differs from the published file");
+    told(begin("south", &north, &rows, "0.1"), "does not allow this party to be a replica");
+    told(begin("buyer", &buyers, &rows, "0.1"), "does not allow this party to be a replica");
     // Nothing that could be asked was handed over to any of them.
     assert_eq!(shared.leases().len(), 0);
     let node = world.serve_by("north", &[]);

@@ -136,11 +136,11 @@ fn files_that_nobody_may_copy_are_held_by_who_has_them() {
     };
     // No column is sent of what nobody may copy.
     let said = common::text(&begin("north", &[]));
-    assert!(said.contains("give the files that are here with --data"), "{said}");
+    assert!(said.contains("give local files with --data"), "{said}");
     // A guess is not the file, even of one who is told the key.
     std::fs::write(world.path("rows/people.csv"), rows("40")).unwrap();
     let said = common::text(&begin("north", &["--data", &rows_here]));
-    assert!(said.contains("is not the file that was published"), "{said}");
+    assert!(said.contains("differs from the published file"), "{said}");
     std::fs::write(world.path("rows/people.csv"), rows("41")).unwrap();
     let begun = begin("north", &["--data", &rows_here]);
     assert!(begun.status.success(), "{}", common::text(&begun));

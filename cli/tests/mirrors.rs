@@ -156,9 +156,9 @@ fn who_may_copy_has_it_from_mirrors_that_cannot_read_it_and_nobody_else_has() {
     );
     // Nobody else.
     for (who, grant, why) in [
-        ("north", "north.grant", "without the keys"),
+        ("north", "north.grant", "lacks the keys"),
         ("colleague", "buyer.grant", "the keys of the encrypted files"),
-        ("colleague", "grant", "without the keys"),
+        ("colleague", "grant", "lacks the keys"),
         ("buyer", "given", "the keys of the encrypted files"),
     ] {
         let said = held.fetch(who, grant, &both).unwrap_err();
@@ -217,7 +217,7 @@ fn what_is_revoked_or_may_have_been_is_not_served() {
     world.ok("owner", &["revoke", &world.text("south.grant")]);
     until("the mirror's revocation", || {
         held.fetch("colleague", "colleague.grant", &[&south.address])
-            .is_err_and(|said| said.contains("nothing of this population"))
+            .is_err_and(|said| said.contains("no dataset of this lineage"))
     });
     let report = world.audit(&of_owner);
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
@@ -261,7 +261,7 @@ fn what_a_mirror_sends_ends_with_either_grant() {
         }
     });
     let said = held.fetch("buyer", "buyer.grant", &[&north.address]).unwrap_err();
-    assert!(said.contains("nothing of this population"), "{said}");
+    assert!(said.contains("no dataset of this lineage"), "{said}");
     let said = held.fetch("colleague", "colleague.grant", &[&south.address]).unwrap_err();
     assert!(said.contains("the grant expired at"), "{said}");
     held.fetch("buyer", "buyer.grant", &[&south.address]).unwrap();
@@ -324,7 +324,7 @@ fn what_was_superseded_or_retired_is_served_by_no_mirror() {
     drop(north);
     let north = world.mirror("north", &[]);
     let gone =
-        |node: &str| held.fetch("buyer", "buyer.grant", &[node]).is_err_and(|said| said.contains("nothing of this population"));
+        |node: &str| held.fetch("buyer", "buyer.grant", &[node]).is_err_and(|said| said.contains("no dataset of this lineage"));
     until("the mirror's end", || gone(&north.address));
     drop((north, owner));
     // And again, by its retirement, of which the mirror hears with the revoked grants.
@@ -339,6 +339,6 @@ fn what_was_superseded_or_retired_is_served_by_no_mirror() {
     until("the mirror's end", || gone(&north.address));
     let said =
         world.ok("buyer", &["revocations", "--to", &north.address, "--against", &owner.address, "--owner", &held.keys["owner"]]);
-    assert!(!said.contains("leaves out"), "{said}");
+    assert!(!said.contains("the list lacks"), "{said}");
     assert_eq!(world.audit(&owner.address)["findings"].as_array().map(Vec::len), Some(0));
 }

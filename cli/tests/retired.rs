@@ -59,7 +59,7 @@ fn rows_of_a_retired_dataset_have_no_second_budget_and_no_advice_that_fails() {
     let said = publish("data.csv", &["--name", "again"]);
     assert!(said.contains("cannot be published by this key again") && !said.contains("--version-of"), "{said}");
     let said = publish("data.csv", &["--name", "towns", "--version-of", &first]);
-    assert!(said.contains("for good"), "{said}");
+    assert!(said.contains("retired permanently"), "{said}");
     let said = publish("data.csv", &["--name", "towns"]);
     assert!(said.contains("another --name") && !said.contains("--version-of"), "{said}");
     // Other people's rows are another dataset.

@@ -224,7 +224,7 @@ fn a_second_table_of_the_same_people_needs_a_word_that_names_the_first() {
     assert_eq!(beside.len(), 1);
     assert!([&first, &same].contains(&&beside[0]));
     let said = world.fails("owner", &["approve", &one_id]);
-    assert!(said.contains("have left already") && said.contains(&format!("--beside {}", &beside[0][..12])), "{said}");
+    assert!(said.contains("are already released") && said.contains(&format!("--beside {}", &beside[0][..12])), "{said}");
     assert!(world.ok("owner", &["pending"]).contains("SELECT SUM(spend) AS s, COUNT(*) AS n FROM dataset"));
     world.ok("owner", &["approve", &one_id, "--beside", &beside[0][..12]]);
     let (other_id, _) = asker.waits('d', &other);

@@ -39,7 +39,7 @@ fn a_copy_needs_policy_and_grant() {
     assert_eq!(std::fs::read(world.path("copy/open.csv")).unwrap(), std::fs::read(world.path("open.csv")).unwrap());
     // The other dataset here stays where it is.
     let said = world.fails("buyer", &["fetch", "towns", "--to", &node.address, "--grant", &grant, "--out", &copy]);
-    assert!(said.contains("lets nobody replicate"), "{said}");
+    assert!(said.contains("allows nobody to replicate"), "{said}");
 }
 
 fn submit(identity: &Identity, to: &Address, request: &Request) -> Reply {

@@ -56,7 +56,7 @@ fn a_folder_that_was_open_is_shut_and_doctor_says_so() {
     assert_eq!(mode(&home), 0o755, "looking changes nothing");
     // Any command shuts the folder, and so all that is in it; a node that starts shuts each thing.
     let said = text(&world.try_run("owner", &["budget"]));
-    assert!(said.contains("for this user alone now"), "{said}");
+    assert!(said.contains("only this user can now"), "{said}");
     assert_eq!((mode(&home), mode(&home.join("ledger.redb"))), (0o700, 0o644));
     let outside = world.path("outside");
     fs::write(&outside, "").unwrap();

@@ -155,12 +155,12 @@ fn a_model_is_trained_on_rows_that_nobody_sees() {
     std::fs::write(world.path("dear.toml"), dear).unwrap();
     let dear = world.text("dear.toml");
     let said = world.fails("buyer", &world.run_args(&dear, &node.address, &grant));
-    assert!(said.contains("the policy lets one buyer spend"), "{said}");
+    assert!(said.contains("the policy's cap for one buyer is"), "{said}");
     // Nor one that more than is left would pay for: it stops after its first round.
     let text = std::fs::read_to_string(&dear).unwrap().replace("epsilon = 4.5", "epsilon = 3.5");
     std::fs::write(&dear, text).unwrap();
     let said = world.fails("buyer", &world.run_args(&dear, &node.address, &grant));
-    assert!(said.contains("left for you after the first round"), "{said}");
+    assert!(said.contains("your remaining budget after the first round"), "{said}");
 }
 
 #[test]

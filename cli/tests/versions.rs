@@ -144,7 +144,7 @@ fn the_newest_version_s_policy_governs_and_the_one_before_answers_nothing() {
         let why = refused(send(world, &node.address, &ask));
         assert!(why.message.contains("is newer"), "{why}");
     }
-    assert!(refused(send(world, &node.address, &versioned.asks(&second)[0])).message.contains("lets nobody replicate"));
+    assert!(refused(send(world, &node.address, &versioned.asks(&second)[0])).message.contains("allows nobody to replicate"));
     let why = refused(send(world, &node.address, &job(world, &second, CITY, 1)));
     assert_eq!(why.code, Code::Program, "the column is withdrawn: {why}");
     let why = refused(send(world, &node.address, &job(world, &second, COUNT, 1)));
@@ -176,7 +176,7 @@ fn an_older_version_answers_under_what_both_policies_allow_where_the_newest_says
         let why = refused(send(world, &node.address, &job(world, first, COUNT, 300_000)));
         assert_eq!(why.code, Code::Budget, "the smaller cap: {why}");
         let why = refused(send(world, &node.address, &versioned.asks(first)[0]));
-        assert!(why.message.contains("lets nobody replicate"), "{why}");
+        assert!(why.message.contains("allows nobody to replicate"), "{why}");
         assert!(matches!(send(world, &node.address, &versioned.asks(first)[1]), Reply::Replicating));
         std::fs::write(world.path("old.toml"), format!("dataset = \"{first}\"\nrho = 0.05\n[sql]\nquery = \"{COUNT}\"\n"))
             .unwrap();
@@ -258,7 +258,7 @@ fn what_is_retired_beside_a_running_node_answers_nothing_from_then_on() {
         "--version-of",
         first,
     ];
-    assert!(world.fails("owner", &args).contains("retired this dataset"));
+    assert!(world.fails("owner", &args).contains("retired permanently"));
     let node = world.serve(None);
     gone(send(world, &node.address, &job(world, &second, COUNT, 1_000)), "retired this dataset");
 }

@@ -192,7 +192,7 @@ fn an_auditor_who_saw_one_history_takes_no_other() {
         world.ok("buyer", &world.run_args(&job, &node.address, &grant));
     }
     let forked = world.fails("buyer", &["audit", "--peer", &node.address]);
-    assert!(forked.contains("history was rewritten") && forked.contains("What shows it is kept in"), "{forked}");
+    assert!(forked.contains("history was rewritten") && forked.contains("The evidence is in"), "{forked}");
     let shown = world.fails("buyer", &["audit", "--evidence"]);
     let owner = world.ok("owner", &["id"]).trim().to_owned();
     assert!(shown.contains(&owner) && shown.contains("signed two histories"), "{shown}");

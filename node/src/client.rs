@@ -174,7 +174,7 @@ impl Buyer {
         let word = word.envelope().clone();
         match self.ask(to, &Request::Countersign { word: word.clone() }, &[]).await? {
             Reply::Logged(index) => Ok((index, word)),
-            _ => Err(unexpected("where its log says so")),
+            _ => Err(unexpected("the entry's place in its log")),
         }
     }
 

@@ -73,8 +73,10 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         let well = lacks.is_none();
         let seen = match lacks {
             None => "stands",
-            Some(Need::Welcome) => "not here (containers often have none): workers run without, behind the other walls",
-            Some(Need::Wanted) => "this kernel does not have it: `tidegate serve` needs --without-walls, and workers run without",
+            Some(Need::Welcome) => {
+                "not available here (often so in containers): workers run with the other parts of process confinement"
+            }
+            Some(Need::Wanted) => "missing in this kernel: `tidegate serve` needs --without-walls, and workers run without it",
         };
         Check { what, well, needed: false, seen: seen.into() }
     };
@@ -146,11 +148,11 @@ async fn loaded(path: &std::path::Path, place: Place) -> (bool, String) {
 fn modes(home: &Home) -> Check {
     let (well, seen) = match home.open_to_others() {
         Ok(open) => match open.first() {
-            None => (true, "nobody else may look into it".to_owned()),
+            None => (true, "no other user can read it".to_owned()),
             Some(first) => {
                 let (number, first) = (open.len(), first.display());
-                let fix = "`tidegate serve` shuts them when it starts, as `chmod -R go= ` does";
-                (false, format!("others may read {number} of its files and folders, {first} first: {fix}"))
+                let fix = "`tidegate serve` removes that access when it starts, as `chmod -R go= ` does";
+                (false, format!("other users can read {number} of its files and folders, the first of them {first}: {fix}"))
             }
         },
         Err(e) => (false, e.to_string()),
@@ -172,10 +174,7 @@ async fn queries() -> Check {
     if least.mops() >= stated {
         return check(true, seen);
     }
-    check(
-        false,
-        format!("{seen}: write `[sql] mops = {:.0}`, {stated} is what policies say that say nothing", least.mops() / 1.5),
-    )
+    check(false, format!("{seen}: write `[sql] mops = {:.0}` in policies, whose default is {stated}", least.mops() / 1.5))
 }
 
 /// Measures the time of a unit of fuel for the kind of program at which this machine is slowest.
@@ -190,12 +189,17 @@ async fn programs() -> Check {
         return check(false, "nothing was measured".into());
     };
     let seen =
-        format!("{:.1} ns a unit of fuel at most ({}); it is taken to be {:.0}", worst.nanoseconds, worst.what, wasm::UNIT);
+        format!("at most {:.1} ns for each unit of fuel ({}); {:.0} is assumed", worst.nanoseconds, worst.what, wasm::UNIT);
     // A slot allows calls twice that time.
     if worst.nanoseconds <= 2.0 * wasm::UNIT {
         return check(true, seen);
     }
-    check(false, format!("{seen}: a program may be late here because of one person; leave \"wasm\" out of `[jobs] kinds`"))
+    check(
+        false,
+        format!(
+            "{seen}: the rows of one person could make a program exceed its time budget here; remove \"wasm\" from `[jobs] kinds`"
+        ),
+    )
 }
 
 /// Checks for GPUs, and whether models can run on them.
@@ -204,9 +208,9 @@ async fn gpu() -> Check {
     let gpus = device::gpus();
     let names = gpus.iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect::<Vec<_>>().join(", ");
     let path = match library::find_cuda() {
-        _ if gpus.is_empty() => return check(true, "none here: models run on the processor".into()),
+        _ if gpus.is_empty() => return check(true, "none here: models run on the CPU".into()),
         None => {
-            return check(false, format!("{names}; no runtime for it: models run on the processor. {}", library::HOW_TO_CUDA));
+            return check(false, format!("{names}; no runtime for it: models run on the CPU. {}", library::HOW_TO_CUDA));
         }
         Some(path) => path,
     };

@@ -52,7 +52,7 @@ pub enum NodeError {
     },
     /// The disk is full. What a transfer has brought so far is kept.
     #[error(
-        "{}: the disk is full: {free} bytes are free. What came is kept; make room and run the same command again",
+        "{}: the disk is full ({free} bytes are free). The received part is kept: free some space and run the same command again",
         .path.display()
     )]
     DiskFull {
@@ -70,7 +70,7 @@ pub enum NodeError {
         source: Cause,
     },
     /// A file is missing that was there before.
-    #[error("{}: is gone{fix}", .path.display())]
+    #[error("{}: no longer exists{fix}", .path.display())]
     Gone {
         /// Path of the file.
         path: PathBuf,
@@ -136,7 +136,8 @@ pub enum NodeError {
     Task(#[source] tokio::task::JoinError),
     /// The process may open too few files for its jobs.
     #[error(
-        "{jobs} jobs at a time over up to {files} files need {needs} file descriptors, and this process may have {has}: raise the limit (`ulimit -n {needs}`, or \
+        "{jobs} concurrent jobs over up to {files} files need {needs} file descriptors, and this process is limited to {has}: raise the limit \
+         (`ulimit -n {needs}`, or \
          LimitNOFILE={needs} of a systemd service), or give a smaller --jobs"
     )]
     Descriptors {
@@ -167,13 +168,13 @@ pub enum NodeError {
         state: &'static str,
     },
     /// No request of this party has this id.
-    #[error("no request {id:?} is kept here. See `tidegate results list`")]
+    #[error("no stored request {id:?}. See `tidegate results list`")]
     NoSuchRequest {
         /// Prefix of an id, as given.
         id: String,
     },
     /// Nothing in quarantine has this id.
-    #[error("nothing in quarantine begins with {id}: see `tidegate quarantine list`")]
+    #[error("no id in quarantine begins with {id}: see `tidegate quarantine list`")]
     NotQuarantined {
         /// Prefix of an id, as given.
         id: String,
@@ -182,16 +183,16 @@ pub enum NodeError {
     #[error(transparent)]
     Catalogue(#[from] tidegate_catalog::listings::CatalogueError),
     /// The address book has no such name.
-    #[error("nobody is called {name:?} here")]
+    #[error("the address book has no peer {name:?}")]
     NoSuchPeer {
         /// Name, as given.
         name: String,
     },
     /// A word is neither an address nor a name in the address book.
-    #[error("{0}; and nobody is called that here (`tidegate peers`)")]
+    #[error("{0}; and the address book has no peer of that name (`tidegate peers`)")]
     NoAddress(#[source] tidegate_exchange::BadAddress),
     /// The address book has the name for another key.
-    #[error("{name:?} is the name of {key} here: `tidegate peers remove {name}` first")]
+    #[error("the name {name:?} is in use for {key}: run `tidegate peers remove {name}` first")]
     NameTaken {
         /// Name, as given.
         name: String,
@@ -199,10 +200,10 @@ pub enum NodeError {
         key: PeerId,
     },
     /// The address book is empty, and only its keys are to be heard.
-    #[error("the address book is empty: nobody would be heard. See `tidegate peers add`")]
+    #[error("the address book is empty, so that no listing would be accepted. See `tidegate peers add`")]
     NobodyKnown,
     /// A prefix begins several ids.
-    #[error("{id:?} begins {of}: give more of it")]
+    #[error("{id:?} is ambiguous: it begins {of}. Give more characters")]
     Ambiguous {
         /// Prefix, as given.
         id: String,
@@ -231,7 +232,7 @@ pub enum NodeError {
     #[error(transparent)]
     Seal(#[from] tidegate_catalog::sealed::SealError),
     /// The encrypted files are larger than this mirror's limit.
-    #[error("the encrypted files have {bytes} bytes, and {most} are held at most: say more with --most-mib")]
+    #[error("the encrypted files have {bytes} bytes, and the limit is {most}: raise it with --most-mib")]
     OverLimit {
         /// Size of the files in bytes.
         bytes: u64,
@@ -239,25 +240,25 @@ pub enum NodeError {
         most: u64,
     },
     /// No source has the encrypted files.
-    #[error("nobody has the encrypted files. {}", shown(.answers))]
+    #[error("no peer has the encrypted files. {}", shown(.answers))]
     NoSource {
         /// Asked sources, with the answer of each.
         answers: Vec<(PeerId, NodeError)>,
     },
     /// The owner no longer has the program of a job.
-    #[error("the owner has no more what came with this job. Give it with --program FILE, as its buyer sent it")]
+    #[error("the owner no longer has the program of this job. Give it with --program FILE, exactly as the buyer sent it")]
     NoProgram,
     /// No rows were given.
-    #[error("there are no files of rows")]
+    #[error("there are no data files")]
     NoRows,
     /// The dataset was published without mock rows.
     #[error(
-        "this dataset has no mock rows: its owner gives some with `tidegate publish --mock FILE`. Rehearse on rows of your own: \
+        "this dataset has no mock rows, which its owner adds with `tidegate publish --mock FILE`. Rehearse on your own rows: \
          `tidegate rehearse JOB --mock FILE --policy FILE`"
     )]
     NoMock,
     /// The folder given as a dataset's files lacks one of them.
-    #[error("{0}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them")]
+    #[error("{0}. --data must be a folder with the files of exactly this version, as written by `tidegate fetch`")]
     NotGiven(#[source] tidegate_catalog::dataset::DataError),
     /// The job cannot run on this machine.
     #[error("the job does not run here: {0}")]
@@ -273,7 +274,7 @@ pub enum NodeError {
     Query(#[source] Box<tidegate_audit::query::QueryError>),
     /// Exact results about the same people have left, and the approval does not name them.
     #[error(
-        "exact results about the same people have left already, and two tables that differ by a few people give those away. Read them together \
+        "exact results about the same people are already released, and two tables that differ by a few people disclose those people. Read them together \
          (`tidegate pending` shows them), then `tidegate approve {job} --beside {}`",
         .beside.join(" --beside ")
     )]
@@ -285,7 +286,7 @@ pub enum NodeError {
     },
     /// The running node did not carry out an order in time. The order stays.
     #[error(
-        "the running node has not taken this after {seconds} s. It is kept in {} and will be logged when the node does",
+        "the running node has not processed this command after {seconds} s. The command is stored in {} and will be logged when the node processes it",
         .path.display()
     )]
     NotTaken {
@@ -309,7 +310,9 @@ pub enum NodeError {
     #[error(transparent)]
     Store(#[from] tidegate_ledger::StoreError),
     /// A peer's address is unknown, and this party does not look up keys.
-    #[error("where {peer} is, is not known, and this party looks nobody up: give its address, or `tidegate network --local on`")]
+    #[error(
+        "the address of {peer} is unknown, and address lookup is off: give the address, or run `tidegate network --local on`"
+    )]
     Nowhere {
         /// Key of the peer.
         peer: PeerId,
@@ -321,14 +324,14 @@ pub enum NodeError {
     #[error(transparent)]
     Refused(#[from] tidegate_protocol::Refusal),
     /// This kernel lacks parts of the workers' process confinement, and the owner did not say that the node serves all the same.
-    #[error("this kernel lacks {}: an escape from the sandbox would find more to take", .missing.join(", "))]
+    #[error("this kernel lacks {}: an escape from the sandbox would reach more", .missing.join(", "))]
     Unconfined {
         /// The missing parts.
         missing: Vec<&'static str>,
     },
     /// The program that workers are started from does not answer as a worker of this build.
     #[error(
-        "{program} does not answer as a worker: {why}. Call `run_worker_if_asked` first in its `main`, before any thread or runtime is started, or name \
+        "{program} does not work as a worker: {why}. Call `run_worker_if_asked` first in its `main`, before any thread or runtime is started, or name \
          the `tidegate` binary of this build as the worker program"
     )]
     NoWorker {
@@ -340,7 +343,7 @@ pub enum NodeError {
     /// The weights of a training run diverged: the run ends with this round, and the rest is not charged.
     #[error(
         "the weights diverged in round {round} of {rounds} (weight {at} is {weight:e}): the run ends here, and the other rounds are not charged. \
-         Give it a smaller loop.rate, or a price that buys less noise"
+         Use a smaller loop.rate, or a higher cost, which gives less noise"
     )]
     Diverged {
         /// The round, counted from 1.
@@ -354,8 +357,8 @@ pub enum NodeError {
     },
     /// A job was sent and no answer came; the job may have been charged.
     #[error(
-        "{why}. The job was sent as request {request}, and may have been charged. What was paid for is had at no further charge: \
-         `tidegate results fetch {request}`, with --to where the owner's node has another address since"
+        "{why}. The job was sent as request {request}, and may have been charged. Get its result at no further charge: \
+         `tidegate results fetch {request}`, with --to if the owner's node has a new address"
     )]
     Unanswered {
         /// Id of the request.

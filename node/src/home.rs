@@ -83,7 +83,7 @@ impl Home {
             let metadata = self.0.metadata().map_err(|e| file_error(&self.0, e))?;
             let failed = |source| NodeError::Io {
                 path: self.0.clone(),
-                doing: "others may look into it, and it cannot be shut: ",
+                doing: "other users can read it, and the permissions cannot be changed: ",
                 fix: "",
                 source,
             };
@@ -91,7 +91,7 @@ impl Home {
         }
         if shut > 0 {
             tracing::warn!(
-                "{}: others could read {shut} of its files and folders; they are for this user alone now",
+                "{}: other users could read {shut} of its files and folders; only this user can now",
                 self.0.display()
             );
         }
@@ -232,7 +232,7 @@ fn each(path: &Path, see: &mut dyn FnMut(&Path, &std::fs::Metadata) -> io::Resul
     }
     see(path, &metadata).map_err(|source| NodeError::Io {
         path: path.to_owned(),
-        doing: "others may read it, and it cannot be shut: ",
+        doing: "other users can read it, and the permissions cannot be changed: ",
         fix: "",
         source,
     })?;

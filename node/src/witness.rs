@@ -75,8 +75,8 @@ impl WitnessNode {
 
     fn keep(&self, evidence: &Evidence) {
         match forks::keep(&self.home, evidence) {
-            Ok(path) => tracing::error!("{} has forked: what shows it is kept in {}", evidence.log, path.display()),
-            Err(e) => tracing::error!("a fork could not be kept: {e}"),
+            Ok(path) => tracing::error!("{} has forked: the evidence is in {}", evidence.log, path.display()),
+            Err(e) => tracing::error!("cannot store the evidence of a fork: {e}"),
         }
     }
 
@@ -194,7 +194,7 @@ impl Cosigner for WitnessNode {
 
 impl Handler for WitnessNode {
     fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
-        Err(Refusal::new(Code::BadRequest, "a witness takes no attachment"))
+        Err(Refusal::new(Code::BadRequest, "a witness accepts no attachment"))
     }
 
     /// Returns whether `peer` owns a log witnessed by this node.
@@ -222,7 +222,7 @@ impl Handler for WitnessNode {
                     let last = self.witness.last(&origin).map(|note| self.heard.with_cosignatures(&origin, note));
                     Reply::LastCheckpoint(last.map(|note| note.to_text()))
                 }
-                _ => Reply::Refused(Refusal::new(Code::NotFound, "this node is a witness, and no owner")),
+                _ => Reply::Refused(Refusal::new(Code::NotFound, "this node is a witness, not an owner")),
             }
         })
     }

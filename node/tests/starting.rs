@@ -31,7 +31,7 @@ async fn fails(world: &World, config: OwnerConfig) -> NodeError {
 async fn a_program_that_is_no_worker_is_refused() {
     let world = World::new().await;
     let path = world.path("nothing");
-    for (program, why) in [("/bin/true", "does not answer as a worker"), (path.to_str().unwrap(), "No such file")] {
+    for (program, why) in [("/bin/true", "does not work as a worker"), (path.to_str().unwrap(), "No such file")] {
         let config = OwnerConfig { listen: socket(), worker_program: Some(program.into()), ..OwnerConfig::default() };
         let failed = fails(&world, config).await;
         let said = failed.to_string();

@@ -111,7 +111,7 @@ pub fn admit_at(
         } else {
             "Ask for less"
         };
-        let message = format!("the job costs {}, the policy lets one buyer spend {}", job.cost, policy.per_buyer);
+        let message = format!("the job costs {}, and the policy's cap for one buyer is {}", job.cost, policy.per_buyer);
         return Err(Refusal::new(Code::Budget, message).at(field).fix(fix));
     }
     if let Some(hash) = job.program.attachment() {

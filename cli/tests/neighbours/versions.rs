@@ -111,7 +111,7 @@ async fn no_version_that_is_superseded_tells_who_is_there() {
     drop((neighbours, nodes));
     // Where older ones answer, it is under what both policies allow.
     let (neighbours, _nodes) = Neighbours::start(&town("[versions]\nanswer = \"all\"")).await;
-    neighbours.asked_in_bad_faith(["an answer", "diag", "an answer", "budget", "lets nobody replicate", "mock"]).await;
+    neighbours.asked_in_bad_faith(["an answer", "diag", "an answer", "budget", "allows nobody to replicate", "mock"]).await;
     let cases = [
         (asked("count", "1e-4", COUNT), None),
         (asked("one", "1e-4", ONE), None),

@@ -60,23 +60,23 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
             EntryType::Regular => {}
             EntryType::Directory if entry.size() == 0 => continue,
             EntryType::Directory => {
-                again.push(format!("{}: what a folder's entry holds", String::from_utf8_lossy(&entry.path_bytes())));
+                again.push(format!("{}: data in a folder's entry", String::from_utf8_lossy(&entry.path_bytes())));
                 continue;
             }
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader => {
                 return Err(io::Error::other(
-                    "it has long names or pax records, which no bundle needs: pack it with `tar --format=ustar`",
+                    "it has long names or pax records, which bundles do not use: write it with `tar --format=ustar`",
                 ));
             }
             other => {
                 let kind = other.as_byte().escape_ascii().to_string();
-                return Err(io::Error::other(format!("it holds what is neither file nor folder (type {kind})")));
+                return Err(io::Error::other(format!("it has an entry that is neither a file nor a folder (type {kind})")));
             }
         }
         let place = (entry.raw_file_position(), entry.size());
         let named = entry.path_bytes();
         if last <= length && !is_empty(file, last, end.min(length))? {
-            again.push(format!("{}: what fills up its last block", String::from_utf8_lossy(&named)));
+            again.push(format!("{}: the padding of its last block", String::from_utf8_lossy(&named)));
         }
         let Ok(name) = std::str::from_utf8(&named) else {
             again.push(String::from_utf8_lossy(&named).into_owned());
@@ -85,15 +85,15 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
         // The first entry of a name counts, as whoever packed the archive saw it.
         let name = name.trim_start_matches("./").to_owned();
         match files.entry(name) {
-            Entry::Occupied(there) => again.push(format!("{}, which is there twice", there.key())),
+            Entry::Occupied(there) => again.push(format!("{}, which occurs twice", there.key())),
             Entry::Vacant(none) => drop(none.insert(place)),
         }
         if files.len() + again.len() > FILES {
-            return Err(io::Error::other("it holds too many files"));
+            return Err(io::Error::other("it has too many files"));
         }
     }
     if length > end && (length - end > REST || !is_empty(file, end, length)?) {
-        again.push("what lies behind the archive's last file".into());
+        again.push("the data after the archive's last file".into());
     }
     Ok((files, again))
 }
@@ -128,7 +128,7 @@ impl Given {
         let file = open_given(path).map_err(|e| file_error(path, e))?;
         let (files, again) = places(&file).map_err(failed)?;
         if files.is_empty() {
-            return Err(failed(io::Error::other("it holds no file")));
+            return Err(failed(io::Error::other("it has no file")));
         }
         Ok(Self::Archive { file, name: path.to_owned(), files, again })
     }
@@ -188,8 +188,8 @@ impl Given {
     }
 
     fn read_at(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
-        let Self::Archive { file, files, .. } = self else { return Err(io::Error::other("no archive")) };
-        let (start, length) = *files.get(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not there"))?;
+        let Self::Archive { file, files, .. } = self else { return Err(io::Error::other("not an archive")) };
+        let (start, length) = *files.get(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it does not exist"))?;
         if length > most {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is too long"));
         }
@@ -334,7 +334,7 @@ mod tests {
                 let start = [header(kind, "x", size), block(b"0123456789")];
                 let said = given(&[&start[..], std::slice::from_ref(&after)].concat(), (size == HUGE).then_some(HUGE + 4096));
                 let said = said.err().unwrap_or_else(|| panic!("{kind:?} was taken")).to_string();
-                assert!(said.contains("no bundle needs") || said.contains("neither file nor folder"), "{kind:?}: {said}");
+                assert!(said.contains("bundles do not use") || said.contains("neither a file nor a folder"), "{kind:?}: {said}");
             }
         }
         // A file as large as that is skipped, and not read where a small one is wanted.
@@ -357,10 +357,10 @@ mod tests {
         let mut filled = block(b"key");
         filled[500] = 7;
         let names = named(&[file(), filled, vec![0; 1024]], None);
-        assert!(names.len() == 2 && names[1].contains("owner.vkey: what fills up"), "{names:?}");
+        assert!(names.len() == 2 && names[1].contains("owner.vkey: the padding"), "{names:?}");
         for (behind, length) in [(block(b"evil"), None), (vec![0; 512], Some(6 << 30))] {
             let names = named(&[file(), block(b"key"), vec![0; 1024], behind], length);
-            assert!(names.len() == 2 && names[1].contains("behind the archive"), "{names:?}");
+            assert!(names.len() == 2 && names[1].contains("after the archive's last file"), "{names:?}");
         }
     }
 

@@ -64,7 +64,7 @@ impl Memory {
         let file: File = serde_json::from_value(value).map_err(|e| damaged(e.into()))?;
         let note = Note::parse(&file.checkpoint).map_err(|e| damaged(e.into()))?;
         if file.audit.owner() != *owner || file.frontier.size() != file.audit.entries() || !file.frontier.is_whole() {
-            return Err(damaged("it does not fit together".into()));
+            return Err(damaged("it is inconsistent".into()));
         }
         let mut met: Heads = file.heads.into_iter().map(|(size, root)| (size, tlog_tiles::Hash(root.0))).collect();
         met.insert(file.frontier.size(), file.frontier.root());

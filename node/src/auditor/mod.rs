@@ -196,9 +196,10 @@ fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_
     let witnesses = cosigned(&ask.quorum, ask.fresh, &reader.note, now)?;
     let size = reader.checkpoint.size;
     if let Some((newest, _)) = held.heads.last_key_value().filter(|(newest, _)| **newest > size) {
-        return Err(
-            BadNote(format!("the log has {size} entries, and a receipt was proven in one of {newest}: fetch it again")).into()
-        );
+        return Err(BadNote(format!(
+            "the log has {size} entries, and a receipt has a proof for {newest} entries: fetch the log again"
+        ))
+        .into());
     }
     let mut memory = match ask.home {
         Some(home) => memory::Memory::load(home, owner, &held.heads)?,

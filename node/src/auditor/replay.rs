@@ -113,7 +113,7 @@ pub async fn replay(
         (Some(_), None) => fetch_program(home, buyer, owner, &opening).await?,
     };
     let given = Given::of((manifest.body(), own.body()), opening.file_key.as_ref(), ask.data, report)?;
-    report("laying the rows out");
+    report("preparing the rows");
     let laid = LaidOut::of(home, own.body(), given.tables).await?;
     let workers = Workers::default();
     let again =
@@ -250,15 +250,15 @@ impl Again<'_> {
         let mut other = Vec::new();
         let engine = format!("tidegate {}", env!("CARGO_PKG_VERSION"));
         if engine != self.facts.engine {
-            other.push(format!("this is {engine}, that was {}", self.facts.engine));
+            other.push(format!("the engine is {engine} here, and was {} at the owner", self.facts.engine));
         }
         if let (Some(runtime), Some(inference)) = (&checked.runtime, &self.facts.inference) {
             if *runtime != inference.runtime {
-                other.push(format!("the runtime is {runtime}, that was {}", inference.runtime));
+                other.push(format!("the runtime is {runtime} here, and was {} at the owner", inference.runtime));
             }
             let processor = tidegate_gpu_runner::device::processor();
             if processor != inference.device {
-                other.push(format!("the processor is {processor}, that was {}", inference.device));
+                other.push(format!("the processor is {processor} here, and was {} at the owner", inference.device));
             }
         }
         Ok((Planned { work, plan, terms }, other))

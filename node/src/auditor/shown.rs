@@ -44,7 +44,7 @@ fn wrong(shown: Published, report: &Report) -> Option<Finding> {
         Err(e) => finding("manifest-form", e.to_string()),
         // A version published since the log was read is not in the report.
         Ok((_, policy)) if version.is_some_and(|version| version.policy != policy.id()) => {
-            finding("manifest-policy", "is shown with another policy than was logged with it".into())
+            finding("manifest-policy", "is offered with a policy that differs from the logged one".into())
         }
         Ok(_) => None,
     }

@@ -48,7 +48,7 @@ pub(super) fn look(given: &Given, known: &Known<'_>, receipts: &[Held], log: boo
     match given.read("owner.vkey") {
         Ok(bytes) if bytes == key.as_bytes() || bytes == format!("{key}\n").as_bytes() => done(&mut files, "owner.vkey"),
         Ok(_) => {
-            files.wrong.push("owner.vkey: has more than the key".into());
+            files.wrong.push("owner.vkey: has data beyond the key".into());
             done(&mut files, "owner.vkey");
         }
         Err(e) => files.wrong.push(e.to_string()),
@@ -65,7 +65,9 @@ pub(super) fn look(given: &Given, known: &Known<'_>, receipts: &[Held], log: boo
             match countersigned(&bytes, held, known) {
                 Ok(true) => {}
                 Ok(false) => {
-                    files.not_looked_at.push(format!("{word}: whose signature it is: the log hides the buyer (--parties)"));
+                    files
+                        .not_looked_at
+                        .push(format!("{word}: the signer of the countersignature, because the log hides the buyer (--parties)"));
                 }
                 Err(why) => files.wrong.push(format!("{word}: {why}")),
             }
@@ -78,7 +80,7 @@ pub(super) fn look(given: &Given, known: &Known<'_>, receipts: &[Held], log: boo
         left.retain(|name| !name.starts_with("log/"));
     }
     let lone = |name: &String| name.starts_with("results/") && name.ends_with(".json");
-    files.wrong.extend(left.iter().filter(|name| lone(name)).map(|name| format!("{name}: no receipt of it is beside it")));
+    files.wrong.extend(left.iter().filter(|name| lone(name)).map(|name| format!("{name}: its receipt is missing")));
     left.retain(|name| !lone(name));
     files.not_looked_at.extend(left);
     if log {
@@ -103,7 +105,7 @@ fn of_the_log(given: &Given, known: &Known<'_>, names: BTreeSet<String>, files: 
     match text.and_then(|text| Ok((Note::parse(&text)?, text))) {
         Ok((note, text)) => {
             if note.to_text() != text {
-                files.wrong.push("log/checkpoint: is written in another way than it was signed".into());
+                files.wrong.push("log/checkpoint: is not encoded as it was signed".into());
             }
             signatures(&note, "log/checkpoint", known, files);
         }
@@ -143,7 +145,7 @@ fn signatures(note: &Note, file: &str, known: &Known<'_>, files: &mut Files) {
             }
             None => files
                 .not_looked_at
-                .push(format!("{file}: the signature in the name of {}: give its verifier key (--witness)", signature.name)),
+                .push(format!("{file}: the signature named {}: give its verifier key (--witness)", signature.name)),
         }
     }
 }
@@ -154,17 +156,17 @@ fn signatures(note: &Note, file: &str, known: &Known<'_>, files: &mut Files) {
 fn countersigned(bytes: &[u8], held: &Held, known: &Known<'_>) -> Result<bool, String> {
     let envelope: Envelope = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
     if envelope.to_canonical().map_err(|e| e.to_string())? != bytes {
-        return Err("is written in another way than it was signed".into());
+        return Err("is not encoded as it was signed".into());
     }
     let word = Signed::<Countersignature>::open(envelope).map_err(|e| e.to_string())?;
     let body = word.body();
     if (body.outcome, body.receipt) != (held.index, Sha256Digest::of(&held.entry)) {
-        return Err("is of another receipt than the one beside it".into());
+        return Err("is for another receipt".into());
     }
-    let Predicate::Outcome { facts, .. } = &held.statement.predicate else { return Err("is of no result".into()) };
+    let Predicate::Outcome { facts, .. } = &held.statement.predicate else { return Err("is not for a result".into()) };
     match facts.buyer.peer().or_else(|| known.opened.get(&facts.buyer).copied()) {
         None => Ok(false),
         Some(buyer) if buyer == word.signer() => Ok(true),
-        Some(_) => Err("is another's than the buyer's".into()),
+        Some(_) => Err("is not signed by the buyer".into()),
     }
 }

@@ -102,7 +102,7 @@ impl Answer {
         if let Some(noise) = telling.noise() {
             let found = view.simulate(result, &answered, noise, &telling.spreads(result)).await;
             simulated = found.unwrap_or_else(|e| {
-                tracing::warn!("computed numbers have no intervals: {e}");
+                tracing::warn!("cannot compute intervals of computed numbers: {e}");
                 Vec::new()
             });
         }

@@ -32,9 +32,9 @@ fn names(reducer: &str) -> &'static [&'static str] {
         "units" => &["number of units"],
         "count" => &["number of rows"],
         "sum" => &["sum"],
-        "mean" => &["sum of the values, less the middle of their bounds", "number of values"],
+        "mean" => &["sum of the values minus the midpoint of their bounds", "number of values"],
         "variance" | "standard-deviation" => {
-            &["sum of the values, less the middle of their bounds", "sum of their squares", "number of values"]
+            &["sum of the values minus the midpoint of their bounds", "sum of their squares", "number of values"]
         }
         "covariance" => &["sum of the first values", "sum of the second", "sum of their products", "number of pairs"],
         "correlation" => &[
@@ -75,13 +75,13 @@ pub fn notes(mechanism: &Mechanism) -> Vec<String> {
     if mechanism.blocks.is_none() && has("sum") && has("count") {
         let (most, rows) = (mechanism.max_rows, if mechanism.max_rows == 1 { "row" } else { "rows" });
         notes.push(format!(
-            "of a unit with more than {most} {rows} in a group a count takes {most}, and a sum what {most} {rows} can add: of such units \
-             SUM(x) / COUNT(*) is not AVG(x), which is over all their rows, with the weight of {most}"
+            "for a privacy unit with more than {most} {rows} in a group, a count adds {most}, and a sum adds at most as much as {most} {rows} can. For such units \
+             SUM(x) / COUNT(*) differs from AVG(x), which averages all their rows with the weight of {most}"
         ));
     }
     if mechanism.threshold.is_some() || mechanism.least_units.is_some() {
         notes.push(
-            "a group that does not appear is in no total, so what the groups shown add up to is not the total: declare `keys`, or ask for the total in a job without GROUP BY"
+            "groups that are not released are missing from the sum of the groups shown: declare `keys`, or query the total in a job without GROUP BY"
                 .to_owned(),
         );
     }

@@ -99,7 +99,7 @@ impl Buyer {
         let offer = self.offer(to, name).await?;
         let Some(content) = offer.manifest.body().files.plain() else {
             // In the owner's words.
-            let message = "the policy lets nobody replicate this dataset";
+            let message = "the policy allows nobody to replicate this dataset";
             return Err(Refusal::new(Code::Policy, message).at("access.replicate").into());
         };
         let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
@@ -180,7 +180,7 @@ impl Buyer {
             return Ok(true);
         }
         let Some(has) = has else { return Ok(false) };
-        let Reply::Pieces(wants) = self.ask(from, request, &[]).await? else { return Err(unexpected("what was asked")) };
+        let Reply::Pieces(wants) = self.ask(from, request, &[]).await? else { return Err(unexpected("the requested reply")) };
         let Ok(apart) = apart(&has, &wants, file.bytes) else { return Ok(false) };
         if apart.here.is_empty() {
             return Ok(false);
@@ -255,7 +255,7 @@ impl Buyer {
         if *broken > TRIES {
             return Err(e.into());
         }
-        tracing::info!("{e}; it goes on where it was");
+        tracing::info!("{e}; the transfer resumes");
         tokio::time::sleep(*broken * PAUSE).await;
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Buyer {
     pub(crate) async fn sealed(&self, from: &Address, request: &Request) -> Result<Envelope, NodeError> {
         match self.ask(from, request, &[]).await? {
             Reply::Sealed(envelope) => Ok(*envelope),
-            _ => Err(unexpected("what was asked")),
+            _ => Err(unexpected("the requested reply")),
         }
     }
 
@@ -275,7 +275,7 @@ impl Buyer {
     pub async fn revocations(&self, from: &Address, owner: PeerId) -> Result<Envelope, NodeError> {
         match self.ask(from, &Request::Revocations { owner }, &[]).await? {
             Reply::Revocations(envelope) => Ok(*envelope),
-            _ => Err(unexpected("what was asked")),
+            _ => Err(unexpected("the requested reply")),
         }
     }
 

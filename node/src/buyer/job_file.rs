@@ -84,12 +84,12 @@ fn misplaced(text: &str) -> Option<String> {
     let section = |name: &&str| table.get(*name).and_then(toml::Value::as_table);
     let in_section = ["sql", "wasm", "onnx", "loop"].into_iter().find_map(|name| {
         let field = section(&name)?.keys().find(|key| HEAD.contains(&key.as_str()))?;
-        Some(format!("`{field}` is no field of [{name}]: write it at the head of the file, above the first [section]"))
+        Some(format!("`{field}` is not a field of [{name}]: write it at the top of the file, above the first [section]"))
     });
     let above = || {
         let of = [("query", "[sql]"), ("keys", "[sql]"), ("module", "[wasm]"), ("model", "[onnx]"), ("rounds", "[loop]")];
         let (field, name) = of.into_iter().find(|(field, _)| table.contains_key(*field))?;
-        Some(format!("`{field}` is a field of a section: write it below {name}"))
+        Some(format!("`{field}` belongs to a section: write it below {name}"))
     };
     in_section.or_else(above)
 }
@@ -176,7 +176,7 @@ impl JobFile {
     /// [`NodeError::JobFile`] naming the field, or for a training run, whose parameters differ in each round.
     pub fn bound(&self) -> Result<ContentHash, NodeError> {
         if self.training.is_some() {
-            return Err(wrong("loop", "a grant cannot be bound to a loop: its parameters are others in each round"));
+            return Err(wrong("loop", "a grant cannot be bound to a loop, because its parameters differ in each round"));
         }
         self.says_no_day()?;
         let (program, _) = self.program()?;
@@ -191,7 +191,7 @@ impl JobFile {
     /// Returns the program and its attachment.
     fn program(&self) -> Result<(Program, Vec<u8>), NodeError> {
         if self.training.is_some() && self.wasm.is_none() {
-            return Err(wrong("wasm", "a loop needs [wasm]: a component that gives gradients"));
+            return Err(wrong("wasm", "a loop needs [wasm], a component that computes gradients"));
         }
         Ok(match (&self.sql, &self.wasm, &self.onnx) {
             (Some(sql), None, None) => {
@@ -284,7 +284,7 @@ impl JobFile {
         if self.mode == Mode::Reviewed {
             return match (self.rho, self.epsilon, self.noise) {
                 (None, None, Noise::Gaussian) => Ok(Cost::REVIEWED),
-                _ => Err(wrong("mode", "an exact result has no price: leave epsilon, rho and noise away")),
+                _ => Err(wrong("mode", "an exact result has no privacy cost: remove epsilon, rho and noise")),
             };
         }
         let within = |field: &'static str, value: f64| match (0.0..=MicroRho::MOST).contains(&value) {
@@ -297,7 +297,9 @@ impl JobFile {
                 let epsilon = MicroEpsilon::floor(within("epsilon", epsilon)? / rounds).unwrap_or_default();
                 return Ok(Cost::pure(epsilon, delta));
             }
-            (Noise::Laplace, ..) => return Err(wrong("noise", "Laplace noise is paid in epsilon: give it, and leave rho away")),
+            (Noise::Laplace, ..) => {
+                return Err(wrong("noise", "the cost of Laplace noise is an epsilon: give epsilon, and remove rho"));
+            }
             (Noise::Gaussian, Some(rho), None) => within("rho", rho)?,
             (Noise::Gaussian, None, Some(epsilon)) => tidegate_gate::rho_of(epsilon, policy.delta_femto.delta())
                 .map_err(|e| wrong("epsilon", format!("epsilon: {e}")))?,

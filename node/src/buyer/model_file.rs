@@ -40,7 +40,7 @@ pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Refusa
 fn beside(path: &Path, name: &str) -> Result<File, String> {
     let below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if name.is_empty() || !below {
-        return Err(format!("{name:?} is not in the model's folder"));
+        return Err(format!("{name:?} is outside the model's folder"));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: std::io::Error| format!("{name}: {e}");
@@ -56,7 +56,7 @@ fn beside(path: &Path, name: &str) -> Result<File, String> {
 fn part(file: &mut File, from: u64, many: u64) -> std::io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if from.checked_add(many).is_none_or(|end| end > length) {
-        return Err(std::io::Error::other(format!("has {length} bytes, those from {from} on, {many} of them, are asked for")));
+        return Err(std::io::Error::other(format!("has {length} bytes, and {many} bytes from {from} on are needed")));
     }
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();

@@ -35,7 +35,7 @@ pub(crate) async fn answered(file: &JobFile, offer: &Offer, verified: &Verified)
         Err(e) => Err(e),
     };
     answer.unwrap_or_else(|e| {
-        tracing::warn!("what the query computes from the released table failed: {e}");
+        tracing::warn!("cannot compute the rest of the query from the released table: {e}");
         None
     })
 }

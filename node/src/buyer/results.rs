@@ -157,7 +157,7 @@ impl Results {
     /// [`NodeError::NoSuchRequest`] if there is none; [`NodeError::Ambiguous`] if there are several.
     pub fn find(&self, word: &str) -> Result<Kept, NodeError> {
         if word.len() < PREFIX {
-            let why = format!("give {PREFIX} characters of the request's id or more");
+            let why = format!("give at least {PREFIX} characters of the request's id");
             return Err(NodeError::BadInput { field: format!("{word:?}:"), why });
         }
         let found = self.folders(|request, job| request.starts_with(word) || job.starts_with(word))?;
@@ -216,7 +216,7 @@ fn read(folder: &Path) -> Result<Option<Kept>, NodeError> {
     let Some(bytes) = of(ASKED)? else { return Ok(None) };
     let asked: Asked = serde_json::from_slice(&bytes).map_err(|e| damaged(ASKED, e.into()))?;
     if asked.version != VERSION {
-        return Err(damaged(ASKED, format!("version {} is not known", asked.version).into()));
+        return Err(damaged(ASKED, format!("version {} is not supported", asked.version).into()));
     }
     let to: Address = asked.to.parse::<Address>().map_err(|e| damaged(ASKED, e.into()))?;
     let job = Signed::<Job>::open(asked.job).map_err(|e| damaged(ASKED, e.into()))?;
@@ -314,10 +314,10 @@ pub fn can_save(owner: Option<&PeerId>, folder: &Path, name: &str, force: bool) 
 }
 
 /// Reason why a file is not written over, and advice.
-const THERE: &str = "is there already: give --force to write over it, or another --out";
+const THERE: &str = "already exists: give --force to overwrite it, or another --out";
 
 fn is_writable(folder: &Path) -> Result<(), NodeError> {
-    let failed = |source| NodeError::Io { path: folder.to_owned(), doing: "nothing can be written there: ", fix: "", source };
+    let failed = |source| NodeError::Io { path: folder.to_owned(), doing: "is not writable: ", fix: "", source };
     tempfile::tempfile_in(folder).map(drop).map_err(failed)
 }
 
@@ -328,7 +328,7 @@ fn is_writable(folder: &Path) -> Result<(), NodeError> {
 pub fn can_write(path: &Path, force: bool) -> Result<(), NodeError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(bad_path(path, format!("there is no folder {}", folder.display())));
+        return Err(bad_path(path, format!("the folder {} does not exist", folder.display())));
     }
     if path.is_dir() {
         return Err(bad_path(path, "is a folder, give a file"));
@@ -344,7 +344,7 @@ fn is_of(owner: &PeerId, folder: &Path, force: bool) -> Result<(), NodeError> {
     let path = folder.join("owner.vkey");
     match fs::read(&path) {
         Ok(there) if !force && there != note::vkey(owner).as_bytes() => {
-            Err(NodeError::Exists { path, why: "is of another owner: give another --out" })
+            Err(NodeError::Exists { path, why: "is for another owner: give another --out" })
         }
         _ => Ok(()),
     }
@@ -363,7 +363,7 @@ pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str, forc
     for (file, bytes) in left.iter().take(2) {
         let path = folder.join(file);
         if !force && fs::read(&path).is_ok_and(|there| there != *bytes) {
-            return Err(NodeError::Exists { path, why: "is there already, and another: give --force to write over it" });
+            return Err(NodeError::Exists { path, why: "already exists with other content: give --force to overwrite it" });
         }
     }
     let key = ("owner.vkey".to_owned(), note::vkey(owner).into_bytes());

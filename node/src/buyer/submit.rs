@@ -133,7 +133,7 @@ impl Buyer {
                 });
             }
             let wait_now = jittered(wait);
-            tracing::warn!("{again}; the same job is sent again in {:.1} s", wait_now.as_secs_f64());
+            tracing::warn!("{again}; sending the same job again in {:.1} s", wait_now.as_secs_f64());
             tokio::time::sleep(wait_now).await;
             wait = (wait * 2).min(LONGEST);
         };
@@ -141,7 +141,7 @@ impl Buyer {
         if let Some(entry) = entry {
             // The result has arrived: a failure to keep it is only logged.
             let kept = entry.answered(to, &delivery, verified.is_ok());
-            kept.unwrap_or_else(|e| tracing::error!("this answer could not be kept: {e}"));
+            kept.unwrap_or_else(|e| tracing::error!("cannot store this answer: {e}"));
         }
         verified
     }
@@ -162,7 +162,7 @@ fn refused(job: &Signed<Job>, refusal: Refusal, entry: Option<&Entry>) -> NodeEr
     if refusal.code == Code::Pending {
         let (request, created) = (&job.body().request, job.body().created);
         return NodeError::Refused(
-            refusal.fix(format!("Ask again with --request {request} --created {created}: the same job, byte for byte")),
+            refusal.fix(format!("Send the same job again, byte for byte, with --request {request} --created {created}")),
         );
     }
     if refusal.code != Code::Unavailable

@@ -81,13 +81,13 @@ pub(crate) fn is_folder(path: &Path) -> Result<(), NodeError> {
         return Ok(());
     }
     let Some(ending) = path.extension() else { return Ok(()) };
-    let folder = "a folder's name has no ending, or a slash after it";
+    let folder = "a folder's name has no file name extension, or ends with a slash";
     Err(bad_path(
         path,
         match is_table(path) {
-            true => format!("is named as a table, and a folder is needed: {folder}"),
+            true => format!("has the name of a table, and must be a folder: {folder}"),
             false => format!(
-                ".{} is not an ending of a table that can be written. A table's file ends in .{}; {folder}",
+                ".{} is not a supported file name extension of a table. Use .{}; {folder}",
                 ending.display(),
                 ENDINGS.join(", .")
             ),

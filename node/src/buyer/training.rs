@@ -123,7 +123,7 @@ impl Buyer {
         let mut weights = Weights::new(file, training, policy)?;
         let one = file.price(policy, FemtoDelta(0))?;
         let all = one.times(u64::from(training.rounds));
-        afford(all, policy.per_buyer, "the policy lets one buyer spend")?;
+        afford(all, policy.per_buyer, "the policy's cap for one buyer is")?;
         let mut rounds = 0;
         for round in 0..training.rounds {
             let of_round = round_request(&run.request, round);
@@ -140,7 +140,7 @@ impl Buyer {
             // If the run is continued, part of the rest is already paid.
             if rounds == 1 && run.fresh {
                 let rest = one.times(u64::from(training.rounds - rounds));
-                afford(rest, verified.remaining, "left for you after the first round:")?;
+                afford(rest, verified.remaining, "your remaining budget after the first round is")?;
             }
         }
         Ok(Trained { weights: weights.best(), rounds, cost: one.times(u64::from(rounds)), run: run.clone() })
@@ -151,7 +151,7 @@ fn afford(cost: Cost, left: Cost, whose: &str) -> Result<(), Refusal> {
     let Some(field) = cost.over(left) else { return Ok(()) };
     let message = format!("the rounds cost {cost}; {whose} {left}");
     let refusal = Refusal::new(Code::Budget, message).at(field);
-    Err(refusal.fix("Give the run a smaller epsilon: rounds then have more noise, or take fewer of them"))
+    Err(refusal.fix("Use a smaller epsilon, which gives more noise in each round, or fewer rounds"))
 }
 
 /// Derives the request id of a round from the run's id and the round's number.

@@ -53,7 +53,7 @@ impl Book {
     pub fn add(&mut self, name: &str, entry: Entry) -> Result<(), NodeError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > limits::NAME_BYTES || !name.chars().all(plain) {
-            let why = "is no name: write letters, digits, dots and dashes".into();
+            let why = "is not a name: use letters, digits, dots and dashes".into();
             return Err(NodeError::BadInput { field: format!("{name:?}"), why });
         }
         if let Some(other) = self.names.get(name).filter(|other| other.key != entry.key) {

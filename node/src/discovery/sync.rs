@@ -73,7 +73,7 @@ pub fn own<'a>(
     };
     let listed = newest.filter(|(_, policy)| policy.list == Access::Anybody);
     let told = |(manifest, policy): (&'a Signed<Manifest>, &'a Policy)| {
-        sign(manifest, policy).inspect_err(|e| tracing::error!("{} is not listed: {e}", manifest.body().name)).ok()
+        sign(manifest, policy).inspect_err(|e| tracing::error!("cannot list {}: {e}", manifest.body().name)).ok()
     };
     listed.filter_map(told).collect()
 }
@@ -97,7 +97,7 @@ pub async fn sync(
     from: &Address,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Synced, NodeError> {
-    let unexpected = || crate::unexpected("what was asked");
+    let unexpected = || crate::unexpected("the requested reply");
     let asking = catalogue.clone();
     let begun = blocking(move || asking.reconcile(SystemTime::now())).await?;
     let (mut reconciliation, mut next) = (begun.0, Some(begun.1));
@@ -145,7 +145,7 @@ pub async fn sync(
             let (batch, catalogue) = (std::mem::take(&mut gathered), catalogue.clone());
             let (new, refused) = blocking(move || catalogue.take(&batch, SystemTime::now())).await?;
             if let Some(why) = refused {
-                tracing::debug!("of {from}: {why}");
+                tracing::debug!("rejected a listing from {from}: {why}");
             }
             synced.new += new;
         }
@@ -257,7 +257,7 @@ impl Talk {
             for listing in mine.iter().filter(|_| tell) {
                 match listing.envelope().to_canonical() {
                     Ok(message) => drop(teller.tell(message).await.inspect_err(|e| tracing::debug!("{e}"))),
-                    Err(e) => tracing::error!("a listing cannot be told: {e}"),
+                    Err(e) => tracing::error!("cannot announce a listing: {e}"),
                 }
             }
         }
@@ -267,9 +267,9 @@ impl Talk {
         for peer in &self.with {
             match sync(&self.endpoint, &self.catalogue, peer, &mut |_, _| {}).await {
                 Ok(synced) => {
-                    tracing::info!("{peer} had {} listings that were lacking here, {} are kept", synced.asked, synced.new)
+                    tracing::info!("received {} new listings from {peer}, of which {} are stored", synced.asked, synced.new)
                 }
-                Err(NodeError::Net(NetError::Unreachable { .. })) => tracing::debug!("{peer} is not there"),
+                Err(NodeError::Net(NetError::Unreachable { .. })) => tracing::debug!("{peer} is not reachable"),
                 Err(e) => tracing::warn!("{peer}: {e}"),
             }
         }

@@ -31,7 +31,7 @@ pub enum NoSuchDataset {
         known: Vec<String>,
     },
     /// The newest version has another name.
-    #[error("the newest version of {name:?} is called {now:?}: name that, or {id}")]
+    #[error("the newest version of {name:?} has the name {now:?}: use that name, or {id}")]
     Renamed {
         /// Name, as given.
         name: String,
@@ -49,9 +49,7 @@ pub enum NoSuchDataset {
         answering: Vec<ContentHash>,
     },
     /// A newer version came after this one, which answers nothing any more.
-    #[error(
-        "version {version} of {name:?} answers nothing any more: a newer one came after it. `tidegate list` shows what answers, if anything does"
-    )]
+    #[error("version {version} of {name:?} is superseded and accepts no jobs. `tidegate list` shows the versions that do")]
     Superseded {
         /// Beginning of the version's manifest id.
         version: String,
@@ -59,7 +57,7 @@ pub enum NoSuchDataset {
         name: String,
     },
     /// The dataset of a job has been removed from this home.
-    #[error("dataset {id} is not here any more")]
+    #[error("dataset {id} is no longer here")]
     Removed {
         /// Manifest id.
         id: ContentHash,
@@ -72,17 +70,17 @@ fn published(known: &[String]) -> String {
 
 fn offers(known: &[String]) -> String {
     match known {
-        [] => ": it offers nothing, or nothing to whoever shows no grant for it (--grant)".into(),
+        [] => ": it offers no dataset, or none without a grant (--grant)".into(),
         known => format!(". It offers: {}", known.join(", ")),
     }
 }
 
 fn older(answering: &[ContentHash]) -> String {
     match answering {
-        [] => "and its policy lets no older one answer. Its owner can publish a next version".into(),
+        [] => "and its policy allows jobs on no older version. Its owner can publish a new version".into(),
         ids => {
             let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-            format!("and answers by its name no more. Older versions that answer, by their ids: {}", ids.join(", "))
+            format!("and its name accepts no jobs. These older versions do, by their ids: {}", ids.join(", "))
         }
     }
 }
@@ -92,7 +90,7 @@ fn older(answering: &[ContentHash]) -> String {
 #[non_exhaustive]
 pub enum Denied {
     /// Nobody may mirror the dataset.
-    #[error("policy field `access.mirror`: nobody may mirror this dataset. Publish a version whose policy says \"granted\"")]
+    #[error("policy field `access.mirror`: nobody may mirror this dataset. Publish a version with mirror = \"granted\"")]
     Mirror,
     /// Nobody may copy the dataset, and no bound says to which length its encrypted files are padded.
     #[error(
@@ -100,14 +98,14 @@ pub enum Denied {
     )]
     Unbounded,
     /// Nobody may copy the dataset, so its encrypted files are of no use to others.
-    #[error("the policy lets nobody copy this dataset (`access.replicate`): its encrypted files are for its owner alone")]
+    #[error("the policy allows nobody to copy this dataset (`access.replicate`): only its owner can decrypt the files")]
     OpenSealed,
     /// Nobody may copy the dataset, so no column is sent to a holder.
     #[error(
-        "the policy lets nobody copy this dataset (`access.replicate`), so that no column of it is sent: give the files that are here with --data"
+        "the policy allows nobody to copy this dataset (`access.replicate`), so that its columns are not sent: give local files with --data"
     )]
     Columns,
     /// Nobody may hold the dataset.
-    #[error("the policy lets nobody hold this dataset (`access.hold`)")]
+    #[error("the policy allows no replicas of this dataset (`access.hold`)")]
     Hold,
 }

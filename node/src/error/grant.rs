@@ -13,27 +13,27 @@ pub enum GrantError {
     #[error("--grant: {0}")]
     Unreadable(#[source] Box<BadGrant>),
     /// The grant names no owner.
-    #[error("--grant: it does not say whose it is")]
+    #[error("--grant: the token does not name its owner")]
     NoOwner,
     /// The grant names no dataset lineage.
-    #[error("--grant: it names no population")]
+    #[error("--grant: the token does not name its dataset lineage")]
     NoPopulation,
     /// The grant came without the keys of encrypted files.
     #[error(
-        "--grant: it came without the keys of encrypted files: ask the owner for one with `replicate`, once the policy lets somebody mirror the dataset"
+        "--grant: the token lacks the keys of encrypted files: ask the owner for a grant with `replicate`, issued after the policy allows mirrors"
     )]
     NoKeys,
     /// The keys that came with the grant cannot be opened by this party.
     #[error("--grant: the keys of the encrypted files: {0}")]
     Keys(#[source] tidegate_catalog::sealed::SealError),
     /// Another owner signed the grant.
-    #[error("the grant is not {owner}'s")]
+    #[error("the grant was not issued by {owner}")]
     OtherOwner {
         /// Expected owner.
         owner: PeerId,
     },
     /// The grant covers another dataset.
-    #[error("the grant is of another dataset")]
+    #[error("the grant is for another dataset")]
     OtherDataset,
     /// The grant covers a dataset of another name.
     #[error("the grant is for {is:?}, version {version}, and not for {name:?}")]
@@ -46,6 +46,6 @@ pub enum GrantError {
         name: String,
     },
     /// The grant does not allow this party to hold the dataset.
-    #[error("the grant does not let this party hold anything: `tidegate grant --action hold`")]
+    #[error("the grant does not allow this party to be a replica: ask the owner for one by `tidegate grant --action hold`")]
     NotToHold,
 }

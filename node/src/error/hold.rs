@@ -5,22 +5,24 @@
 #[non_exhaustive]
 pub enum HoldError {
     /// The dataset is not held.
-    #[error("it is not held any more")]
+    #[error("this party is no longer a replica of the dataset")]
     NotHeld,
     /// The owner revoked the grant by which the dataset was held.
-    #[error("its owner has revoked the grant by which it is held")]
+    #[error("the dataset's owner has revoked the grant of this replica")]
     Revoked,
     /// The record of the held dataset is gone.
-    #[error("its record is gone: hold it anew")]
+    #[error("the replica's record is missing: run `tidegate hold begin` again")]
     NoRecord,
     /// The version is not the newest.
-    #[error("a newer version of this dataset is in force, over which alone leases are given")]
+    #[error(
+        "a newer version of this dataset is in force, and leases are issued only for that version: run `tidegate hold begin` again"
+    )]
     Superseded,
     /// The asked peer is not the dataset's owner.
-    #[error("a dataset is held for its owner: give the owner's address with --to")]
+    #[error("--to must be the node of the dataset's owner")]
     NotOwner,
     /// This party witnesses the dataset's receipts.
-    #[error("this party is a witness of the dataset's receipts: no log is its own witness")]
+    #[error("this party is a witness of the dataset's receipts, and a log cannot be its own witness")]
     OwnWitness,
     /// The ledger did not take the lease.
     #[error("{0}")]

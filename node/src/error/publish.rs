@@ -7,8 +7,8 @@ use tidegate_protocol::{ContentHash, PeerId, manifest::BadFiles};
 use super::Cause;
 
 /// Advice on rows whose dataset is retired as a whole.
-const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
-     Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
+const GONE: &str = "Its budget is retired with it, and the same rows under a new budget would be charged twice: they cannot be published by this key again. \
+     Publish rows of other people. To pause a dataset, retire only its newest version: `tidegate retire ID`";
 
 /// Reason why a dataset cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -31,29 +31,26 @@ pub enum PublishError {
         policy: String,
     },
     /// The owner would be a witness of its own log.
-    #[error("policy field `witnesses.keys`: no log is its own witness. Name other parties' keys")]
+    #[error("policy field `witnesses.keys`: a log cannot be its own witness. Name keys of other parties")]
     OwnWitness,
     /// The description of the dataset is unsuitable.
     #[error("{0}")]
     About(#[source] Cause),
     /// The dataset is retired as a whole, so no further version can come.
-    #[error(
-        "--version-of: its owner has retired this dataset ({name:?}) with --all, for good: no further version comes. {}",
-        GONE
-    )]
+    #[error("--version-of: the dataset {name:?} was retired permanently with --all, and can have no further version. {}", GONE)]
     Retired {
         /// Name of the dataset.
         name: String,
     },
     /// The name was that of a dataset retired as a whole.
-    #[error("{name:?} was the name of a dataset that is retired for good. Of other people's rows: give another --name")]
+    #[error("{name:?} was the name of a dataset that is retired permanently. For rows of other people, give another --name")]
     NameRetired {
         /// Name, as given.
         name: String,
     },
     /// The name is that of another dataset.
     #[error(
-        "{name:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of {id}"
+        "{name:?} is already published: the same people under a new budget would be charged twice. Publish a new version with --version-of {id}"
     )]
     NameTaken {
         /// Name, as given.
@@ -62,18 +59,19 @@ pub enum PublishError {
         id: ContentHash,
     },
     /// The policy names an earlier version that does not exist.
-    #[error("policy field `versions.answer`: {id} is no earlier version of this dataset")]
+    #[error("policy field `versions.answer`: {id} is not an earlier version of this dataset")]
     NoSuchVersion {
         /// Manifest id in the policy.
         id: ContentHash,
     },
     /// The policy names parties in another way than the preceding version's.
     #[error(
-        "policy field `receipts.parties`: versions of one dataset name parties alike, or a buyer's cap would be counted twice. Leave it as it was"
+        "policy field `receipts.parties`: all versions of a dataset must name parties in the same way, or a buyer's cap would be counted twice. Keep \
+         the earlier value"
     )]
     Parties,
     /// A file is part of another dataset.
-    #[error("{file} is part of {name:?} already, whose budget protects the same people. {advice}")]
+    #[error("{file} is already part of {name:?}, whose budget protects the same people. {advice}")]
     FilePublished {
         /// Name of the file.
         file: String,
@@ -94,7 +92,7 @@ pub enum PublishError {
     #[error("--mock: {0}")]
     Mock(#[source] Cause),
     /// The mock rows make more than one file.
-    #[error("--mock: give one file, or a folder of files that are not ordered by unit")]
+    #[error("--mock: give one file, or a folder of files not ordered by privacy unit")]
     MockFiles,
     /// The files cannot be named as the policy requires.
     #[error("{0}")]
@@ -135,7 +133,7 @@ pub enum FileAdvice {
 impl std::fmt::Display for FileAdvice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Owner(owner) => write!(f, "Its owner {owner} alone can publish it"),
+            Self::Owner(owner) => write!(f, "Only its owner {owner} can publish it"),
             Self::Retired => f.write_str(GONE),
             Self::VersionOf(id) => write!(f, "Publish it with --version-of {id}"),
         }

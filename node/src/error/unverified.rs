@@ -32,7 +32,7 @@ pub enum Unverified {
         fault: BundleFault,
     },
     /// The log signed two histories. Evidence is kept.
-    #[error("{source}. What shows it is kept in {}", .evidence.display())]
+    #[error("{source}. The evidence is in {}", .evidence.display())]
     Forked {
         /// Difference between the histories.
         source: tidegate_audit::note::BadNote,
@@ -43,10 +43,10 @@ pub enum Unverified {
     #[error("{0}")]
     NotCosigned(#[source] tidegate_ledger::witness::NotCosigned),
     /// The owner's log has another name than the owner's key.
-    #[error("the owner has another log")]
+    #[error("the log is signed by a key other than the owner's")]
     OtherLog,
     /// A peer answered with another kind of reply.
-    #[error("the {who} answered something else than {wanted}")]
+    #[error("the {who} sent an unexpected reply; expected {wanted}")]
     Reply {
         /// Peer or owner.
         who: &'static str,
@@ -54,7 +54,7 @@ pub enum Unverified {
         wanted: &'static str,
     },
     /// A request is not about the catalogue.
-    #[error("no question about the catalogue")]
+    #[error("not a request about the catalogue")]
     Request,
     /// A reply is not valid base64.
     #[error("{0}")]
@@ -75,7 +75,7 @@ pub enum Unverified {
     },
     /// Two files of the manifest would have one path.
     #[error(
-        "the manifest has two files that would both be {}: ask its owner to publish them under names of their own",
+        "the manifest has two files for one path {}: ask the owner to publish them under different names",
         .path.display()
     )]
     SamePath {
@@ -83,51 +83,51 @@ pub enum Unverified {
         path: PathBuf,
     },
     /// A file name of the manifest could leave its folder.
-    #[error("the manifest names a file {name:?}")]
+    #[error("the manifest has an unsafe file name {name:?}")]
     FileName {
         /// The name.
         name: String,
     },
     /// A file differs from the manifest's.
-    #[error("{} is not the file that was published", .path.display())]
+    #[error("{} differs from the published file", .path.display())]
     OtherFile {
         /// Path of the file.
         path: PathBuf,
     },
     /// A listing names a newer policy of another owner.
-    #[error("a listing names the policy of a newer version that is another owner's")]
+    #[error("a listing names the policy of a newer version of another owner")]
     ListingPolicy,
     /// A listing is neither signed by the peer nor shows a lease of the signer.
-    #[error("a listing is not signed by this peer, and it shows no lease of who did")]
+    #[error("a listing is not signed by this peer, and the peer shows no lease of its signer")]
     ListingSigner,
     /// The peer claims more listings than a catalogue holds.
-    #[error("the peer has more listings than are kept anywhere")]
+    #[error("the peer has more listings than a catalogue can have")]
     TooManyListings,
     /// A program is longer than a job's can be.
-    #[error("what the owner sends as the job's program has more than {most} bytes")]
+    #[error("the job's program from the owner has more than {most} bytes")]
     ProgramSize {
         /// Limit in bytes.
         most: u64,
     },
     /// The owner answered with another lease.
-    #[error("the owner calls another lease by this name")]
+    #[error("the owner has another lease with this nonce")]
     OtherLease,
     /// A field of a lease is invalid.
-    #[error("the lease's `{field}` cannot be")]
+    #[error("the lease's `{field}` is invalid")]
     LeaseField {
         /// Name of the field.
         field: &'static str,
     },
     /// The lease has another signer, holder, dataset or nonce.
-    #[error("the lease is not this owner's, or not this node's")]
+    #[error("the lease is not from this owner, or not for this node")]
     LeaseParties,
     /// The rows laid out here differ from the owner's.
     #[error(
-        "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate"
+        "the rows prepared here for jobs differ from those of the owner's node: use the same version of tidegate as the owner"
     )]
     Layout,
     /// A list of revoked grants has another signer.
-    #[error("a list of revoked grants is {signer}'s, not {owner}'s")]
+    #[error("a revocation list is signed by {signer}, not by {owner}")]
     ListSigner {
         /// Signer of the list.
         signer: PeerId,
@@ -135,25 +135,25 @@ pub enum Unverified {
         owner: PeerId,
     },
     /// A field of a list of revoked grants is invalid.
-    #[error("a list of revoked grants: `{field}`")]
+    #[error("a revocation list: invalid `{field}`")]
     ListField {
         /// Name of the field.
         field: &'static str,
     },
     /// The encrypted files have another owner or lineage.
-    #[error("the encrypted files are another owner's, or of another population")]
+    #[error("the encrypted files are from another owner, or for another dataset lineage")]
     SealedParties,
     /// A field of the document that names the encrypted files is invalid.
-    #[error("what names the encrypted files: `{field}`")]
+    #[error("the index of the encrypted files: invalid `{field}`")]
     SealedField {
         /// Name of the field.
         field: &'static str,
     },
     /// The encrypted manifest cannot be opened.
-    #[error("the encrypted manifest: {0}. Where the owner changed the key, ask for a new grant")]
+    #[error("the encrypted manifest: {0}. If the owner changed the key, ask for a new grant")]
     SealedManifest(#[source] tidegate_catalog::sealed::SealError),
     /// The encrypted manifest is not the one that the owner signed.
-    #[error("the encrypted manifest is not the one that the owner's signature names")]
+    #[error("the encrypted manifest is not the one that the owner signed")]
     OtherManifest,
     /// An encrypted file cannot be opened.
     #[error("{name}: {source}")]
@@ -164,7 +164,7 @@ pub enum Unverified {
         source: tidegate_catalog::sealed::SealError,
     },
     /// The content of an encrypted file differs from the manifest's.
-    #[error("{name}: what was encrypted is not what the manifest names")]
+    #[error("{name}: the decrypted content does not match the manifest")]
     SealedContent {
         /// Name of the file.
         name: String,
@@ -180,7 +180,7 @@ pub enum Unverified {
         source: serde_json::Error,
     },
     /// A salt does not open the name beside it.
-    #[error("{}: line {line}: the salt does not open this name", .path.display())]
+    #[error("{}: line {line}: the salt does not match this name", .path.display())]
     NameSalt {
         /// Path of the file.
         path: PathBuf,

@@ -43,19 +43,19 @@ fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMa
     let said = match said {
         Some(said) => said,
         None if list.number == 0 => &none,
-        None => return Some(format!("it counts {} revocations, and the log has fewer", list.number)),
+        None => return Some(format!("the list has {} revocations, and the log has fewer", list.number)),
     };
     if digest(said.iter().map(String::as_str)) != list.digest {
-        return Some(format!("the first {} revocations in the log are others", list.number));
+        return Some(format!("the list differs from the first {} revocations in the log", list.number));
     }
-    let Ok(issued) = list.issued.parse::<jiff::Timestamp>() else { return Some("it does not say when it was signed".into()) };
+    let Ok(issued) = list.issued.parse::<jiff::Timestamp>() else { return Some("the list has no valid time of signing".into()) };
     let over = |id: &String| grants.get(id).is_some_and(|scope| !scope.lasts_after(issued.into()));
     let missing = said.iter().find(|id| !over(id) && !list.revoked.contains(&name(id)));
     if let Some(id) = missing {
-        return Some(format!("it leaves out {}…, which is not over by itself", id.get(..16).unwrap_or(id)));
+        return Some(format!("the list lacks {}…, which has not expired", id.get(..16).unwrap_or(id)));
     }
     let names: BTreeSet<_> = said.iter().map(|id| name(id)).collect();
-    list.revoked.difference(&names).next().map(|name| format!("it has {name}, which the log does not revoke"))
+    list.revoked.difference(&names).next().map(|name| format!("the list has {name}, which the log does not revoke"))
 }
 
 #[cfg(test)]
@@ -96,11 +96,11 @@ mod tests {
         assert_eq!(compare(&good, Some(&said), &grants), None);
         assert_eq!(compare(&of(&["copy", "job", "block", "old"]), Some(&said), &grants), None);
         let why = |list: &Revocations, said: Option<&BTreeSet<String>>| compare(list, said, &grants).unwrap();
-        assert!(why(&of(&["copy", "job"]), Some(&said)).contains("leaves out block"));
-        assert!(why(&of(&["block", "job"]), Some(&said)).contains("leaves out copy"));
-        assert!(why(&of(&["copy", "block"]), Some(&said)).contains("leaves out job"));
+        assert!(why(&of(&["copy", "job"]), Some(&said)).contains("lacks block"));
+        assert!(why(&of(&["block", "job"]), Some(&said)).contains("lacks copy"));
+        assert!(why(&of(&["copy", "block"]), Some(&said)).contains("lacks job"));
         assert!(why(&good, None).contains("fewer"));
-        assert!(why(&good, Some(&["copy".to_owned()].into())).contains("are others"));
+        assert!(why(&good, Some(&["copy".to_owned()].into())).contains("differs from the first"));
         let mut more = good;
         more.revoked.insert(name("other"));
         assert!(why(&more, Some(&said)).contains("does not revoke"));

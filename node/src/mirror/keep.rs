@@ -136,7 +136,7 @@ impl Kept {
         if let Some(last) = &self.list {
             let (new, old) = (list.body(), last.body());
             if new.number == old.number && new.digest != old.digest {
-                tracing::error!("{} tells two lists of {} revocations that differ", self.place.owner, new.number);
+                tracing::error!("{} has signed two different lists of {} revocations", self.place.owner, new.number);
             }
             if new.order() <= old.order() {
                 return Ok(false);

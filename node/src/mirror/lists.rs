@@ -80,7 +80,7 @@ impl Own {
             match self.now(store, identity).and_then(|list| Ok(list.envelope().to_canonical()?)) {
                 // A list too long to be told has to be asked for.
                 Ok(list) => drop(teller.tell(list).await.inspect_err(|e| tracing::debug!("{e}"))),
-                Err(e) => tracing::error!("the list of revoked grants: {e}"),
+                Err(e) => tracing::error!("cannot build the revocation list: {e}"),
             }
             let reminder = tokio::time::sleep(REMIND);
             tokio::pin!(reminder);

@@ -90,7 +90,7 @@ fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(NodeError::InUse {
                 path,
-                what: "another process makes them just now: try again, or remove `keys.new` where none does",
+                what: "another process is creating the keys: try again, or remove `keys.new` if there is no such process",
             });
         }
         Err(e) => return Err(file_error(&path, e)),

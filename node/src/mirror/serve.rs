@@ -42,7 +42,7 @@ pub struct MirrorNode {
 fn refused(why: NotGood) -> Refusal {
     match why {
         NotGood::Revoked => Refusal::new(Code::NotGranted, why.to_string()).at("grant"),
-        _ => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
+        _ => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner or another mirror, or try again later"),
     }
 }
 
@@ -117,7 +117,7 @@ impl MirrorNode {
             match one.hear(list) {
                 Ok(true) => {
                     tracing::info!(
-                        "a list of {} revocations of {}",
+                        "received a list of {} revocations of {}",
                         one.list.as_ref().map_or(0, |l| l.body().number),
                         one.place.owner
                     );
@@ -147,14 +147,14 @@ impl MirrorNode {
                     let (node, swarm, with, population) = (self.clone(), swarm.clone(), with.clone(), one.population);
                     tokio::spawn(async move {
                         if let Err(e) = lists::listen(&owner, &swarm, &with, |list| node.hear(&population, list)).await {
-                            tracing::error!("lists of revoked grants are not heard any more: {e}");
+                            tracing::error!("revocation lists are no longer received: {e}");
                         }
                     });
                 }
                 match one.refresh(&self.home, &buyer, &mut |_, _, _| std::ops::ControlFlow::Continue(())).await {
                     Ok(new) => {
                         if new {
-                            tracing::info!("another version of {} is held", one.population.short());
+                            tracing::info!("received another version of {}", one.population.short());
                         }
                     }
                     Err(NodeError::Net(e)) => tracing::debug!("{e}"),
@@ -170,7 +170,7 @@ impl MirrorNode {
 
     /// Returns the document naming a lineage's files, to a peer who may copy or mirror them.
     fn sealed(&self, peer: PeerId, population: ContentHash, token: &str, known: Option<ContentHash>) -> Result<Reply, Refusal> {
-        let none = || Refusal::new(Code::NotFound, "nothing of this population is held here").at("population");
+        let none = || Refusal::new(Code::NotFound, "this mirror has no dataset of this lineage").at("population");
         let one = self.kept().get(&population).cloned().ok_or_else(none)?;
         let sealed = one.sealed.as_ref().ok_or_else(none)?;
         let now = SystemTime::now();
@@ -216,14 +216,14 @@ impl MirrorNode {
         let kept = self.kept();
         let lists = kept.values().filter(|one| one.place.owner == *owner).filter_map(|one| one.list.as_ref());
         let last = lists.max_by_key(|list| list.body().order());
-        let none = || Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner");
+        let none = || Refusal::new(Code::NotFound, "there is no revocation list of this owner here").at("owner");
         last.map(|list| Reply::Revocations(Box::new(list.envelope().clone()))).ok_or_else(none)
     }
 }
 
 impl Handler for MirrorNode {
     fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
-        Err(Refusal::new(Code::BadRequest, "a mirror takes no attachment"))
+        Err(Refusal::new(Code::BadRequest, "a mirror accepts no attachment"))
     }
 
     fn knows(&self, peer: PeerId, request: &Request) -> bool {
@@ -242,7 +242,7 @@ impl Handler for MirrorNode {
                 let good = one.list.as_ref().is_some_and(|list| list.body().good(&one.retired_as(), SystemTime::now()).is_ok());
                 good && one.files().any(|(hash, _)| hash == *file)
             });
-            tracing::info!("{peer} is sent a part of {}: {fresh}", file.short());
+            tracing::info!("{peer} asks for a part of {}, with a fresh revocation list: {fresh}", file.short());
             fresh
         });
         Box::pin(std::future::ready(fresh))
@@ -260,7 +260,7 @@ impl Handler for MirrorNode {
             Request::Revocations { owner } => self.list(&owner),
             // The request of `tidegate ping`.
             Request::Catalogue { .. } => Ok(Reply::Catalogue(vec![])),
-            _ => Err(Refusal::new(Code::NotFound, "this node is a mirror, and no owner")),
+            _ => Err(Refusal::new(Code::NotFound, "this node is a mirror, not an owner")),
         };
         Box::pin(std::future::ready(reply.unwrap_or_else(Reply::Refused)))
     }

@@ -32,7 +32,7 @@ impl JobFile {
     /// [`NodeError::JobFile`] naming the word.
     pub(super) fn says_no_day(&self) -> Result<(), NodeError> {
         let Some((word, _)) = self.clone().date(0).into_iter().next() else { return Ok(()) };
-        let problem = format!("a grant cannot be bound to a query with {word}: it is another on each day");
-        Err(wrong("sql.query", format!("{problem}. Write a day, as in DATE '2024-01-31'")))
+        let problem = format!("a grant cannot be bound to a query with {word}, which changes every day");
+        Err(wrong("sql.query", format!("{problem}. Write a date, such as DATE '2024-01-31'")))
     }
 }

@@ -87,14 +87,14 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::
         toml::Value::Float(value) => Ok(Key::Text(value.to_string())),
         toml::Value::String(text) => Ok(Key::Text(text)),
         toml::Value::Datetime(time) => Ok(Key::Text(time.to_string())),
-        toml::Value::Array(_) | toml::Value::Table(_) => {
-            Err(D::Error::custom("a key is an array of booleans, numbers, texts and dates, one for each GROUP BY expression"))
-        }
+        toml::Value::Array(_) | toml::Value::Table(_) => Err(D::Error::custom(
+            "a key must be an array of booleans, numbers, texts and dates, one for each GROUP BY expression",
+        )),
     };
     let of_row = |row| match row {
         toml::Value::Array(row) => row.into_iter().map(one).collect(),
         other => Err(D::Error::custom(format!(
-            "`keys` has {other}, and each of the keys is an array: [{other}] for one GROUP BY expression"
+            "`keys` has {other}, and each key must be an array: write [{other}] for one GROUP BY expression"
         ))),
     };
     Vec::<toml::Value>::deserialize(from)?.into_iter().map(of_row).collect::<Result<_, _>>().map(Some)

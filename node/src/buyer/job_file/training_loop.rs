@@ -44,7 +44,7 @@ impl LoopFile {
         }
         let start = self.start.clone().unwrap_or_else(|| vec![0.0; len]);
         if start.len() != len {
-            return Err(wrong("loop.start", format!("loop.start has {} numbers, the vector output {len}", start.len())));
+            return Err(wrong("loop.start", format!("loop.start has {} numbers, and the vector output has {len}", start.len())));
         }
         Ok(start)
     }
@@ -67,20 +67,23 @@ impl LoopFile {
             return Err(wrong("loop.rounds", format!("loop.rounds must be 1 to {ROUNDS}")));
         }
         if !(self.rate > 0.0 && self.rate <= LARGEST && (0.0..1.0).contains(&self.decay)) {
-            return Err(wrong("loop.rate", format!("loop.rate must be positive, {LARGEST:e} at most, and loop.decay in [0, 1)")));
+            return Err(wrong(
+                "loop.rate",
+                format!("loop.rate must be positive and at most {LARGEST:e}, and loop.decay in [0, 1)"),
+            ));
         }
         if let Some((i, weight)) = self.start.iter().flatten().enumerate().find(|(_, weight)| !is_sound(**weight)) {
             return Err(wrong(
                 "loop.start",
-                format!("loop.start: number {i} is {weight}, and must lie between -{LARGEST:e} and {LARGEST:e}"),
+                format!("loop.start: number {i} is {weight}; it must be between -{LARGEST:e} and {LARGEST:e}"),
             ));
         }
         if self.units == Some(0) {
             return Err(wrong("loop.units", "loop.units must be positive"));
         }
-        let Some(wasm) = wasm else { return Err(wrong("wasm", "a loop needs [wasm]: a component that gives gradients")) };
+        let Some(wasm) = wasm else { return Err(wrong("wasm", "a loop needs [wasm], a component that computes gradients")) };
         if !wasm.params.is_empty() {
-            return Err(wrong("wasm.params", "a loop's parameters are the weights: leave wasm.params away and give loop.start"));
+            return Err(wrong("wasm.params", "a loop's parameters are its weights: remove wasm.params and give loop.start"));
         }
         match wasm.outputs.as_slice() {
             [Output { reducer: Reducer::Vector { len }, .. }] => Ok(*len as usize),
