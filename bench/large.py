@@ -58,7 +58,7 @@ with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEGATE_BENCH_DIR")) as fo
     finally:
         node.send_signal(signal.SIGINT)
         node.wait()
-    faults = [line for line in log.read_text().splitlines() if "noise over the default" in line]
+    faults = [line for line in log.read_text().splitlines() if "noise over the fallback value" in line]
     if faults:
         raise SystemExit("a job failed: " + faults[0])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

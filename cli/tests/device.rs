@@ -44,7 +44,7 @@ fn a_policy_says_which_walls_must_stand() {
         let args = world.run_args(&args.0, &args.1, &grant);
         if refused {
             let said = world.fails("buyer", &args);
-            assert!(said.contains("does not have: calls"), "{said}");
+            assert!(said.contains("lacks: calls"), "{said}");
             assert_eq!(world.spent(), 0);
         } else {
             world.ok("buyer", &args);

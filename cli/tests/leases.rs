@@ -90,7 +90,7 @@ impl Shared {
             }
             Err(why) => {
                 // Until its lease is there, it offers nothing.
-                assert!(why.contains("holds the dataset for its owner") || why.contains("shows no lease"), "{why}");
+                assert!(why.contains("this node is a replica of the dataset") || why.contains("shows no lease"), "{why}");
                 false
             }
         });
@@ -139,7 +139,7 @@ fn a_job_goes_to_whoever_holds_the_dataset_and_the_budget_is_spent_once() {
     signal(&owner, "-STOP");
     shared.run(5, "0.2", &north.address).unwrap();
     let refused = shared.run(6, "0.2", &north.address).unwrap_err();
-    assert!(refused.contains("another one is asked for"), "{refused}");
+    assert!(refused.contains("it is requesting another lease"), "{refused}");
     signal(&owner, "-CONT");
     // It is back, and what was asked for comes.
     shared.run_soon(7, "0.2", &north.address);
@@ -355,7 +355,7 @@ fn what_is_retired_is_answered_by_no_holder() {
     world.ok("owner", &["retire", &shared.first]);
     until("the lease's return", || shared.leases().iter().all(|lease| lease["state"] == "returned"));
     let refused = shared.run(2, "0.05", &north.address).unwrap_err();
-    assert!(refused.contains("shows no lease") || refused.contains("holds the dataset"), "{refused}");
+    assert!(refused.contains("shows no lease") || refused.contains("is a replica of the dataset"), "{refused}");
     assert_eq!(shared.spent(), 50_000);
     shared.audit(&owner.address, &[&north.address]);
 }

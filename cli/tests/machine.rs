@@ -105,7 +105,7 @@ fn a_planned_job_whose_run_lacks_descriptors_is_not_charged() {
     let node = world.serve(Some("descriptors-left:12"));
     let charged = spent(&world);
     let said = ask(&world, &node.address).unwrap_err();
-    assert!(said.contains("lacks what this job needs"), "{said}");
+    assert!(said.contains("lacks resources for this job"), "{said}");
     assert_eq!(spent(&world), charged);
 }
 
@@ -171,7 +171,7 @@ fn no_job_is_answered_or_charged_over_a_damaged_file() {
     flip(&file);
     for _ in 0..2 {
         let said = ask(&world, &node.address).unwrap_err();
-        assert!(said.contains("not what was published"), "{said}");
+        assert!(said.contains("differ from the published files"), "{said}");
     }
     assert_eq!(spent(&world), charged);
     // As it was: jobs run again.

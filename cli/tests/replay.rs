@@ -150,7 +150,7 @@ fn only_those_who_may_learn_what_the_sums_were() {
     };
     assert!(with("to-buyer").contains("the grant allows compute, and not replay"), "a grant to compute is none to replay");
     assert!(with("to-auditor").contains("and the request is from"), "the grant is the auditor's");
-    for (entry, why) in [("0", "is no receipt of a result"), ("999999", "is not there yet")] {
+    for (entry, why) in [("0", "is not the receipt of a result"), ("999999", "does not exist yet")] {
         let said = refused(&world, &node, entry, &[]);
         assert!(said.contains(why), "{said}");
     }
@@ -192,7 +192,7 @@ fn a_policy_that_says_nothing_lets_nobody_replay() {
     let node = world.serve(None);
     let entry = run(&world, &node, "job.toml", &format!("rho = 0.2\n[sql]\nquery = \"{}\"\n", QUERIES[2]));
     let said = refused(&world, &node, &entry, &[]);
-    assert!(said.contains("lets nobody replay"), "{said}");
+    assert!(said.contains("allows nobody to replay"), "{said}");
     assert_eq!(world.audit(&node.address)["replays"], 0);
 }
 

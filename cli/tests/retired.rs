@@ -31,7 +31,7 @@ fn who_asks_for_a_retired_version_is_told_what_answers() {
     let said = world.fails("buyer", &world.run_args(&by_name, &node.address, &grant));
     assert!(said.contains("newest version of \"towns\" is retired") && !said.contains("It offers"), "{said}");
     let said = world.fails("buyer", &world.run_args(&by_id, &node.address, &grant));
-    assert!(said.contains("retired too") && !said.contains("Name the dataset"), "{said}");
+    assert!(said.contains("is also retired") && !said.contains("Name the dataset"), "{said}");
     let said = world.ok("buyer", &["list", "--to", &node.address]);
     assert!(said.contains("nothing is offered"), "{said}");
     assert_eq!(world.ok("buyer", &["list", "--to", &node.address, "--json"]), "");

@@ -260,16 +260,19 @@ fn two_tables_whose_conditions_differ_by_one_say_nothing_of_them() {
         world.ok("owner", &["approve", &first]);
         let first = asker.gets('a', &all);
         let (second, beside) = asker.waits('b', &but);
-        assert!(world.ok("owner", &["pending"]).contains("both are of groups by city"));
+        assert!(world.ok("owner", &["pending"]).contains("both are over groups by city"));
         let said = world.ok("owner", &["approve", &second, "--beside", &beside[0]]);
-        assert!(said.contains("comes out as it did there"), "{said}");
+        assert!(said.contains("is released as in the other result"), "{said}");
         let second = asker.gets('b', &but);
         // By other keys: the owner is told so.
         let total = job(&world, "total.toml", "SELECT COUNT(*) AS n FROM dataset WHERE spend <> 100");
         let (third, beside) = asker.waits('c', &total);
         assert_eq!(beside.len(), 2);
         let pending = world.ok("owner", &["pending"]);
-        assert!(pending.contains("is not measured: that one is of groups by city, this one of one group of all"), "{pending}");
+        assert!(
+            pending.contains("is not measured: the other result is over groups by city, this one over one group of all"),
+            "{pending}"
+        );
         world.ok("owner", &["approve", &third, "--beside", &beside[0], "--beside", &beside[1]]);
         // The same job once more, with all three behind it: the same bytes.
         assert_eq!(asker.gets('b', &but)["result"], second["result"]);

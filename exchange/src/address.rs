@@ -21,7 +21,7 @@ pub struct Address {
 /// Error of parsing an address.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a peer address: write did:key:…@ip:port, as `tidegate serve` prints it, or the key alone where it is looked up"
+    "{0:?} is not a peer address: write did:key:…@ip:port, as `tidegate serve` prints it, or only the key if address lookup is on"
 )]
 pub struct BadAddress(String);
 

@@ -18,10 +18,10 @@ pub enum NetError {
         why: String,
     },
     /// The peer hung up, sent too much or something other than a reply.
-    #[error("the peer broke off: {0}")]
+    #[error("the connection to the peer failed: {0}")]
     Peer(String),
     /// The caller stopped the transfer.
-    #[error("stopped; the same command resumes it")]
+    #[error("stopped; run the same command to resume")]
     Stopped,
     /// A file or folder of a transfer cannot be read or written.
     #[error("{}: {source}", .path.display())]

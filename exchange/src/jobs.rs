@@ -125,7 +125,7 @@ impl ProtocolHandler for JobProtocol {
             // A paid job continues when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
                 if let Err(e) = protocol.answer(peer, (&connection, &place), (&mine, &told), send, recv).await {
-                    tracing::debug!(%peer, "request broke off: {e}");
+                    tracing::debug!(%peer, "request failed: {e}");
                 }
             });
         }
@@ -140,7 +140,7 @@ struct Asked {
 }
 
 fn busy(why: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Busy, why.to_string()).fix("Ask again in a while")
+    Refusal::new(Code::Busy, why.to_string()).fix("Try again later")
 }
 
 impl JobProtocol {
@@ -157,7 +157,7 @@ impl JobProtocol {
         let read = tokio::time::timeout(REQUEST_TIME, self.read(peer, connection, &mut recv, &mut taken));
         let read = tokio::select! {
             read = read => read.map_err(|_| NetError::Peer("the request took too long".into()))??,
-            () = told.cancelled() => return Err(NetError::Peer("others ask, and it was the idlest".into())),
+            () = told.cancelled() => return Err(NetError::Peer("closed as the most idle connection, because other peers wait".into())),
         };
         // Further data is not part of any request.
         let _ = recv.stop(0u32.into());
@@ -173,7 +173,7 @@ impl JobProtocol {
         };
         let bytes = match (read, &turn) {
             (Err(refusal), _) => written(&Reply::Refused(refusal))?,
-            (Ok(_), Some(None)) => written(&Reply::Refused(busy("others are answered, of those who have shown no grant")))?,
+            (Ok(_), Some(None)) => written(&Reply::Refused(busy("the limit of requests from peers without a grant is reached")))?,
             (Ok(asked), _) => self.reply(peer, connection, asked).await?,
         };
         drop(taken);
@@ -184,7 +184,7 @@ impl JobProtocol {
         drop(turn);
         let told = CancellationToken::new();
         let Some(_sent) = self.host.replies.take(peer, told.clone()) else {
-            return Err(NetError::Peer("it takes too many replies at a time".into()));
+            return Err(NetError::Peer("it reads too many replies at a time".into()));
         };
         let time = STALL + Duration::from_secs((bytes.len() / BYTES_A_SECOND) as u64);
         let sending = async {
@@ -201,7 +201,7 @@ impl JobProtocol {
         sent.unwrap_or_else(|| {
             // Nothing is kept for a peer that takes nothing.
             let _ = send.reset(IDLE.into());
-            Err(NetError::Peer("the reply was not taken".into()))
+            Err(NetError::Peer("the peer did not read the reply".into()))
         })
     }
 
@@ -238,8 +238,8 @@ impl JobProtocol {
         if bytes > 0 {
             asked._held = self.host.attachments.take(peer);
             if asked._held.is_none() {
-                let message = format!("{} programs are here already, or half as many of yours", limits::ATTACHMENTS);
-                return Ok(Err(Refusal::new(Code::Busy, message).fix("Send the same job again in a while")));
+                let message = format!("{} programs are waiting here, or half as many of yours", limits::ATTACHMENTS);
+                return Ok(Err(Refusal::new(Code::Busy, message).fix("Send the same job again later")));
             }
             let mut coming = Coming::counted(limits::PROGRAM_BYTES, taken);
             coming.read(recv, bytes as usize).await?;

@@ -77,10 +77,10 @@ impl Room {
         let mine = map.get(&peer).copied().unwrap_or_default();
         let fits = |now: usize, most: usize| now.checked_add(bytes).is_some_and(|all| all <= most);
         if !fits(mine, most) {
-            return Err(Full("this node holds as much of this peer's as it holds of one"));
+            return Err(Full("this node has reached its memory limit for this peer"));
         }
         if !fits(held.all, of_all) || stranger && !fits(held.of_strangers, of_strangers) {
-            return Err(Full("this node holds as much of others' as it has room for"));
+            return Err(Full("this node has reached its memory limit for all peers"));
         }
         let map = if stranger { &mut held.strangers } else { &mut held.known };
         map.insert(peer, mine + bytes);
@@ -164,7 +164,7 @@ impl<'a> Coming<'a> {
     pub(crate) fn push(&mut self, more: &[u8]) -> Result<(), NetError> {
         let needed = self.bytes.len() + more.len();
         if needed > self.most {
-            return Err(NetError::Peer(format!("more than {} bytes come", self.most)));
+            return Err(NetError::Peer(format!("the request has more than {} bytes", self.most)));
         }
         if needed > self.bytes.capacity() {
             let room = needed.max(2 * self.bytes.capacity()).max(FIRST).min(self.most);
@@ -188,7 +188,7 @@ impl<'a> Coming<'a> {
         }
         while self.bytes.len() < end {
             let piece = from.read_chunk(end - self.bytes.len()).await.map_err(|e| NetError::Peer(e.to_string()))?;
-            self.push(&piece.ok_or_else(|| NetError::Peer("it ends in the middle".into()))?)?;
+            self.push(&piece.ok_or_else(|| NetError::Peer("it ends early".into()))?)?;
         }
         Ok(())
     }

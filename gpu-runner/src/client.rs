@@ -103,7 +103,7 @@ impl<W: Write, R: Read> Client<W, R> {
         let slot = number(&mut *hold(&self.from))?.ok_or_else(|| failed("the runner ended"))? as usize;
         match hold(&self.busy).get(slot) {
             Some(Some(_)) => Ok(slot),
-            _ => Err(failed("the runner names a slot that it has not")),
+            _ => Err(failed("the runner names a shared-memory buffer that does not exist")),
         }
     }
 

@@ -67,7 +67,7 @@ impl Runtime {
     /// Returns [`InferenceFailed`] if it cannot be loaded, or would report to its makers.
     pub fn load(library: &Path, device: bool) -> Result<Self, InferenceFailed> {
         if !is_quiet() {
-            return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
+            return Err(failed(format!("start it with {}={}: the runtime must not send telemetry", QUIET.0, QUIET.1)));
         }
         let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
         warm_up(&environment, None)?;
@@ -108,7 +108,7 @@ impl Runtime {
                 close(before, model.unwalled)
             }
             (Some(_), Some(Err(e))) => Err(InferenceFailed(e.0.clone())),
-            _ => Err(failed("it was started for a model in another place")),
+            _ => Err(failed("it was started for another device")),
         };
         let standing = match standing {
             Ok(standing) => standing,
@@ -165,7 +165,7 @@ fn close(before: &Standing, unwalled: bool) -> Result<Standing, InferenceFailed>
     if unwalled || (standing.calls && standing.landlock) {
         return Ok(standing);
     }
-    Err(failed("not all walls around a GPU stand on the owner's machine"))
+    Err(failed("the owner's machine lacks a part of the process confinement of GPUs"))
 }
 
 /// Returns the folders of the runtime for a device and of its libraries, which this process was started with.
@@ -183,7 +183,7 @@ fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, model: &
         let missing = || failed("the other side is gone");
         let many = number(from)?.ok_or_else(missing)?;
         if slot as usize >= layout.slots || many > model.rows {
-            return Err(failed("a slot that is not there, or more runs than it has rows"));
+            return Err(failed("a missing shared-memory buffer, or more runs than the buffer has rows"));
         }
         let runs = (0..many).map(|_| number(from)?.ok_or_else(missing)).collect::<Result<Vec<u32>, _>>()?;
         // The last run ends with its rows; each run before it extends to the beginning of the next.
@@ -191,7 +191,7 @@ fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, model: &
         let end =
             runs.iter().fold((0, 0), |(begin, _), n| (begin + u64::from(*n).next_multiple_of(step), begin + u64::from(*n))).1;
         if end > model.rows.into() {
-            return Err(failed("more rows than a slot has"));
+            return Err(failed("more rows than a shared-memory buffer has"));
         }
         queue.put((slot as usize, runs));
     }

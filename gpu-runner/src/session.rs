@@ -45,7 +45,7 @@ impl<'a> Scorer<'a> {
         let share = |cuda: Cuda| Cuda { memory: cuda.memory / u64::from(model.threads.max(1)), ..cuda };
         let session = builder(environment, model.cuda.map(share))?.commit_from_memory(&model.bytes).map_err(failed)?;
         if session.inputs().len() != model.inputs.len() {
-            return Err(failed(format!("the model has {} inputs, {} were said", session.inputs().len(), model.inputs.len())));
+            return Err(failed(format!("the model has {} inputs, {} were expected", session.inputs().len(), model.inputs.len())));
         }
         if !session.outputs().iter().any(|o| o.name() == model.output) {
             return Err(failed("the model has no output of that name"));
@@ -169,7 +169,7 @@ pub(crate) fn warm_up(environment: &Environment, cuda: Option<Cuda>) -> Result<(
 
 fn keep(memory: &Shared, out: usize, wanted: usize, data: &[f32]) -> Result<(), InferenceFailed> {
     if data.len() != wanted {
-        return Err(failed("the output has another number of values than its shape said"));
+        return Err(failed("the output's number of values differs from its shape"));
     }
     memory.put_all(out, data);
     Ok(())
@@ -216,7 +216,7 @@ fn floats(output: &DynValue) -> Result<Vec<f32>, InferenceFailed> {
     from!(u8, |v| f32::from(*v));
     from!(i8, |v| f32::from(*v));
     from!(bool, |v| f32::from(u8::from(*v)));
-    Err(failed("the output is of a type that is not read"))
+    Err(failed("the output has an unsupported type"))
 }
 
 #[cfg(test)]

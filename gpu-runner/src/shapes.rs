@@ -65,9 +65,9 @@ fn run(
     }
     let outputs = session.run(inputs).map_err(failed)?;
     for (name, shape) in &proven.shapes {
-        let value = outputs.get(name).ok_or_else(|| failed("the runtime does not show a value within the model"))?;
+        let value = outputs.get(name).ok_or_else(|| failed("the runtime does not give a value within the model"))?;
         let ValueType::Tensor { shape: found, .. } = value.dtype() else {
-            return Ok(Some(failed(format!("{name:?} is no tensor in this runtime"))));
+            return Ok(Some(failed(format!("{name:?} is not a tensor in this runtime"))));
         };
         let same = found.len() == shape.len() && found.iter().zip(shape).all(|(a, b)| u64::try_from(*a) == Ok(*b));
         if !same {

@@ -53,7 +53,7 @@ impl Shared {
         let seals = rustix::fs::fcntl_get_seals(file).map_err(failed)?;
         let held = fstat(file).map_err(failed)?.st_size;
         if held < 0 || held as u64 != bytes || bytes == 0 || !seals.contains(SealFlags::SHRINK) {
-            return Err(failed("the shared memory is not what was agreed"));
+            return Err(failed("the shared memory does not match the agreed layout"));
         }
         let bytes = usize::try_from(bytes).map_err(failed)?;
         // SAFETY: a new mapping, wherever the kernel puts it; no other memory is touched.

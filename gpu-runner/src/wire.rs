@@ -122,7 +122,7 @@ pub(crate) fn number(from: &mut impl Read) -> Result<Option<u32>, InferenceFaile
     while have < 4 {
         match from.read(&mut bytes[have..]) {
             Ok(0) if have == 0 => return Ok(None),
-            Ok(0) => return Err(failed("a number is cut off")),
+            Ok(0) => return Err(failed("a number is truncated")),
             Ok(n) => have += n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(failed(e)),

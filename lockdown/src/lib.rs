@@ -58,7 +58,9 @@ pub struct Standing {
 
 /// Error of confining a process with several threads: existing threads would stay unconfined.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} threads run where there must be one: walls stand around this one and those that it starts")]
+#[error(
+    "{0} threads are running, and there must be only one: process confinement applies to this thread and the threads that it starts"
+)]
 pub struct NotAlone(pub usize);
 
 /// Confines this process irrevocably. A measure not supported by this kernel is reported, and is not an error.

@@ -72,7 +72,7 @@ pub(super) fn whole(size: u64) -> ChunkRanges {
 }
 
 fn kept(e: impl std::fmt::Display) -> NetError {
-    local(format!("what came could not be kept: {e}"))
+    local(format!("cannot store the received data: {e}"))
 }
 
 impl State {
@@ -187,7 +187,7 @@ fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
     place::create_folder(folder)?;
     let open = |name: &str| File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name));
     let (data, tree) = (open(DATA)?, open("tree")?);
-    tree.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another process is at it"))?;
+    tree.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another process is using it"))?;
     let found = data.metadata()?.len();
     let state = State { data, tree, hash, now: Mutex::new(Now { size: given, done: ChunkRanges::empty() }) };
     match given {
@@ -222,13 +222,13 @@ impl Inlet {
         match now.size {
             Some(before) if before == size => return Ok(()),
             Some(before) if known => {
-                return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {before}")));
+                return Err(NetError::Peer(format!("it states a file size of {size} bytes, not {before}")));
             }
             _ => {}
         }
         (now.size, now.done) = (Some(size), ChunkRanges::empty());
         let resized = self.state.resize(0).and_then(|()| self.state.resize(size));
-        resized.map_err(|e| NetError::Peer(format!("it says that the file has {size} bytes: {e}")))
+        resized.map_err(|e| NetError::Peer(format!("it states a file size of {size} bytes: {e}")))
     }
 
     /// Takes the answer to a request for `ranges` of a file of `size` bytes, and writes everything proven.
@@ -263,9 +263,7 @@ impl Inlet {
         // Correct parts are kept, whatever came after them.
         self.state.write(piece).map_err(kept)?;
         match wrong {
-            None if from.read(&mut [0]).is_ok_and(|more| more > 0) => {
-                Err(NetError::Peer("it sends more than was asked for".into()))
-            }
+            None if from.read(&mut [0]).is_ok_and(|more| more > 0) => Err(NetError::Peer("it sends more than requested".into())),
             wrong => wrong.map_or(Ok(()), Err),
         }
     }

@@ -65,7 +65,7 @@ pub async fn fetch(
     let arrived = arriving.close().await;
     let came = came?;
     if !arrived.is_whole() {
-        return Err(NetError::Peer("the transfer ended before it was whole".into()));
+        return Err(NetError::Peer("the transfer ended early".into()));
     }
     arrived.hand_on(target)?;
     Ok(came)
@@ -191,6 +191,6 @@ pub(super) async fn request(connection: &Connection, kind: u8, request: &impl Se
 
 /// Awaits a step of a transfer, but no longer than [`STALL`].
 pub(super) async fn in_time<T>(next: impl Future<Output = T>) -> Result<T, NetError> {
-    let silent = |_| NetError::Peer(format!("nothing came for {} s", STALL.as_secs()));
+    let silent = |_| NetError::Peer(format!("no data for {} s", STALL.as_secs()));
     tokio::time::timeout(STALL, next).await.map_err(silent)
 }

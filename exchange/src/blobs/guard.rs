@@ -120,14 +120,18 @@ impl Governed {
         };
         match sent {
             Ok(()) => drop(to.finish()),
-            Err(Unsent::Peer(e)) => tracing::debug!("a file was not sent whole: {e}"),
+            Err(Unsent::Peer(e)) => tracing::debug!("sending a file failed: {e}"),
             Err(Unsent::Stalled) => return Err(ERR_LIMIT),
             Err(Unsent::Ended(e)) => {
                 tracing::debug!("{e}");
                 return Err(ERR_INTERNAL);
             }
             Err(Unsent::Here(kept, e)) => {
-                tracing::warn!("{} is not sent, it may have changed since it was published: {}", kept.path.display(), chain(&e));
+                tracing::warn!(
+                    "not sending {}, which may have changed since it was published: {}",
+                    kept.path.display(),
+                    chain(&e)
+                );
                 // Not if it merely could not be opened or read just now, which many requests may cause.
                 if matches!(e, EncodeError::ParentHashMismatch(_) | EncodeError::LeafHashMismatch(_)) {
                     kept.mend();

@@ -41,8 +41,8 @@ impl Kept {
         }
         drop(std::fs::remove_file(&self.tree));
         tokio::task::spawn_blocking(move || match self.made_anew() {
-            Ok(true) => tracing::info!("the tree of {} was damaged, and was made anew", self.path.display()),
-            Ok(false) => tracing::warn!("{} has changed since it was published, and is not sent", self.path.display()),
+            Ok(true) => tracing::info!("rebuilt the damaged hash tree of {}", self.path.display()),
+            Ok(false) => tracing::warn!("not sending {}, which has changed since it was published", self.path.display()),
             Err(e) => tracing::warn!("{}: {e}", self.path.display()),
         });
     }

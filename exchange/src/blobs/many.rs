@@ -99,7 +99,7 @@ async fn several(connection: &Connection, files: Vec<Wanted>, writing: &Mutex<()
 /// Receives a peer's whole answer.
 async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetError> {
     if let Some((_, bytes, _)) = files.iter().find(|(_, bytes, _)| *bytes > SMALL) {
-        return Err(local(format!("a file of {bytes} bytes is no small one")));
+        return Err(local(format!("a file of {bytes} bytes is too large for this transfer")));
     }
     let most: u64 = files.iter().map(|(_, bytes, _)| wire::sent(*bytes)).sum();
     let hashes = files.iter().map(|(hash, ..)| Hash::from_bytes(hash.0)).collect();
@@ -110,7 +110,7 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
     }
     let encoded = coming.done();
     if encoded.len() as u64 != most {
-        return Err(NetError::Peer(format!("it sends {} bytes of what has {most}", encoded.len())));
+        return Err(NetError::Peer(format!("it sends {} bytes of {most}", encoded.len())));
     }
     Ok(encoded.into())
 }

@@ -150,7 +150,7 @@ async fn gather(
     wanted: &ChunkRanges,
     progress: Progress<'_>,
 ) -> Result<(u64, NetError), NetError> {
-    let mut failed = NetError::Peer("nobody was asked".into());
+    let mut failed = NetError::Peer("no peer was asked".into());
     let left = parts_of(&arriving.lacking(wanted), LANES * sources.len());
     if left.is_empty() {
         return Ok((0, failed));

@@ -54,7 +54,7 @@ pub(super) fn small(data: &File) -> io::Result<(ContentHash, u64)> {
     let mut bytes = vec![];
     data.take(GROUP + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > GROUP {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it grows while it is read"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it grows while being read"));
     }
     Ok((ContentHash::of(&bytes), bytes.len() as u64))
 }

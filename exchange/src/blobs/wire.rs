@@ -63,10 +63,10 @@ pub(super) fn sent(bytes: u64) -> u64 {
 /// # Errors
 /// Returns [`NetError::Peer`] if it is another file, or incomplete.
 pub fn unpacked(hash: &ContentHash, bytes: u64, answer: &mut &[u8]) -> Result<Vec<u8>, NetError> {
-    let (size, rest) = answer.split_first_chunk().ok_or_else(|| NetError::Peer("it ends in the middle".into()))?;
+    let (size, rest) = answer.split_first_chunk().ok_or_else(|| NetError::Peer("it ends early".into()))?;
     let size = u64::from_le_bytes(*size);
     if size != bytes {
-        return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {bytes}")));
+        return Err(NetError::Peer(format!("it states a file size of {size} bytes, not {bytes}")));
     }
     *answer = rest;
     // Allocates no more than has been received.

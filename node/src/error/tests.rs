@@ -63,7 +63,7 @@ fn a_ledger_in_use_is_told_apart_from_an_order_that_its_holder_refuses() {
         }
         saying.join().unwrap()
     });
-    assert!(matches!(&e, NodeError::OrderRefused(why) if why.ends_with("is charged and without a result")), "{e:?}");
+    assert!(matches!(&e, NodeError::OrderRefused(why) if why.ends_with("is charged and has no result")), "{e:?}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Drain {
         self.told.cancel();
         none_of(&self.jobs).await;
         if tokio::time::timeout(REPLIES, none_of(&self.requests)).await.is_err() {
-            tracing::warn!("replies are not taken: their buyers get them when this node serves again");
+            tracing::warn!("some replies were not received: their buyers get them when this node serves again");
         }
     }
 
@@ -85,8 +85,8 @@ impl Drain {
 
 /// Builds the refusal for a job that arrives during shutdown.
 pub(in crate::owner) fn ending() -> Refusal {
-    Refusal::new(Code::Busy, "the owner's node is ending, and takes no new job")
-        .fix("Send the same job again in a while; nothing was charged")
+    Refusal::new(Code::Busy, "the owner's node is shutting down and accepts no new job")
+        .fix("Nothing was charged: send the same job again later")
 }
 
 #[cfg(test)]

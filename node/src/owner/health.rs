@@ -38,7 +38,7 @@ impl Provider {
                 );
                 match read {
                     Ok(Ok(())) => {}
-                    Ok(Err(e)) => tracing::error!("{name}: no job runs on it: {e}"),
+                    Ok(Err(e)) => tracing::error!("{name}: rejecting its jobs: {e}"),
                     Err(e) => tracing::error!("{name}: {e}"),
                 }
             }
@@ -77,7 +77,7 @@ impl Provider {
             }
             let read = tokio::task::spawn_blocking(move || proven.check_since(&dataset, settled)).await;
             let Ok(Err(e @ DataError::Changed { .. })) = read else { return };
-            tracing::error!("job {job} broke a worker over a damaged file, and is not at fault: {e}");
+            tracing::error!("job {job} crashed a worker because of a damaged file, and is not at fault: {e}");
             let back = set_apart.map_or(Ok(()), |id| quarantine::lift(&home, &id.to_string()).map(drop));
             for failed in [back, meter.take_back(&job)].into_iter().filter_map(Result::err) {
                 tracing::error!("{failed}");

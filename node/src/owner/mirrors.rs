@@ -28,7 +28,7 @@ impl Provider {
         token: &str,
         known: Option<ContentHash>,
     ) -> Result<Reply, Refusal> {
-        let none = || Refusal::new(Code::NotFound, "no such dataset is encrypted here").at("population");
+        let none = || Refusal::new(Code::NotFound, "there is no such encrypted dataset here").at("population");
         let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
         // The encrypted version may no longer be in force.
         let dataset = self.in_force(&sealed.body().manifest)?;
@@ -39,7 +39,7 @@ impl Provider {
             return Ok(reply);
         }
         if !self.fetched.take(authority.holder) {
-            return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
+            return Err(Refusal::new(Code::Busy, "the limit of copies per hour is reached").fix("Ask again later"));
         }
         for file in sealed.body().all() {
             let at = seal::file(&self.home, &population, &file.hash);
@@ -66,7 +66,7 @@ impl Provider {
     /// Returns the revocation list of `owner`: this node's owner, or an owner for whom this node holds a dataset.
     pub(in crate::owner) fn revocations(&self, owner: PeerId) -> Result<Reply, Refusal> {
         if owner != self.identity.id() {
-            let none = || Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner");
+            let none = || Refusal::new(Code::NotFound, "there is no revocation list of this owner here").at("owner");
             return self.list_of(&owner).map(|list| Reply::Revocations(Box::new(list))).ok_or_else(none);
         }
         let list = self.lists.now(&self.store, &self.identity).map_err(unavailable)?;

@@ -95,7 +95,7 @@ pub use crate::owner::witnesses::{Known, remembered};
 /// A file that has changed since its publication, perhaps a file of an earlier version, is not sent to anybody; the others are.
 async fn offer(served: &Served, path: &Path, file: &DataFile) {
     if let Err(e) = served.add(path, file.hash).await {
-        tracing::error!("{e}: it is not sent to anybody");
+        tracing::error!("{e}: the file will not be sent");
     }
 }
 
@@ -136,7 +136,7 @@ impl Provider {
             // its owner.
             let own = manifest.signer() == me;
             if let Err(e) = if own { proven.check(dataset.dataset()) } else { Ok(()) } {
-                tracing::error!("{}: no job will run on it: {e}", manifest.body().name);
+                tracing::error!("{}: rejecting its jobs: {e}", manifest.body().name);
             }
             if let (Some(path), Some(file)) = (&record.mock, &manifest.body().mock) {
                 offer(&served, path, file).await;
@@ -225,7 +225,7 @@ impl Provider {
         self.admits(dataset, peer, &Presented::read(token), Action::Rehearse, &[Action::Compute])?;
         let none = || {
             Refusal::new(Code::NotFound, "this dataset has no mock rows")
-                .fix("Rehearse on rows of your own, with --mock FILE --policy FILE")
+                .fix("Rehearse on your own rows, with --mock FILE --policy FILE")
         };
         let mock = dataset.manifest().body().mock.as_ref().ok_or_else(none)?;
         self.served.access().allow_freely(peer, [mock.hash]);
@@ -265,7 +265,7 @@ impl Handler for Provider {
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal> {
         match request {
             Request::Submit { job, grant, .. } => self.granted(peer, job.clone(), grant).map(|_| ()),
-            _ => Err(Refusal::new(Code::BadRequest, "this request has no attachment")),
+            _ => Err(Refusal::new(Code::BadRequest, "this request accepts no attachment")),
         }
     }
 
@@ -307,7 +307,7 @@ impl Handler for Provider {
                 }
                 Request::LogFile { path } => self.log_file(&path).await.map(Reply::LogFile),
                 Request::AddCheckpoint { .. } | Request::LastCheckpoint { .. } => {
-                    Err(Refusal::new(Code::NotFound, "this node is no witness").fix("Ask a node that runs `tidegate witness`"))
+                    Err(Refusal::new(Code::NotFound, "this node is not a witness").fix("Ask a node that runs `tidegate witness`"))
                 }
             };
             reply.unwrap_or_else(Reply::Refused)

@@ -178,7 +178,7 @@ impl OwnerNode {
             }
             tokio::time::sleep(LOOK).await;
         }
-        tracing::warn!("a write to the ledger takes long: the ledger is closed when it is done");
+        tracing::warn!("a write to the ledger is slow: the ledger closes when the write ends");
     }
 }
 

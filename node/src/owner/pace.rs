@@ -50,16 +50,21 @@ impl Pace {
         let slot = self.slot.as_secs_f64();
         match self.read {
             Some(read) if self.fits() => {
-                format!("reading all rows once takes {:.2} s here, and the slot is {slot} s", read.as_secs_f64())
+                format!(
+                    "reading all rows once takes {:.2} s here, and the time budget (`jobs.slot`) is {slot} s",
+                    read.as_secs_f64()
+                )
             }
             Some(read) => format!(
-                "reading all rows once takes {:.2} s here, and the slot is {slot} s: jobs that are late are answered with noise over the public default. Give the \
+                "reading all rows once takes {:.2} s here, and the time budget (`jobs.slot`) is {slot} s: jobs that exceed it are answered with noise \
+                 over the fallback value. Give the \
                  policy `jobs.slot` of {:.0} s or more",
                 read.as_secs_f64(),
                 (read * ROOM).as_secs_f64().ceil()
             ),
             None => format!(
-                "all rows cannot be read here within the slot of {slot} s: every job is answered with noise over the public default. Give the policy a longer \
+                "all rows cannot be read here within the time budget of {slot} s: every job is answered with noise over the fallback value. Give the \
+                 policy a longer \
                  `jobs.slot`"
             ),
         }

@@ -45,17 +45,17 @@ impl Display for Failed {
         let gone = match self.part {
             Part::Ledger => {
                 return f.write_str(
-                    "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: \
-                     a job that was charged is finished then",
+                    "the ledger could not be written (is the disk full?), and accepts nothing until the node is restarted. Free disk space and restart the node: \
+                     it then finishes charged jobs",
                 );
             }
-            Part::Revocations => "mirrors are not told any more which grants are revoked",
-            Part::Listings => "listings are not told any more",
-            Part::Recovery => "jobs that were cut off cannot be finished",
-            Part::Orders => "commands such as `tidegate revoke` are not carried out any more",
-            Part::Files => "the data files are not checked any more",
-            Part::Leases => "leases are not renewed any more",
-            Part::Heard => "lists of grants revoked by other owners are not heard any more",
+            Part::Revocations => "revocation lists are no longer announced to mirrors",
+            Part::Listings => "listings are no longer announced",
+            Part::Recovery => "interrupted jobs cannot be finished",
+            Part::Orders => "commands such as `tidegate revoke` are no longer processed",
+            Part::Files => "the data files are no longer checked",
+            Part::Leases => "leases are no longer renewed",
+            Part::Heard => "revocation lists of other owners are no longer received",
         };
         write!(f, "{gone}: {}", self.why)
     }
@@ -164,7 +164,7 @@ mod tests {
         parts.start(Part::Listings, async { Err("nobody is there") });
         let first = parts.failed().await;
         assert_eq!(first.part, Part::Listings);
-        assert_eq!(first.to_string(), "listings are not told any more: nobody is there");
+        assert_eq!(first.to_string(), "listings are no longer announced: nobody is there");
         parts.start(Part::Files, async { Err("later") });
         parts.running.join_all().await;
         let failed = parts.failed.borrow().clone();

@@ -157,7 +157,7 @@ pub async fn publish(
     let mut lying: Vec<PathBuf> = tables.into_iter().flat_map(|t| t.files).collect();
     if joined {
         let words = format!(
-            "{} files are more than a manifest has room for: what is published is one file that was made of them, with the unit's and the policy's columns",
+            "{} files exceed the limit of a manifest: they are published as one file, with the columns of the privacy unit and the policy",
             lying.len()
         );
         report(Progress::Noted { words });
@@ -259,7 +259,7 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     if is_plain(name) {
         return Ok(());
     }
-    let why = "it has control characters, or others that change how it is shown. Give it another name".into();
+    let why = "it has control characters, or characters that change how it is displayed. Choose another name".into();
     Err(NodeError::BadInput { field: format!("{what} {:?}:", plain(name)), why })
 }
 

@@ -7,7 +7,7 @@ use tidegate_protocol::{Code, Refusal};
 /// Refuses what this node failed to do; the owner's log has the reason.
 pub(in crate::owner) fn unavailable(e: impl std::fmt::Display) -> Refusal {
     tracing::error!("{e}");
-    Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
+    Refusal::new(Code::Unavailable, "the owner's node failed to do this; the owner's log has details")
 }
 
 /// Converts an error of a ledger write into a refusal.
@@ -28,9 +28,9 @@ pub(crate) fn broken(rule: &str, detail: &str) -> Refusal {
         return Refusal::new(Code::NotGranted, message).at("grant").fix("Ask the owner for a grant that covers it");
     }
     match rule {
-        "price" | "sensitivity" | "threshold" => Refusal::new(Code::Program, message)
-            .at("program")
-            .fix("Give the column bounds that lie further apart, or ask at another price"),
+        "price" | "sensitivity" | "threshold" => {
+            Refusal::new(Code::Program, message).at("program").fix("Use column bounds that are further apart, or another cost")
+        }
         "countersignature" => Refusal::new(Code::BadRequest, message).at("word"),
         // The owner's own fault.
         _ => unavailable(message),

@@ -35,7 +35,7 @@ pub(in crate::owner) struct Requests {
 /// A job may be charged by then, so it is not [`Code::Busy`], after which buyers forget what they sent.
 fn stopped() -> Refusal {
     Refusal::new(Code::Unavailable, "the owner's node has stopped")
-        .fix("Send the same job again later: what was charged is not charged again")
+        .fix("Send the same job again later: a charged job is not charged again")
 }
 
 impl Requests {

@@ -98,7 +98,7 @@ fn act(store: &Store, word: &Word) -> Result<(), NodeError> {
         Word::Close { job } => {
             let found = store.unfinished()?.into_iter().find(|r| r.record().facts.job == *job);
             let found =
-                found.ok_or_else(|| NodeError::NoSuchJob { id: job.to_string(), state: "is charged and without a result" })?;
+                found.ok_or_else(|| NodeError::NoSuchJob { id: job.to_string(), state: "is charged and has no result" })?;
             store.close(found)?;
         }
     }

@@ -185,7 +185,7 @@ fn refused_of(lineage: &Lineage, why: &NotInForce) -> Refusal {
     let refusal = not_in_force(why);
     match (why, lineage.kept(&lineage.newest().manifest)) {
         (NotInForce::Superseded(_), Err(_)) => {
-            refusal.fix("That version is retired too: nothing answers here until the owner publishes a next one")
+            refusal.fix("That version is also retired: no version accepts jobs until the owner publishes a new one")
         }
         _ => refusal,
     }
@@ -203,11 +203,11 @@ impl Versions {
         let by = |id: &ContentHash| self.0.iter().find(|version| version.dataset.policy.id() == *id);
         let newest = match &facts.policy_newest {
             None => None,
-            Some(id) => Some(by(id).ok_or_else(|| unavailable("the policy that governed it is gone"))?),
+            Some(id) => Some(by(id).ok_or_else(|| unavailable("the policy that governed it is missing"))?),
         };
         // A receipt whose salt was forgotten at once is not opened.
         if newest.is_some_and(|newest| newest.dataset.policy.body().replay == Access::Nobody) {
-            let message = "the policy that governed this receipt's job lets nobody replay this dataset";
+            let message = "the policy that governed this receipt's job allows nobody to replay this dataset";
             return Err(Refusal::new(Code::Policy, message).at("access.replay"));
         }
         let newest = newest.map(|newest| &newest.dataset.policy);

@@ -132,9 +132,10 @@ impl Witnesses {
     pub(in crate::owner) fn stopped(&self) -> Result<(), Refusal> {
         match self.stopped.get() {
             None => Ok(()),
-            Some(_) => {
-                Err(Refusal::new(Code::Unavailable, "the owner's node does not agree with its witnesses; its log has details"))
-            }
+            Some(_) => Err(Refusal::new(
+                Code::Unavailable,
+                "the owner's node is inconsistent with its witnesses; the owner's log has details",
+            )),
         }
     }
 
@@ -148,7 +149,7 @@ impl Witnesses {
         let Place::Peer(address) = &known.place else { return Ok(None) };
         match self.peer(address, &Request::LastCheckpoint { origin: origin.into() }).await? {
             Reply::LastCheckpoint(text) => text.map(|text| Note::parse(&text)).transpose().map_err(|e| e.to_string()),
-            _ => Err("it answered something else".into()),
+            _ => Err("unexpected reply".into()),
         }
     }
 
@@ -158,7 +159,7 @@ impl Witnesses {
                 Reply::Cosigned(lines) => Ok(Said::Cosigned(lines)),
                 Reply::Conflict { size } => Ok(Said::Holds(size)),
                 Reply::Refused(refusal) => Err(refusal.received().to_string()),
-                _ => Err("it answered something else".into()),
+                _ => Err("unexpected reply".into()),
             },
             Place::Web(url) => {
                 let answer = self.web.add_checkpoint(url, body).await.map_err(|e| e.to_string())?;
@@ -182,15 +183,12 @@ impl Witnesses {
             let seen = match tokio::time::timeout(EACH, self.last(known, &log.name)).await {
                 Ok(Ok(seen)) => seen,
                 Ok(Err(why)) => {
-                    tracing::warn!(
-                        "the witness {} does not answer: {why}. What it saw of this log is not known",
-                        known.verifier.name
-                    );
+                    tracing::warn!("the witness {} does not answer: {why}. Its view of this log is unknown", known.verifier.name);
                     continue;
                 }
                 Err(_) => {
                     tracing::warn!(
-                        "the witness {} does not answer in time. What it saw of this log is not known",
+                        "the witness {} does not answer in time. Its view of this log is unknown",
                         known.verifier.name
                     );
                     continue;
@@ -266,7 +264,7 @@ impl Witnesses {
                 Said::Cosigned(lines) => {
                     let lines = lines.lines().filter_map(|line| NoteSignature::parse(line).ok());
                     let mut ours = lines.filter(|line| cosignature::check(&known.verifier, line, &note.text).is_ok());
-                    return ours.next().ok_or_else(|| "its cosignature does not hold".into());
+                    return ours.next().ok_or_else(|| "its cosignature is invalid".into());
                 }
                 Said::Holds(seen) if seen > size => {
                     // It may hold a checkpoint sent a moment ago.
@@ -274,16 +272,16 @@ impl Witnesses {
                     if seen > here {
                         self.stop(known, &StoreError::Behind { seen, here });
                     }
-                    return Err(format!("it holds {seen} entries"));
+                    return Err(format!("it has observed {seen} entries"));
                 }
                 Said::Holds(seen) if seen == old => {
                     self.stop(known, &StoreError::Forked { size: seen });
-                    return Err("it holds another history of as many entries".into());
+                    return Err("it has observed another history of the same size".into());
                 }
                 Said::Holds(seen) => old = seen,
             }
         }
-        Err("it holds another size each time".into())
+        Err("it reports a different size each time".into())
     }
 
     /// Stops serving because of a witness's answer.
@@ -291,7 +289,7 @@ impl Witnesses {
     /// There is only the witness's word for it: the owner chose this witness and is told which one it was.
     fn stop(&self, known: &Known, why: &StoreError) {
         let witness = known.verifier.name.clone();
-        tracing::error!("nothing is served any more: the witness {witness} says: {why}");
+        tracing::error!("serving stops, because the witness {witness} reports: {why}");
         drop(self.stopped.set((witness, why.to_string())));
     }
 
@@ -311,7 +309,7 @@ impl Witnesses {
             }
             if SystemTime::now() > until {
                 let message = format!("fewer than {} of the policy's witnesses have cosigned the receipt", quorum.least);
-                return Err(Refusal::new(Code::Unavailable, message).fix("The result is kept: send the same job again"));
+                return Err(Refusal::new(Code::Unavailable, message).fix("The result is stored: send the same job again"));
             }
             self.push(store).await;
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -64,14 +64,17 @@ impl Workers {
                 Ok(Checked { shape, declared, pattern, reads, runtime })
             }
             Ok(Answer::Refused(refusal)) => Err(refusal),
-            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker sent an unexpected reply")),
             Err(WorkerFailed::NotStarted(e)) => {
                 tracing::error!("no worker: {e}");
-                Err(Refusal::new(Code::Unavailable, "the owner's node has no worker just now").fix("Send the same job again"))
+                Err(Refusal::new(Code::Unavailable, "the owner's node has no worker available now")
+                    .fix("Send the same job again"))
             }
             Err(WorkerFailed::Late) => {
                 let message = format!("takes longer than {:.1} s to plan", time.as_secs_f64());
-                Err(Refusal::new(Code::Program, message).at("program").fix("Make it simpler, or ask the owner for a longer slot"))
+                Err(Refusal::new(Code::Program, message)
+                    .at("program")
+                    .fix("Simplify it, or ask the owner for a longer time budget"))
             }
             Err(e) => {
                 tracing::warn!("a program could not be checked: {e}");
@@ -90,7 +93,7 @@ impl Workers {
         match self.call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), &mut Taker::Nobody).await {
             Ok(Answer::Compiled(code)) => Ok(wasm::Code::of_own_compiler(code)),
             Ok(Answer::Refused(refusal)) => Err(refusal),
-            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker sent an unexpected reply")),
             Err(WorkerFailed::NotStarted(e)) => Err(Refusal::new(Code::Unavailable, e)),
             Err(WorkerFailed::Late) => {
                 Err(refuse(&format!("takes longer than {} s to compile", limits::COMPILE_SECONDS)).fix("Make it smaller"))
@@ -112,7 +115,7 @@ impl Workers {
             Answer::Walls { build, .. } => {
                 Err(not_started(format!("the program's workers are of build {build}, and this node is of {}", program::build())))
             }
-            _ => Err(failed("it gave another answer")),
+            _ => Err(failed("unexpected reply")),
         }
     }
 
@@ -161,7 +164,7 @@ impl Workers {
             Answer::Done(shown) => Ok(shown),
             Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
             Answer::Refused(refusal) => Err(failed(refusal)),
-            _ => Err(failed("it gave another answer")),
+            _ => Err(failed("unexpected reply")),
         }
     }
 
@@ -200,7 +203,7 @@ impl Workers {
             let left = time.saturating_sub(started.elapsed());
             match (self.once(held, &bytes, left, taker).await, pauses.next()) {
                 (Err(WorkerFailed::NotStarted(why)), Some(pause)) => {
-                    tracing::warn!("no worker, and another is tried: {why}");
+                    tracing::warn!("a worker failed to start, trying another: {why}");
                     tokio::time::sleep(pause).await;
                 }
                 (done, _) => return done,

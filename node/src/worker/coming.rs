@@ -104,10 +104,10 @@ impl Taker<'_, '_> {
     pub(super) async fn take(&mut self, answer: Answer) -> Result<(), WorkerFailed> {
         match (self, answer) {
             (Self::Groups(each), Answer::Groups(groups)) => {
-                each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not taken"))
+                each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not received"))
             }
             (Self::Pieces(steps), answer) => steps.take(answer),
-            _ => Err(failed("it gave another answer")),
+            _ => Err(failed("unexpected reply")),
         }
     }
 }
@@ -150,7 +150,7 @@ impl<'a> Steps<'a> {
                 self.found.end = end.max(self.found.end);
                 self.found.add(std::mem::take(&mut self.groups));
             }
-            _ => return Err(failed("it gave another answer")),
+            _ => return Err(failed("unexpected reply")),
         }
         // After the last piece the worker has to end.
         let next = self.patience.get(self.done).or(self.patience.last());

@@ -149,6 +149,6 @@ pub(super) fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFail
     apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return runtime.is_ready().map_err(failed) };
     let held: Result<[OwnedFd; 3], _> = held.try_into();
-    let [from, to, memory] = held.map_err(|_| failed("it was handed something else"))?.map(File::from);
+    let [from, to, memory] = held.map_err(|_| failed("received another descriptor"))?.map(File::from);
     runtime.serve(from, to, &memory).map_err(failed)
 }

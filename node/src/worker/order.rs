@@ -164,7 +164,7 @@ pub enum WorkerFailed {
     #[error("worker: stopped by the owner")]
     Stopped,
     /// The worker took longer than the public time budget.
-    #[error("worker: over its slot")]
+    #[error("worker: exceeded its time budget")]
     Late,
     /// The worker died or reported a failure, although admission promises that this does not happen.
     #[error("worker: {0}")]

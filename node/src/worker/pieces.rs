@@ -89,7 +89,7 @@ impl Workers {
             tokio::select! {
                 () = broke.notified() => {}
                 () = tokio::time::sleep(late) => {
-                    tracing::warn!("a worker takes longer than what is admitted can: beside it, the job is run in pieces");
+                    tracing::warn!("a worker exceeds the time of any admitted job: running the job in pieces beside it");
                 }
             }
             Search::new(self, work, over)?.all().await
@@ -100,7 +100,7 @@ impl Workers {
             ran = &mut whole => match ran {
                 // If the sums are not taken, it was not the worker that broke.
                 Err(WorkerFailed::Broken(why)) if !each.is_closed() => {
-                    tracing::warn!("a worker broke, and what it was on is run again in pieces: {why}");
+                    tracing::warn!("a worker crashed, running its part again in pieces: {why}");
                     broke.notify_one();
                     search.await?
                 }
@@ -109,7 +109,7 @@ impl Workers {
             found = &mut search => match found {
                 Ok(found) => found,
                 Err(e) => {
-                    tracing::warn!("in pieces it does not end either: {e}");
+                    tracing::warn!("the job fails in pieces too: {e}");
                     return whole.await.map(|_| 0);
                 }
             },
@@ -129,7 +129,7 @@ impl Workers {
         (found, spill): (Found, Option<File>),
         each: Sender<Coming>,
     ) -> Result<u32, WorkerFailed> {
-        let gone = |_| failed("its sums are not taken");
+        let gone = |_| failed("its sums are not received");
         let Found { sums, written, end, fault } = found;
         again(|| async {
             each.send(Coming::Anew).await.map_err(gone)?;

@@ -218,7 +218,7 @@ fn alive(idle: &mut Vec<Started>) -> Option<Started> {
 
 /// Builds the error for something missing on this machine, with how to get it.
 fn lacking(what: &str, how_to: &str) -> WorkerFailed {
-    not_started(format!("this machine has no {what}. {how_to}; `tidegate doctor` says whether it is found"))
+    not_started(format!("this machine has no {what}. {how_to}; `tidegate doctor` checks for it"))
 }
 
 impl Pool {
@@ -297,7 +297,7 @@ pub(super) fn hand(socket: &UnixStream, held: Vec<OwnedFd>) -> Result<(), Worker
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if fds.len() > MOST || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds))) {
-        return Err(not_started("it would hold too many files"));
+        return Err(not_started("it would have too many open files"));
     }
     // Descriptors are sent along with a byte.
     sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map_err(failed)?;

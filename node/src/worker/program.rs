@@ -106,7 +106,7 @@ impl Program {
         if let Self::Opened { file, path, stamp } = self
             && Stamp::of(file).map_err(not_started)? != *stamp
         {
-            return Err(not_started(format!("{} was written to since it was opened: start the node anew", path.display())));
+            return Err(not_started(format!("{} has changed since it was opened: restart the node", path.display())));
         }
         let mut command = Command::new(self.path());
         command.env_clear();
@@ -140,7 +140,7 @@ mod tests {
         let program = Program::open(&path).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
         let refused = program.command().unwrap_err().to_string();
-        assert!(refused.contains("was written to"), "{refused}");
+        assert!(refused.contains("has changed since it was opened"), "{refused}");
         assert!(Program::open(folder.path()).is_err(), "a folder");
     }
 }

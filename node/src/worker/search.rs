@@ -164,7 +164,7 @@ impl<'a> Search<'a> {
     fn at_fault(&mut self, piece: Piece, doing: Doing, why: &str) -> Result<(), WorkerFailed> {
         self.found.fault += 1;
         if self.found.fault >= self.over.limit {
-            return Err(failed(format!("{} or more broke it alone, the last of: {why}", self.found.fault)));
+            return Err(failed(format!("{} or more crash it alone, the last with: {why}", self.found.fault)));
         }
         match (doing, piece) {
             // The unit is left out of all blocks.
@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
         let (planned, done) = (steps.planned, steps.done);
         let fault = match ran {
             Ok(_) if done == batch.len() => None,
-            Ok(_) => return Err(failed("it gave another answer")),
+            Ok(_) => return Err(failed("unexpected reply")),
             Err(WorkerFailed::Broken(why)) => Some(why),
             Err(WorkerFailed::Late) if SystemTime::now() < deadline => Some("it stalls".into()),
             Err(other) => return Err(other),
@@ -220,7 +220,7 @@ impl<'a> Search<'a> {
             match self.workers.call(&order, Some(&Given::all(files, scratch, 0)), None, time, &mut Taker::Nobody).await? {
                 Answer::Cuts(cuts) => Ok(cuts),
                 Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
-                _ => Err(failed("it gave another answer")),
+                _ => Err(failed("unexpected reply")),
             }
         };
         again(ask).await
@@ -236,7 +236,7 @@ where
 {
     for _ in 1..TRIES {
         match one().await {
-            Err(WorkerFailed::Broken(why)) => tracing::warn!("a worker broke, and another is tried: {why}"),
+            Err(WorkerFailed::Broken(why)) => tracing::warn!("a worker crashed, trying another: {why}"),
             done => return done,
         }
     }

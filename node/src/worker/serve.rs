@@ -54,7 +54,7 @@ pub(super) fn main() -> Result<(), WorkerFailed> {
     // Descriptors are opened anew before the sandbox is entered; after that no path can be opened.
     let mut held = held.into_iter();
     let mut open = |how: &OpenOptions| {
-        let fd = held.next().ok_or_else(|| failed("it was handed too little"))?;
+        let fd = held.next().ok_or_else(|| failed("a descriptor is missing"))?;
         how.open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(failed)
     };
     let (mut read, mut write, mut both) = (OpenOptions::new(), OpenOptions::new(), OpenOptions::new());

@@ -87,7 +87,7 @@ impl<'a> Apart<'a> {
     fn wait(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
         let slot = self.inference.wait()?;
         if slot >= self.filled.len() || self.busy == 0 || self.free.contains(&slot) || self.filling == Some(slot) {
-            return Err(RunError::Engine("the runner names a slot that it has not".into()));
+            return Err(RunError::Engine("the runner names a shared-memory buffer that does not exist".into()));
         }
         self.busy -= 1;
         self.inference.read(slot, &mut self.read);

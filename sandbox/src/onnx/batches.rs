@@ -262,7 +262,7 @@ impl<'a> Batches<'a> {
     fn wait(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
         let slot = self.inference.wait()?;
         if slot >= self.taken.len() {
-            return Err(RunError::Engine("the runner names a slot that is not there".into()));
+            return Err(RunError::Engine("the runner names a shared-memory buffer that does not exist".into()));
         }
         self.finish(slot, closer)
     }
@@ -300,7 +300,7 @@ impl<'a> Batches<'a> {
         let ahead = (slot as u64 + self.slots - self.front % self.slots) % self.slots;
         match self.done.get_mut(ahead as usize) {
             Some(done) => *done = true,
-            None => return Err(RunError::Engine("the runner names a slot that it has not".into())),
+            None => return Err(RunError::Engine("the runner names a shared-memory buffer that does not exist".into())),
         }
         while self.done.front() == Some(&true) {
             self.done.pop_front();

@@ -68,7 +68,7 @@ impl Provider {
                         self.lists.revised();
                     }
                 }
-                Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
+                Ok(Err(e)) => tracing::error!("cannot log the owner's commands: {e}"),
                 Err(e) => tracing::error!("{e}"),
             }
             self.burn_lost().await;
@@ -82,13 +82,13 @@ impl Provider {
     pub(in crate::owner) async fn replicate(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let dataset = self.in_force(&dataset)?;
         if !self.is_own(dataset) {
-            return Err(Refusal::new(Code::NotFound, "this node holds the dataset for its owner, who alone lets it be copied")
+            return Err(Refusal::new(Code::NotFound, "this node is a replica, and only the dataset's owner allows copies")
                 .at("dataset")
                 .fix("Ask the owner"));
         }
         let authority = self.authorize(dataset, peer, token, &Ask::of(Action::Replicate, SystemTime::now()))?;
         if !self.fetched.take(authority.holder) {
-            return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
+            return Err(Refusal::new(Code::Busy, "the limit of copies per hour is reached").fix("Ask again later"));
         }
         let manifest = dataset.manifest().body();
         let (id, population, party) = (dataset.id(), manifest.population, self.party(dataset, peer)?);
@@ -176,7 +176,7 @@ impl Provider {
         let mut fetches = Vec::with_capacity(parts.len());
         for (file, ranges) in parts {
             if !self.fetched.take(peer) {
-                tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
+                tracing::warn!("{peer} has reached the limit of logged fetches per hour and is rejected until the hour ends");
                 return false;
             }
             let Some(party) = self.party_of_fetch(peer, file) else { return false };
@@ -196,17 +196,17 @@ impl Provider {
         let Countersignature { outcome, receipt, .. } = *word.body();
         let size = self.store.published();
         if outcome >= size || outcome.saturating_add(limits::COUNTERSIGN_WITHIN) <= size {
-            return Err(bad("it is of no entry among the last ones: a receipt is countersigned soon, or not at all"));
+            return Err(bad("the entry is too old to be countersigned"));
         }
         let (envelope, _) = self.store.prove(outcome).map_err(unavailable)?;
         let digest = Sha256Digest::of(&envelope.to_canonical().map_err(unavailable)?);
         let statement = Signed::<Statement>::open(envelope).map_err(unavailable)?.into_body();
         let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
-            return Err(bad("the entry is no receipt of a result"));
+            return Err(bad("the entry is not the receipt of a result"));
         };
         let is_buyers = facts.buyer.is(&buyer, self.parties.salt(&facts.buyer, &buyer).as_ref());
         if word.signer() != buyer || !is_buyers || receipt != digest || word.body().version != 1 {
-            return Err(bad("it is not the buyer's, or of another receipt"));
+            return Err(bad("the countersignature is not the buyer's, or is for another receipt"));
         }
         let signature = word.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
         let predicate = Predicate::Countersignature { buyer: facts.buyer, job: facts.job, outcome, signature };
@@ -218,8 +218,8 @@ impl Provider {
         if self.refused.left(buyer) {
             return Ok(());
         }
-        let refusal = Refusal::new(Code::Busy, "too many of this buyer's jobs were refused within an hour");
-        Err(refusal.fix("Send it again later; `tidegate check` says beforehand what is refused"))
+        let refusal = Refusal::new(Code::Busy, "this buyer has reached the limit of refused jobs per hour");
+        Err(refusal.fix("Send it again later; `tidegate check` shows refusals beforehand"))
     }
 
     /// Logs the refusal of a job if the reason is the policy or a budget, and returns the refusal to send.

@@ -43,7 +43,7 @@ impl Provider {
     fn authorized(&self, dataset: InForce<'_>, peer: PeerId, shown: &Presented, ask: &Ask) -> Result<Authority, Refusal> {
         let action = ask.action.word();
         if dataset.policy().access(ask.action) == Access::Nobody {
-            let message = format!("the policy lets nobody {action} this dataset");
+            let message = format!("the policy allows nobody to {action} this dataset");
             return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
         }
         let manifest = dataset.manifest().body();
@@ -60,9 +60,9 @@ impl Provider {
             },
             Standing::Revoked => refused("the owner has revoked this grant".into()),
             Standing::Unknown if !self.is_own(dataset) => {
-                refused("the grant does not say itself what it is for, and the owner's log is not here".into())
+                refused("the grant does not state its scope, and the owner's log is not here".into())
             }
-            Standing::Unknown => refused("the owner's log does not say that this grant was issued".into()),
+            Standing::Unknown => refused("the owner's log has no entry that issues this grant".into()),
         }
     }
 

@@ -22,17 +22,17 @@ impl Provider {
         let dataset = dataset.ok_or_else(|| none("no such dataset is published here"))?;
         if dataset.policies().1.is_some() {
             let refusal = none("another version is in force");
-            return Err(refusal.fix("Hold that one: `tidegate hold begin`, and start the node again"));
+            return Err(refusal.fix("Run `tidegate hold begin` for that version, and restart the node"));
         }
         let population = dataset.population();
         let Authority { ids: grant_ids, holder, .. } =
             self.authorize(dataset, peer, token, &Ask::of(Action::Hold, SystemTime::now()))?;
         if holder != peer {
-            return Err(Refusal::new(Code::NotGranted, "the key goes to whom the owner itself named").at("grant"));
+            return Err(Refusal::new(Code::NotGranted, "only a holder named by the owner gets the key").at("grant"));
         }
-        let key = dataset.record().file_key.clone().ok_or_else(|| none("its files are named by their plain hashes"))?;
+        let key = dataset.record().file_key.clone().ok_or_else(|| none("its files have plain hashes, which need no key"))?;
         if !self.fetched.take(holder) {
-            return Err(Refusal::new(Code::Busy, "too many keys and copies within an hour").fix("Ask again later"));
+            return Err(Refusal::new(Code::Busy, "the limit of keys and copies per hour is reached").fix("Ask again later"));
         }
         let told = Predicate::Copy {
             peer: self.party(dataset, peer)?,

@@ -61,7 +61,9 @@ impl Provider {
         match one.map_or(Err(NotGood::Stale), good) {
             Ok(()) => Ok(None),
             Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
-            Err(why) => Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later")),
+            Err(why) => {
+                Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner or another replica, or try again later"))
+            }
         }
     }
 
@@ -82,7 +84,7 @@ impl Provider {
             async move {
                 let hear = |list| node.hear(&owner.peer, list);
                 if let Err(e) = lists::listen(&owner, &swarm, &with, hear).await {
-                    tracing::error!("lists of revoked grants are not heard any more, only asked for: {e}");
+                    tracing::error!("revocation lists are no longer received, only requested: {e}");
                 }
             }
         });

@@ -56,7 +56,7 @@ fn salts(home: &Home, noted: &BTreeSet<PeerId>) -> Result<Salts, NodeError> {
     if !noted.is_empty() && !path.exists() {
         return Err(gone(
             &path,
-            ": the log names parties by it, and under new names buyers' caps would be counted anew. Put it back from a backup",
+            ": the log's pseudonyms of parties depend on it, and with new pseudonyms buyers' caps would be counted anew. Restore it from a backup",
         ));
     }
     Salts::open(home, PARTIES)

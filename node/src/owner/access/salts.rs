@@ -29,7 +29,7 @@ impl Salts {
             match fs::read_to_string(&path) {
                 Ok(text) => {
                     let secret = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-                    secret.map(|secret| Some(Self(secret))).ok_or_else(|| std::io::Error::other("is no secret for salts"))
+                    secret.map(|secret| Some(Self(secret))).ok_or_else(|| std::io::Error::other("is not a secret for salts"))
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(e) => Err(e),

@@ -145,7 +145,7 @@ impl Provider {
             if job.body().mode == Mode::Reviewed && !self.is_own(dataset) {
                 return Err(Refusal::new(
                     Code::Policy,
-                    "an exact result is its owner's to give, and this node holds the dataset for it",
+                    "this node is a replica, and only the dataset's owner approves exact results",
                 )
                 .at("mode")
                 .fix("Send this job to the owner"));
@@ -169,8 +169,8 @@ impl Provider {
             }
             () = self.drain.told(), if !charged => return Err(drain::ending()),
             () = gone.cancelled(), if !charged => {
-                tracing::info!("a job of {peer} is dropped: its buyer has left, and nothing was charged");
-                return Err(Refusal::new(Code::Unavailable, "the buyer has left"));
+                tracing::info!("dropped a job of {peer}: the buyer disconnected, and nothing was charged");
+                return Err(Refusal::new(Code::Unavailable, "the buyer disconnected"));
             }
         };
         if !charged {
@@ -183,8 +183,8 @@ impl Provider {
         let runner = admitted.work.job.program.infers().then_some(admitted.work.place);
         fault::starve();
         let ready = self.workers.ready(&dataset.record().compute, runner).map_err(|e| {
-            tracing::error!("job {id} is turned away, and nothing is charged: {e}");
-            Refusal::new(Code::Unavailable, "the owner's node lacks what this job needs just now: nothing was charged")
+            tracing::error!("rejected job {id} without a charge: {e}");
+            Refusal::new(Code::Unavailable, "the owner's node lacks resources for this job now: nothing was charged")
                 .fix("Send the same job again later")
         });
         // A job already charged does not wait for a better time.
@@ -262,11 +262,11 @@ impl Provider {
         }
         let Some(rules) = &dataset.policy().reviewed else {
             let refusal = Refusal::new(Code::Policy, "the policy allows no exact results").at("mode");
-            return Err(refusal.fix("Leave mode away and give epsilon"));
+            return Err(refusal.fix("Remove mode and give epsilon"));
         };
         let population = &dataset.population();
         match review::verdict(&self.home, &self.identity.id(), rules, population, job).map_err(unavailable)? {
-            Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner turned this job down").at("mode")),
+            Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner rejected this job").at("mode")),
             verdict => Ok(Some(verdict)),
         }
     }
@@ -324,7 +324,8 @@ impl Provider {
         match policy.walls.iter().find(|wall| !stands(wall)) {
             None => Ok(()),
             Some(wall) => {
-                let message = format!("the policy wants a wall around jobs that the owner's machine does not have: {wall:?}");
+                let message =
+                    format!("the policy requires process confinement (`jobs.walls`) that the owner's machine lacks: {wall:?}");
                 Err(Refusal::new(Code::Unavailable, message.to_lowercase()))
             }
         }
@@ -396,7 +397,7 @@ impl Provider {
                 }
                 Refusal::new(Code::Budget, e.to_string())
                     .at(asked.over(left).unwrap_or("cost"))
-                    .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget")
+                    .fix("Nothing was charged and no row was read. Lower the cost, or ask the owner for more budget")
             }
             other => unavailable(other),
         })

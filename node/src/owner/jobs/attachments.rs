@@ -27,7 +27,7 @@ impl Provider {
         if let Err(e) = std::fs::remove_file(self.home.program(job))
             && e.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!("what came with job {job} stays: {e}");
+            tracing::warn!("cannot remove the attachment of job {job}: {e}");
         }
     }
 }

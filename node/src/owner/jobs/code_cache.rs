@@ -43,7 +43,7 @@ impl Codes {
         let key = match self.key() {
             Ok(key) => key,
             Err(e) => {
-                tracing::warn!("{}: {e}; code is not kept", self.folder.display());
+                tracing::warn!("{}: {e}; compiled code is not cached", self.folder.display());
                 return self.workers.compile(component, memory).await;
             }
         };
@@ -52,7 +52,7 @@ impl Codes {
         }
         let code = self.workers.compile(component, memory).await?;
         if let Err(e) = self.keep(&path, &code.seal(&key)) {
-            tracing::warn!("{}: {e}; code is not kept", path.display());
+            tracing::warn!("{}: {e}; compiled code is not cached", path.display());
         }
         Ok(code)
     }
@@ -113,7 +113,7 @@ impl Codes {
 fn kept(path: &Path, key: &[u8; 32]) -> Option<Code> {
     let code = Code::unseal(&fs::read(path).ok()?, key);
     if code.is_none() {
-        tracing::warn!("{} is not as it was written, and is made again", path.display());
+        tracing::warn!("{} is damaged: compiling again", path.display());
     }
     let used = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
     used.unwrap_or_else(|e| tracing::warn!("{}: {e}", path.display()));

@@ -55,7 +55,7 @@ impl Provider {
             if !self.in_force(&record.facts.dataset).is_ok_and(|dataset| dataset.policies() == policies) {
                 // The policies under which it was charged are no longer in force: nothing of it was seen, and nothing will be.
                 tracing::warn!(
-                    "job {} was cut off, and its version is retired or superseded since: it has no result",
+                    "job {} was interrupted, and its version has since been retired or superseded: it has no result",
                     record.facts.job
                 );
                 self.store.close(reservation)?;
@@ -99,11 +99,13 @@ impl Provider {
         };
         let meter = Meter::of(&self.home, facts.ledger.population, facts.ledger.buyer);
         let (released, committing) = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
-            tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
-            fall_back(&"what it runs is in quarantine")?
+            tracing::warn!("job {id} is in quarantine and does not run: releasing noise over the fallback value");
+            fall_back(&"its program is in quarantine")?
         } else if meter.stops() {
-            tracing::warn!("job {id} does not run: too many of its holder's jobs failed; noise over the default is released");
-            fall_back(&"too many of its holder's jobs failed")?
+            tracing::warn!(
+                "job {id} does not run, because too many jobs of the grant's holder failed: releasing noise over the fallback value"
+            );
+            fall_back(&"too many jobs of the grant's holder failed")?
         } else {
             let noised = tokio::select! {
                 noised = self.noised(admitted, &meter) => noised,
@@ -113,7 +115,7 @@ impl Provider {
                 Ok(made) => made,
                 Err(e) => {
                     // Nothing that came before the failure counts.
-                    tracing::error!("job {id}: {e}; noise over the default is released");
+                    tracing::error!("job {id}: {e}; releasing noise over the fallback value");
                     self.set_apart(admitted, &meter, &e);
                     fall_back(&e)?
                 }
@@ -154,18 +156,21 @@ impl Provider {
         let failure = Failure { job: job.id(), buyer: job.signer(), at: jiff::Timestamp::now().to_string(), why };
         match meter.add(&failure) {
             Ok(()) if meter.stops() => {
-                tracing::error!("{} of its holder's jobs failed: none runs until `tidegate quarantine lift`", meter.count());
+                tracing::error!(
+                    "{} jobs of the grant's holder failed: none runs until `tidegate quarantine lift`",
+                    meter.count()
+                );
             }
             Ok(()) => {}
-            Err(e) => tracing::error!("the failure of job {} could not be counted: {e}", job.id()),
+            Err(e) => tracing::error!("cannot count the failure of job {}: {e}", job.id()),
         }
         if !broke {
             return;
         }
         let quarantined = quarantine::add(&self.home, job, &admitted.pattern, &failure.why);
         match &quarantined {
-            Ok(one) => tracing::error!("what it ran is in quarantine until `tidegate quarantine lift {}`", one.id),
-            Err(e) => tracing::error!("job {} could not be put into quarantine: {e}", job.id()),
+            Ok(one) => tracing::error!("its program is in quarantine until `tidegate quarantine lift {}`", one.id),
+            Err(e) => tracing::error!("cannot put job {} into quarantine: {e}", job.id()),
         }
         self.suspect_files(admitted, meter, quarantined.ok().map(|one| one.id));
     }
@@ -219,7 +224,7 @@ impl Provider {
         let ran = self.workers.run(&admitted.work, &over, send).await;
         let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
         if let Ok(fault @ 1..) = ran {
-            tracing::error!("job {id}: {fault} units or blocks broke a worker alone, and have the default");
+            tracing::error!("job {id}: {fault} privacy units or blocks crash a worker, and get the fallback value");
             self.suspect_files(admitted, meter, None);
         }
         if let Err(e) = ran {
@@ -258,7 +263,7 @@ impl Provider {
             State::Done { result, outcome } => (result, outcome),
             State::Closed { outcome } => {
                 let message =
-                    format!("this job was charged, and the owner closed it without a result: entry {outcome} of the log says so");
+                    format!("this job was charged, and the owner closed it without a result (entry {outcome} of the log)");
                 return Err(Refusal::new(Code::Unavailable, message));
             }
             State::Reserved => return Err(unavailable("a job without a result")),

@@ -38,7 +38,7 @@ pub(in crate::owner) async fn check(workers: &Workers, mut work: Work) -> Result
     let either = work.policy.models.device == DeviceRule::Auto && work.job.program.on().is_none();
     match first {
         Err(refusal) if either && work.place != Place::Cpu && refusal.code == Code::Program && library::find().is_some() => {
-            tracing::info!("on the processor: {refusal}");
+            tracing::info!("running on the CPU: {refusal}");
             work.place = Place::Cpu;
             let checked = workers.check(&work).await?;
             Ok((work, checked))

@@ -73,7 +73,7 @@ impl Caps {
         if jobs > machine.processors || jobs > fit {
             let Machine { processors, .. } = machine;
             tracing::warn!(
-                "{jobs} jobs at a time, on {processors} processors and memory for {fit}: jobs may end late, or for want of memory"
+                "{jobs} concurrent jobs on {processors} processors with memory for {fit}: jobs may exceed their time budget, or fail for lack of memory"
             );
         }
         let per_buyer = wishes.per_buyer.unwrap_or(jobs.div_ceil(2)).clamp(1, jobs);
@@ -165,8 +165,7 @@ impl Slots {
     /// [`Caps::WAIT`]. Safe to retry.
     pub(in crate::owner) async fn take(&self, buyer: PeerId) -> Result<Slot, Refusal> {
         let Caps { jobs, queue, .. } = self.0.caps;
-        let busy =
-            |message: String| Refusal::new(Code::Busy, message).fix("Send the same job again in a while; nothing was charged");
+        let busy = |message: String| Refusal::new(Code::Busy, message).fix("Nothing was charged: send the same job again later");
         let theirs = queue.div_ceil(4);
         let full = {
             let mut state = self.0.lock();
@@ -175,10 +174,10 @@ impl Slots {
             let now = state.free(&self.0.caps) && state.of(&buyer) < self.0.caps.per_buyer;
             match () {
                 () if now => None,
-                () if mine >= theirs => {
-                    Some(format!("{mine} jobs of yours wait already, as many as one buyer may have in the queue"))
+                () if mine >= theirs => Some(format!("{mine} of your jobs are waiting, the maximum of one buyer in the queue")),
+                () if state.waiting.len() >= queue => {
+                    Some(format!("all {jobs} concurrency permits are in use, and {queue} jobs wait"))
                 }
-                () if state.waiting.len() >= queue => Some(format!("all {jobs} job slots are busy, and {queue} jobs wait")),
                 () => None,
             }
         };
@@ -188,7 +187,7 @@ impl Slots {
                 .await
                 .ok()
                 .flatten()
-                .ok_or_else(|| busy(format!("no job slot came free within {} s", Caps::WAIT.as_secs()))),
+                .ok_or_else(|| busy(format!("no concurrency permit became free within {} s", Caps::WAIT.as_secs()))),
         }
     }
 
@@ -260,7 +259,7 @@ mod tests {
         let fourth = wait(1);
         settle().await;
         let refusal = slots.take(buyer(1)).await.err().unwrap();
-        assert!(refusal.code == Code::Busy && refusal.message.contains("of yours"), "{refusal}");
+        assert!(refusal.code == Code::Busy && refusal.message.contains("of your jobs are waiting"), "{refusal}");
         // Another is served at once.
         let other = slots.take(buyer(2)).await.unwrap();
         let more = slots.take(buyer(2)).await.unwrap();

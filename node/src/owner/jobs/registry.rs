@@ -145,7 +145,7 @@ pub fn close(home: &Home, word: &str) -> Result<ContentHash, NodeError> {
         Ok(job) => job,
         Err(_) => {
             let open = accounts(home)?.into_iter().flat_map(|account| account.charges).filter(|charge| charge.open);
-            let none = || NodeError::NoSuchJob { id: word.to_owned(), state: "is charged and without a result" };
+            let none = || NodeError::NoSuchJob { id: word.to_owned(), state: "is charged and has no result" };
             ids::only(open.map(|charge| charge.link.job), |job| *job, word)?.ok_or_else(none)?
         }
     };

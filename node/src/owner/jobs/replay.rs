@@ -39,24 +39,25 @@ impl Provider {
     pub(in crate::owner) async fn replay(&self, auditor: PeerId, entry: u64, grant: &str) -> Result<Opening, Refusal> {
         let none = |why: &str| Refusal::new(Code::NotFound, format!("entry {entry} of the log {why}")).at("entry");
         if entry >= self.store.published() {
-            return Err(none("is not there yet"));
+            return Err(none("does not exist yet"));
         }
         let (receipt, proof) = self.store.prove(entry).map_err(unavailable)?;
         let statement = Signed::<Statement>::open(receipt.clone()).map_err(unavailable)?.into_body();
         let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
-            return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
+            return Err(none("is not the receipt of a result")
+                .fix("`tidegate audit` and `tidegate receipts` list the receipts of results"));
         };
         let (dataset, version) = self.replayed(&facts)?;
         let authority = self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
         if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
-            return Err(none("is of a job whose model ran on a GPU, where sums are not the same twice"));
+            return Err(none("is for a job whose model ran on a GPU, where sums are not reproducible"));
         }
         if !self.fetched.take(authority.holder) {
-            return Err(Refusal::new(Code::Busy, "too many replays within an hour").fix("Ask again later"));
+            return Err(Refusal::new(Code::Busy, "the limit of replays per hour is reached").fix("Ask again later"));
         }
         let (store, job, buyer) = (self.store.clone(), facts.job, facts.buyer);
         let record = tokio::task::spawn_blocking(move || store.job_of_id(&buyer, &job)).await.map_err(unavailable)?;
-        let record = record.map_err(unavailable)?.ok_or_else(|| none("is of a job that this node has no more"))?;
+        let record = record.map_err(unavailable)?.ok_or_else(|| none("is for a job that this node no longer has"))?;
         let program = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?.into_body().program;
         let bytes = receipt.to_canonical().map_err(unavailable)?;
         let population = dataset.population();
@@ -107,7 +108,7 @@ impl Provider {
             make_room(&folder, &to)
         });
         if let Err(e) = kept {
-            tracing::warn!("what came with job {} is not kept for replays: {e}", job.id());
+            tracing::warn!("cannot store the attachment of job {} for replays: {e}", job.id());
             self.drop_program(&job.id());
         }
     }

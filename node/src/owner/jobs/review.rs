@@ -98,7 +98,7 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
             return Refusal::new(Code::Busy, "too many jobs wait for the owner's approval");
         }
         if sent.is_some_and(|sent| sent.len() > limits::PENDING_BYTES) {
-            let message = format!("tables of a job that an owner reads have at most {} bytes", limits::PENDING_BYTES);
+            let message = format!("the tables of a job for review can have at most {} bytes", limits::PENDING_BYTES);
             return Refusal::new(Code::Program, message).at("program.tables");
         }
         // The tables first, so that a job that can be seen has them.
@@ -110,7 +110,7 @@ pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>
             .and_then(|bytes| put(&path, &bytes));
         if let Err(e) = written {
             tracing::error!("{e}");
-            return Refusal::new(Code::Unavailable, "the owner's node could not keep this job");
+            return Refusal::new(Code::Unavailable, "the owner's node could not store this job");
         }
         tracing::info!("job {} asks for an exact result: see `tidegate pending`", job.id());
     }

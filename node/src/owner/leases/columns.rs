@@ -18,9 +18,9 @@ impl Provider {
         });
         checking.await.map_err(unavailable)?.map_err(|e| {
             tracing::error!("{e}");
-            Refusal::new(Code::Unavailable, "the dataset's files are not what was published: no job runs on them")
+            Refusal::new(Code::Unavailable, "the dataset's files differ from the published files: no job runs on them")
                 .at("dataset")
-                .fix("Nothing was charged. Tell the owner, whose node has the file's name in its log")
+                .fix("Nothing was charged. Tell the owner: the node's log has the file's name")
         })
     }
 
@@ -42,15 +42,15 @@ impl Provider {
             tracing::warn!("columns of {}: {e}", dataset.manifest().body().name);
             Refusal::new(
                 Code::Unavailable,
-                "the columns that this job reads are not here yet, and could not be had from the dataset's owner",
+                "the columns that this job reads are not here yet, and could not be fetched from the dataset's owner",
             )
-            .fix("Ask again later, or send the job to the owner")
+            .fix("Try again later, or send the job to the owner")
         };
         let buyer = self.holdings.buyer.get().ok_or_else(|| unavailable("there is no network yet"))?;
         let permission = Request::Replicate { dataset: dataset.id(), grant: held.place.grant.clone() };
         let owner = held.owner().map_err(unavailable)?;
         sparse.fetch(self.home.path(), buyer, &owner, &permission, &lacking).await.map_err(gone)?;
-        tracing::info!("columns {} of {} are here now", lacking.join(", "), dataset.manifest().body().name);
+        tracing::info!("fetched columns {} of {}", lacking.join(", "), dataset.manifest().body().name);
         Ok(true)
     }
 

@@ -31,8 +31,8 @@ const PARTING: Duration = Duration::from_secs(5);
 
 /// Builds the refusal for a dataset whose lease cannot be charged at the moment.
 fn none_open(why: &str) -> Refusal {
-    Refusal::new(Code::Busy, format!("this node holds the dataset for its owner, and {why}"))
-        .fix("Ask again in a moment, or send the job to the owner or another holder")
+    Refusal::new(Code::Busy, format!("this node is a replica of the dataset, and {why}"))
+        .fix("Try again in a moment, or send the job to the owner or another replica")
 }
 
 impl Provider {
@@ -49,13 +49,13 @@ impl Provider {
         let population = dataset.population();
         let taken = self.store.taken(&population).map_err(unavailable)?;
         let open = taken.filter(|taken| taken.state == LeaseStanding::Open && in_time(&taken.lease));
-        let open = open.ok_or_else(|| none_open("has no lease of its budget"))?;
+        let open = open.ok_or_else(|| none_open("has no lease of the dataset's budget"))?;
         if open.lease.manifest != dataset.id() {
-            return Err(none_open("its lease is over another version"));
+            return Err(none_open("its lease is for another version"));
         }
         // Only the owner can say whether it was returned before this ledger was restored from a copy.
         if self.holdings.all().get(&population).and_then(|one| one.confirmed) != Some(open.id) {
-            return Err(none_open("the owner has not said yet that its lease still holds"));
+            return Err(none_open("the owner has not yet confirmed its lease"));
         }
         Ok(Some(open))
     }
@@ -73,7 +73,7 @@ impl Provider {
         }
         one.short = true;
         self.holdings.wake.notify_one();
-        Some(none_open("what is left of its lease does not cover this: another one is asked for"))
+        Some(none_open("the rest of its lease does not cover this job: it is requesting another lease"))
     }
 
     /// Asks owners for revocation lists and leases until the future is dropped.
@@ -85,7 +85,7 @@ impl Provider {
                 if let Err(e) = self.tend_one(&buyer, &population).await {
                     match e {
                         NodeError::Net(e) => tracing::debug!("{}: {e}", population.short()),
-                        e => tracing::warn!("{}, which is held for its owner: {e}", population.short()),
+                        e => tracing::warn!("replica of {}: {e}", population.short()),
                     }
                 }
             }
@@ -108,12 +108,12 @@ impl Provider {
                     self.settle_one(&buyer, &population).await
                 };
                 if let Err(e) = given.await {
-                    tracing::warn!("the lease of {} is not given back yet: {e}", population.short());
+                    tracing::warn!("the lease of {} is not yet returned: {e}", population.short());
                 }
             }
         };
         if tokio::time::timeout(PARTING, giving).await.is_err() {
-            tracing::warn!("leases are not all given back: that goes on when this node serves again");
+            tracing::warn!("not all leases are returned: the rest follow when this node serves again");
         }
     }
 
@@ -175,7 +175,7 @@ impl Provider {
         let returned = match buyer.ask(&held.owner()?, &asked, &[]).await {
             Ok(_) => true,
             Err(NodeError::Refused(refusal)) if matches!(refusal.code, Code::Conflict | Code::NotFound) => {
-                tracing::warn!("what was left of a lease of {} is lost: {refusal}", population.short());
+                tracing::warn!("the rest of a lease of {} is lost: {refusal}", population.short());
                 false
             }
             Err(e) => return Err(e),
@@ -261,7 +261,12 @@ impl Provider {
             self.store.close_lease(held.population, SystemTime::now())?;
             return self.settle_one(buyer, &held.population).await;
         }
-        tracing::info!("{} of {} may be spent here until {}", taken.lease.amount, held.population.short(), taken.lease.until);
+        tracing::info!(
+            "received a lease: {} of {} may be spent here until {}",
+            taken.lease.amount,
+            held.population.short(),
+            taken.lease.until
+        );
         Ok(())
     }
 }

@@ -14,12 +14,14 @@ use crate::owner::{Provider, unavailable};
 
 fn refused(e: LeaseError) -> Refusal {
     let (code, field, fix) = match &e {
-        LeaseError::Nothing => (Code::Budget, "want", "Ask the owner for more budget, or wait until other leases come back"),
-        LeaseError::TooMany => (Code::Busy, "want", "Ask again when others have come back"),
+        LeaseError::Nothing => (Code::Budget, "want", "Ask the owner for more budget, or wait until other leases are returned"),
+        LeaseError::TooMany => (Code::Busy, "want", "Ask again when other leases are returned"),
         LeaseError::TooManyBuyers => (Code::Budget, "want", "Ask for a smaller one"),
-        LeaseError::NotInForce(_) => (Code::NotFound, "dataset", "Hold the version that is in force, and start the node again"),
+        LeaseError::NotInForce(_) => {
+            (Code::NotFound, "dataset", "Run `tidegate hold begin` for the version in force, and restart the node")
+        }
         LeaseError::Ended => (Code::Conflict, "nonce", "Ask for another one"),
-        LeaseError::Unknown => (Code::NotFound, "settlement", "It is another owner's, or another leaseholder's"),
+        LeaseError::Unknown => (Code::NotFound, "settlement", "Check the owner and the delegate of the lease"),
         LeaseError::Settlement(_) => (Code::BadRequest, "settlement", "Settle what the lease was charged, by buyer"),
         _ => return unavailable(e),
     };
@@ -39,7 +41,8 @@ impl Provider {
         let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
         let dataset = self.in_force(&dataset).ok().filter(|dataset| self.is_own(*dataset) && dataset.policies().1.is_none());
         let dataset = dataset.ok_or_else(|| {
-            none("no such version is in force here").fix("Hold the one that is: `tidegate hold begin`, and start the node again")
+            none("this version is not in force here")
+                .fix("Run `tidegate hold begin` for the version in force, and restart the node")
         })?;
         let population = dataset.population();
         if !lease::is_nonce(&nonce) {
@@ -48,7 +51,7 @@ impl Provider {
         let now = SystemTime::now();
         let authority = self.authorize(dataset, peer, token, &Ask { cost: want, ..Ask::of(Action::Hold, now) })?;
         if authority.holder != peer {
-            return Err(Refusal::new(Code::NotGranted, "a lease goes to whom the owner itself named").at("grant"));
+            return Err(Refusal::new(Code::NotGranted, "only a holder named by the owner gets a lease").at("grant"));
         }
         // A lease does not outlast its grant.
         let expires = authority.scope.as_ref().and_then(|scope| scope.until());
@@ -68,7 +71,7 @@ impl Provider {
         };
         let store = self.store.clone();
         let given = tokio::task::spawn_blocking(move || store.lease(ask)).await.map_err(unavailable)?.map_err(refused)?;
-        tracing::debug!("{peer} holds {} of {} until {}", given.lease.amount, population.short(), given.lease.until);
+        tracing::debug!("issued a lease to {peer}: {} of {} until {}", given.lease.amount, population.short(), given.lease.until);
         Ok(Reply::HandedOver(Box::new(HandedOver { lease: given.envelope, less: given.less })))
     }
 
@@ -82,7 +85,7 @@ impl Provider {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("settlement");
         let settlement = Signed::<Settlement>::open(settlement).map_err(|e| bad(&e))?;
         if settlement.signer() != peer {
-            return Err(bad(&"it is signed by another than the one who sends it"));
+            return Err(bad(&"the settlement is not signed by its sender"));
         }
         let store = self.store.clone();
         let settling = tokio::task::spawn_blocking(move || store.settle(population, settlement));
@@ -95,9 +98,9 @@ impl Provider {
         match tokio::task::spawn_blocking(move || store.burn_lost(SystemTime::now())).await {
             Ok(Ok(0)) => {}
             Ok(Ok(burnt)) => {
-                tracing::warn!("{burnt} leases are lost: what was left of them counts as spent. See `tidegate leases`")
+                tracing::warn!("{burnt} leases are lost, and count as spent in full. See `tidegate leases`")
             }
-            Ok(Err(e)) => tracing::error!("leases that are lost: {e}"),
+            Ok(Err(e)) => tracing::error!("cannot record lost leases: {e}"),
             Err(e) => tracing::error!("{e}"),
         }
     }

@@ -75,7 +75,7 @@ impl Sparse {
 
     fn here(&self) -> Result<Here, NodeError> {
         let path = self.list();
-        let text = get(&path)?.ok_or_else(|| gone(&path, ": hold the dataset anew"))?;
+        let text = get(&path)?.ok_or_else(|| gone(&path, ": run `tidegate hold begin` again"))?;
         serde_json::from_str(&text).map_err(|e| corrupt(&path, e))
     }
 
@@ -124,7 +124,7 @@ impl Sparse {
         let here = self.here()?;
         for (path, stamp) in self.paths().iter().zip(&here.stamps) {
             if Stamp::of(path)? != *stamp {
-                let since = "its columns were fetched: hold the dataset anew";
+                let since = "its columns were fetched: run `tidegate hold begin` again";
                 return Err(NodeError::Changed { path: path.clone(), since });
             }
         }

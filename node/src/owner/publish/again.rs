@@ -39,7 +39,8 @@ pub(super) const SAME_PEOPLE: u64 = 50;
 pub(super) fn same_people(share: u64, other: &dataset::Dataset) -> String {
     let (name, id) = (&other.manifest.body().name, other.manifest.id());
     format!(
-        "the units: about {share} % of them are named as in {name:?}. If they are the same people, this budget comes on top of that one: retire one of the two, or publish with --version-of {id}"
+        "about {share} % of the privacy units have the same ids as in {name:?}. If they are the same people, this budget adds to the other: retire \
+         one of the two datasets, or publish with --version-of {id}"
     )
 }
 

@@ -27,12 +27,12 @@ pub(crate) fn enter(
     let _one = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
     let unavailable = |e: NodeError| {
         tracing::error!("{e}");
-        Refusal::new(Code::Unavailable, "the owner's node could not look at what exact results have left")
+        Refusal::new(Code::Unavailable, "the owner's node could not read the released exact results")
     };
     match verdict(home, owner, rules, population, job).map_err(unavailable)? {
         Verdict::Approved(_) => {}
         Verdict::Waiting | Verdict::Denied => {
-            let message = "another exact result has left since this one was approved, and the owner reads both together";
+            let message = "another exact result was released after this one was approved, and the owner reviews both together";
             return Err(Refusal::new(Code::Pending, message).at("mode").fix("Send it again: it then waits for the owner"));
         }
     }

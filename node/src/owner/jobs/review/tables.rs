@@ -65,7 +65,7 @@ pub fn others(home: &Home, population: &ContentHash, job: &Signed<Job>) -> Resul
 /// Removes the record of an uncharged job.
 pub fn forget(home: &Home, population: &ContentHash, job: &ContentHash) {
     if let Err(e) = std::fs::remove_file(path(home, population, job)) {
-        tracing::warn!("job {job} was not charged, and stays among the exact results that may have left: {e}");
+        tracing::warn!("job {job} was not charged, and stays on the list of exact results that may be released: {e}");
     }
 }
 
@@ -157,7 +157,7 @@ pub fn measured(
     let Some(other) = remembered(home, population)?.into_iter().find(|known| known.table == table) else {
         return Ok((
             false,
-            "what the two differ by is not measured: that one has not left yet, or nothing is remembered of it. They may differ by one person".into(),
+            "the difference of the two is not measured: the other result is not released yet, or its record is missing. The two may differ by one person".into(),
         ));
     };
     let by =
@@ -166,18 +166,20 @@ pub fn measured(
         Some(keys) if keys == other.left.keys => (
             true,
             format!(
-                "both are of {}: a number that fewer than min_units people may make different comes out as it did there",
+                "both are over {}: a number that fewer than min_units people could change is released as in the other result",
                 by(keys)
             ),
         ),
         Some(keys) => (
             false,
             format!(
-                "what the two differ by is not measured: that one is of {}, this one of {}. Sums of groups of one may differ from the other by one person",
+                "the difference of the two is not measured: the other result is over {}, this one over {}. Sums of their groups may differ by one person",
                 by(&other.left.keys),
                 by(keys)
             ),
         ),
-        None => (false, format!("what the two differ by may not be measured: that one is of {}", by(&other.left.keys))),
+        None => {
+            (false, format!("the difference of the two may not be measured: the other result is over {}", by(&other.left.keys)))
+        }
     })
 }
