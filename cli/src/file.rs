@@ -57,7 +57,7 @@ pub(crate) fn policy(path: &Path) -> anyhow::Result<Policy> {
 /// # Errors
 /// As [`policy()`].
 pub(crate) fn policy_of(option: &str, path: &Path) -> anyhow::Result<Policy> {
-    let text = text(option, path).map_err(|e| anyhow::anyhow!("{e:#}; `tidegate new policy FILE` writes one to begin with"))?;
+    let text = text(option, path).map_err(|e| anyhow::anyhow!("{e:#}; `tidegate new policy FILE` writes a template"))?;
     let file = PolicyFile::parse(&text).with_context(|| named(option, path))?;
     Ok(file.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?)
 }
@@ -74,7 +74,7 @@ pub(crate) fn grant(option: &str, given: &Path) -> anyhow::Result<String> {
             if grant::ids(word).is_ok() {
                 return Ok(word.to_owned());
             }
-            let hint = "give the file that the owner's `tidegate grant … --out FILE` wrote, or that token's text";
+            let hint = "give the file written by the owner's `tidegate grant … --out FILE`, or the token itself";
             Err(anyhow::anyhow!("{}: {e}; {hint}", named(option, given)))
         }
     }
@@ -106,5 +106,5 @@ pub(crate) fn of(option: &str, e: &dyn std::fmt::Display) -> anyhow::Error {
 /// # Errors
 /// Returns an error naming the option and the file.
 pub(crate) fn write(option: &str, path: &Path, what: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    std::fs::write(path, what).map_err(|e| anyhow::anyhow!("{}: {e}; name a file that can be written", named(option, path)))
+    std::fs::write(path, what).map_err(|e| anyhow::anyhow!("{}: {e}; give a writable file", named(option, path)))
 }

@@ -56,7 +56,7 @@ pub(crate) fn of_jobs(home: &Home, to: Option<&Place>, dataset: &str, grant: &st
     let found = match &granted_by {
         None => catalogue.find(dataset, now).map_err(|e| anyhow::anyhow!("no --to was given, and {e}"))?,
         Some(by) => catalogue.named(dataset, now)?.into_iter().find(|one| is_theirs(&one.owner)).with_context(|| {
-            format!("no --to was given, and no listing {dataset:?} of {by} is here: hear more with `tidegate catalog sync --from PEER`")
+            format!("no --to was given, and there is no listing {dataset:?} of {by}: fetch more listings with `tidegate catalog sync --from PEER`")
         })?,
     };
     let holders = found.listing.holders.iter().filter_map(|holder| holder.parse().ok());
@@ -75,10 +75,10 @@ fn granted_by(grant: &str) -> anyhow::Result<Option<String>> {
 /// Like [`of_jobs`], for requests to the owner alone.
 pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
     let Places { all, owner } = of_jobs(home, to, dataset, grant)?;
-    let first = all.into_iter().next().context("the owner's listing has no address: name its node with --to PEER")?;
+    let first = all.into_iter().next().context("the owner's listing has no address: give the owner's node with --to PEER")?;
     anyhow::ensure!(
         owner.is_none(),
-        "the grant is {}'s, and --to is {}: name the node of the grant's owner with --to, or give a grant of this one",
+        "the grant was issued by {}, and --to is {}: give the node of the grant's issuer with --to, or a grant from this one",
         owner.unwrap_or_default(),
         first.peer
     );

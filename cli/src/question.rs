@@ -96,8 +96,8 @@ async fn only(home: &Home, to: &Place, grant: &str) -> anyhow::Result<String> {
     names.sort();
     names.dedup();
     match names.as_slice() {
-        [] => anyhow::bail!("--to {}: nothing is offered there, or nothing without a grant (--grant)", to.peer.short()),
+        [] => anyhow::bail!("--to {}: it offers no dataset, or none without a grant (--grant)", to.peer.short()),
         [name] => Ok(name.clone()),
-        names => anyhow::bail!("--sql: say of which dataset, with --dataset: there are {}", show::plain(&names.join(", "))),
+        names => anyhow::bail!("--sql: name the dataset with --dataset: there are {}", show::plain(&names.join(", "))),
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 /// Prints each column's clipping bounds, part of the price, and noise.
 pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     if mechanism.noise == "none" {
-        println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
+        println!("  exact, without noise: groups that the policy's [reviewed] rules suppress are left out");
         for column in mechanism.columns.iter().filter(|column| column.reducer != "units" && column.reducer != "count") {
             println!(
                 "  {} ({}) of values clipped to [{}, {}]",
@@ -100,10 +100,10 @@ pub(crate) fn counted(mechanism: &Mechanism) {
         (None, None) => String::new(),
     };
     if !counts.is_empty() {
-        println!("of each unit, {counts}: no interval speaks of rows beyond that, which are left out");
+        println!("of each privacy unit, {counts}: further rows are left out, and no interval covers them");
     }
     if has(&|reducer| AVERAGES.contains(&reducer)) {
-        println!("averages are over all rows of each unit, with the weight of {rows}");
+        println!("averages are over all rows of each privacy unit, with the weight of {rows}");
     }
 }
 
@@ -227,9 +227,9 @@ fn empty(result: &ResultDoc, shown: Option<usize>) -> Option<&'static str> {
         // Groups that the owner's rules keep back are named.
         (true, _) if !result.suppressed.is_empty() => None,
         (true, _) => Some(
-            "no row was released: no group passed its threshold, or there are none. Group by less, or declare the groups (`keys`)",
+            "no row was released: no group passed its threshold, or there are no groups. Group by fewer keys, or declare the groups (`keys`)",
         ),
-        (false, Some(0)) => Some("the query's own table has no row: HAVING, LIMIT or WHERE left out all rows that were released"),
+        (false, Some(0)) => Some("the query's table has no row: HAVING, LIMIT or WHERE removed all released rows"),
         (false, _) => None,
     }
 }
@@ -260,12 +260,12 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
     }
     if result.left_out > 0 {
         println!(
-            "{} passed, with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",
+            "{} passed, with the fewest people, and exceeded the limit of a reply or of the time budget: filter, or group by fewer keys",
             count(result.left_out, "more group", "more groups")
         );
     }
     for kept_back in &result.suppressed {
-        println!("kept back by the owner's rules: {}", kept_back.iter().map(key).collect::<Vec<_>>().join(", "));
+        println!("suppressed by the owner's rules: {}", kept_back.iter().map(key).collect::<Vec<_>>().join(", "));
     }
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDe
     let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
     println!("value {interval}; cost {}", price(verified.result.cost, at));
     if verified.delivery.earlier.is_some() {
-        println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
+        println!("this is the earlier result of the same question, at no further cost. Another cost draws fresh noise");
     }
-    println!("left for you: {}; receipt {} of the owner's log, verified", price(verified.remaining, at), verified.index);
+    println!("your remaining budget: {}; receipt {} of the owner's log, verified", price(verified.remaining, at), verified.index);
 }

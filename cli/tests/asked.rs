@@ -25,7 +25,7 @@ fn a_query_on_the_command_line_is_the_job_that_its_file_is() {
     assert!(world.path("results/receipts/query.dsse.json").exists());
     assert_eq!(world.spent(), 100_000);
     // It is the very same as the file's, and was asked.
-    assert!(world.fails("buyer", &["run", &count, "--to", "clinic", "--grant", &grant]).contains("the very same was asked"));
+    assert!(world.fails("buyer", &["run", &count, "--to", "clinic", "--grant", &grant]).contains("the same job was sent"));
     let answer = world.ok("buyer", &[&query[..], &["--epsilon", "0.5", "--dataset", "towns"]].concat());
     assert!(answer.contains("95 % interval"), "{answer}");
     // The rules of a job file are those of what stands for one.
@@ -84,7 +84,7 @@ fn an_empty_answer_has_a_reason_and_a_long_table_is_not_repeated() {
         world.ok("buyer", &["rehearse", &job, "--mock", &mock, "--policy", &policy])
     };
     let of = |rest: &str| format!("SELECT city, COUNT(*) AS n FROM dataset {rest}");
-    let (none, left_out, computed) = ("no row was released", "left out all rows that were released", "was computed here");
+    let (none, left_out, computed) = ("no row was released", "removed all released rows", "was computed here");
     let said = rehearsed(&of("WHERE spend > 90 GROUP BY city"), "");
     assert!(said.contains(none) && said.contains("`keys`") && !said.contains(left_out), "{said}");
     let said = rehearsed(&of("GROUP BY city HAVING COUNT(*) > 100000"), "keys = [[\"north\"]]");

@@ -78,7 +78,7 @@ fn listings_are_told_caught_up_with_and_kept_to_their_owners() {
     let said = world.fails("buyer", &["catalog", "show", "towns"]);
     assert!(said.contains("several owners have a dataset"), "{said}");
     let said = world.fails("buyer", &world.run_args(&job, &thief.address, &grant));
-    assert!(said.contains("shows no lease of that owner's"), "{said}");
+    assert!(said.contains("shows no lease of that owner"), "{said}");
     assert!(world.ok("late", &["ping", "friend", "--times", "1"]).contains("answers after"));
     assert!(world.fails("late", &["ping", "nobody"]).contains("the address book has no peer of that name"));
     world.fails("late", &["peers", "add", "friend", buyer.trim()]);
@@ -156,7 +156,7 @@ fn what_is_exported_passes_mlcommons_validator_and_is_taken_in_by_others() {
     world.ok("owner", &["catalog", "export", "more", "--out", &plain]);
     drop(node);
     let said = world.ok("late", &["catalog", "import", &out]);
-    assert!(said.contains("more, signed by did:key:") && said.contains("taken in"), "{said}");
+    assert!(said.contains("more, signed by did:key:") && said.contains("imported"), "{said}");
     assert!(world.ok("late", &["catalog", "import", &plain]).contains("nothing new"));
     let mut forged: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
     forged["tidegate:listing"] = forged["tidegate:listing"].as_str().unwrap().replacen("\"sig\":\"", "\"sig\":\"A", 1).into();

@@ -151,7 +151,7 @@ fn words_of_other_catalogues_are_made_to_fit() {
         "told",
     ];
     let said = crate::common::text(&world.command("owner").args(args).output().unwrap());
-    assert!(said.contains("says no description") && said.contains("published bare"), "{said}");
+    assert!(said.contains("has no description") && said.contains("published bare"), "{said}");
     // A name is not made to fit: it is refused, and shown as what does nothing.
     let args = ["publish", &file, "--unit", "person", "--policy", &policy, "--name", "x\u{1b}[31mred\u{7}"];
     let said = world.fails("owner", &args);

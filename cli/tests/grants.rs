@@ -17,7 +17,7 @@ fn a_colleague_works_on_the_holder_s_account_until_the_owner_revokes_that() {
     let said = world.fails("colleague", &["grant", "narrow", &grant, "--to", &colleague, "--out", &given]);
     assert!(said.contains("only the holder can narrow it for others"), "{said}");
     let shown = world.ok("colleague", &["grant", "show", &given]);
-    assert!(shown.contains(&format!("holder      {buyer}")) && shown.contains("narrowed for another by"), "{shown}");
+    assert!(shown.contains(&format!("holder      {buyer}")) && shown.contains("narrowed for another holder by"), "{shown}");
     let node = world.serve(None);
     let result = world.ok("colleague", &world.run_args(&job, &node.address, &given));
     let result: serde_json::Value = serde_json::from_str(&result).unwrap();

@@ -78,7 +78,7 @@ fn a_revoked_grant_is_good_for_nothing_from_then_on() {
     }
     assert!(!stolen.exists());
     let whole = world.ok("owner", &["log", "fsck"]);
-    assert!(whole.contains("the log is whole, and the ledger's"), "{whole}");
+    assert!(whole.contains("the log is complete and matches the ledger"), "{whole}");
 }
 
 #[test]

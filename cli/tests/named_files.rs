@@ -47,7 +47,7 @@ fn a_grant_may_be_given_as_its_text() {
     // What is neither a file nor a token is not printed whole.
     let broken = format!("{}x", token.trim());
     let said = world.fails("buyer", &world.run_args(&job, &node.address, &broken));
-    assert!(said.contains("--grant ") && said.contains("that token's text") && !said.contains(&broken), "{said}");
+    assert!(said.contains("--grant ") && said.contains("or the token itself") && !said.contains(&broken), "{said}");
 }
 
 #[test]

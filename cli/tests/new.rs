@@ -24,7 +24,7 @@ fn a_job_is_begun_in_each_language() {
         std::fs::write(world.path(language).join("job.toml"), job).unwrap();
         let said = world.ok("owner", &["check", &world.path(language).join("job.toml").display().to_string()]);
         assert!(said.starts_with("accept"), "{said}");
-        assert!(world.fails("buyer", &["new", "job", &folder, "--lang", language]).contains("not there yet"));
+        assert!(world.fails("buyer", &["new", "job", &folder, "--lang", language]).contains("give the name of a new"));
     }
     assert!(world.fails("buyer", &["new", "job", &world.text("x"), "--lang", "cobol"]).contains("rust, c, python, js, sql"));
 }
@@ -59,7 +59,7 @@ fn a_policy_is_begun_and_all_that_it_offers_is_understood() {
     let (file, data) = (world.text("begun.toml"), world.text("begun.csv"));
     std::fs::write(&data, "person,spend,city\na,1,north\nb,2,south\n").unwrap();
     world.ok("owner", &["new", "policy", &file]);
-    assert!(world.fails("owner", &["new", "policy", &file]).contains("not there yet"));
+    assert!(world.fails("owner", &["new", "policy", &file]).contains("give the name of a new"));
     let text = std::fs::read_to_string(&file).unwrap();
     let text = text.replace("\"UNIT\"", "\"person\"").replace("NUMBER =", "spend =").replace("TEXT =", "city =");
     std::fs::write(&file, &text).unwrap();

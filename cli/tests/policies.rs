@@ -163,6 +163,6 @@ fn what_a_budget_buys_is_the_noise_of_jobs_at_that_price() {
         }
     }
     let said = world.ok("owner", &["policy", "check", &policy]);
-    assert!(said.contains("one buyer may spend ρ = 0.9") && said.contains("100 questions that share it"), "{said}");
+    assert!(said.contains("one buyer may spend ρ = 0.9") && said.contains("100 questions that share the budget"), "{said}");
     assert!(said.contains("a count of units is right to ± ") && said.contains("a sum of spend is right to ± "), "{said}");
 }

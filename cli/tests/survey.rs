@@ -32,7 +32,7 @@ fn what_bounds_leave_out_is_said_to_the_owner() {
     for words in [
         "260 rows of 100 units",
         "unit.max_rows = 2: 46.1 % of the rows count",
-        "20 % of the units have more rows",
+        "20 % of the privacy units have more rows",
         "unit.max_rows = 9 would count 100 %, with noise 4.5 times as wide",
         "unit.max_groups = 2, grouped by city (3 values): 76.9 %",
         "unit.max_groups = 3 would count 100 %, with noise 1.2 times as wide",
@@ -111,12 +111,12 @@ fn what_bounds_leave_out_is_said_to_the_buyer_who_can_ask_for_more() {
     };
     let grant = world.text("all");
     for (query, words) in [
-        ("SELECT COUNT(*) AS n FROM dataset", "of each unit, at most 2 rows count"),
+        ("SELECT COUNT(*) AS n FROM dataset", "of each privacy unit, at most 2 rows count"),
         (
             "SELECT city, COUNT(*) AS n FROM dataset GROUP BY city",
-            "of each unit, at most 2 rows in each of at most 2 groups count",
+            "of each privacy unit, at most 2 rows in each of at most 2 groups count",
         ),
-        ("SELECT city, COUNT(DISTINCT person) AS n FROM dataset GROUP BY city", "of each unit, at most 2 groups count"),
+        ("SELECT city, COUNT(DISTINCT person) AS n FROM dataset GROUP BY city", "of each privacy unit, at most 2 groups count"),
     ] {
         let path = job(query);
         let checked = world.ok("owner", &["check", &path]);

@@ -80,9 +80,7 @@ const USAGE: u8 = 2;
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     if args.folder.is_none() && args.peer.is_none() && args.url.is_none() && !args.evidence {
-        eprintln!(
-            "error: nothing to audit was named: give a FOLDER or bundle, --peer PEER, --url URL with --owner KEY, or --evidence"
-        );
+        eprintln!("error: nothing to audit: give a FOLDER or bundle, --peer PEER, --url URL with --owner KEY, or --evidence");
         return Ok(ExitCode::from(USAGE));
     }
     let least = args.quorum.unwrap_or(args.witnesses.len());
@@ -116,7 +114,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         buyer.close().await;
         match checked {
             Ok(shown) => names.extend(shown),
-            Err(e) => eprintln!("what it shows beside its log was not looked at: {e}"),
+            Err(e) => eprintln!("cannot check the peer's documents beside its log: {e}"),
         }
         outcomes.push((peer.peer.to_string(), outcome));
     }
@@ -174,9 +172,9 @@ const NAMED: usize = 20;
 fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &Book) {
     let (report, files) = (&outcome.report, outcome.files.as_ref());
     let verdict = match (outcome.is_sound(), report.entries) {
-        (false, _) => "FAILED: the history does not hold",
-        (true, 0) => "OK: every receipt and result holds",
-        (true, _) => "OK: every signature, inclusion, right and charge holds",
+        (false, _) => "FAILED: the history is invalid",
+        (true, 0) => "OK: every receipt and result is valid",
+        (true, _) => "OK: every signature, inclusion, right and charge is valid",
     };
     println!("{verdict}");
     let known_as = book.name_of(&outcome.owner).map(|name| format!("{} ", plain(name))).unwrap_or_default();
@@ -194,8 +192,8 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     }
     match &report.period {
         Some((from, to)) => println!("  jobs, copies and replays from {} to {}", plain(from), plain(to)),
-        None if report.entries > 0 => println!("  no job, copy or replay yet"),
-        None => println!("  the log is not here: whether it holds was not looked at"),
+        None if report.entries > 0 => println!("  no jobs, copies or replays yet"),
+        None => println!("  the log is not here, and was not checked"),
     }
     let counts = [
         (report.publications, "version of a dataset published", "versions of datasets published"),
@@ -216,22 +214,22 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     }
     if outcome.known > 0 {
         let again = match files {
-            Some(_) => "and hash to what they did",
-            None => "and were not fetched again (--anew does): the log goes on from them",
+            Some(_) => "and have the same hashes",
+            None => "and were not fetched again (--anew does so): the log is consistent with them",
         };
         println!("  of the entries, {} were verified by an audit before, {again}", outcome.known);
     }
     if let Some(older) = &outcome.older {
         println!(
-            "  an older copy: {} verified before. The first {} of these are the same{}",
+            "  an older copy: {} verified before. The first {} of them are the same{}",
             count(older.verified, "entry was", "entries were"),
             older.the_same,
-            if older.the_same < report.entries { "; of those after them that cannot be told from here" } else { "" }
+            if older.the_same < report.entries { "; the later ones cannot be compared" } else { "" }
         );
     }
     if outcome.receipts > 0 {
         println!(
-            "  {} in {}, and of the results beside them",
+            "  {} in {}, as are those of the results beside them",
             count(outcome.receipts, "receipt is", "receipts are"),
             match report.entries {
                 0 => "a log that the owner signed",
@@ -243,7 +241,7 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
         println!("  cosigned by {} at {}", plain(&one.name), one.time);
     }
     if outcome.witnesses.is_empty() {
-        println!("  no witness was asked for: the owner could show others another history (--witness)");
+        println!("  no witness was checked: the owner could show another history to others (--witness)");
     }
     for (population, spent) in &report.spent {
         let called = names.get(population).map(|name| format!("{} ", plain(name))).unwrap_or_default();
@@ -254,10 +252,10 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     if leases.len() > 0 {
         let (back, lost) = (leases.clone().filter(|l| l.spent.is_some()).count(), leases.clone().filter(|l| l.burnt).count());
         let (parts, lost) = (count(leases.len(), "part", "parts"), count(lost, "is lost", "are lost"));
-        println!("  {parts} of a budget handed over: {back} came back, {lost}");
+        println!("  {parts} of a budget leased: {back} returned, {lost}");
     }
     for lease in &report.lost_leases {
-        println!("  lease {} has run out and is not back: all of it counts as spent", lease.short());
+        println!("  lease {} has expired and is not returned: it counts as spent in full", lease.short());
     }
     for index in &report.open {
         println!("  entry {index}: charged, no outcome yet");
@@ -265,11 +263,11 @@ fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &
     if let Some(files) = files {
         println!("  {} verified to the last byte", count(files.verified, "file", "files"));
         for file in files.not_looked_at.iter().take(NAMED) {
-            println!("  not looked at: {}", plain(file));
+            println!("  not checked: {}", plain(file));
         }
         if files.not_looked_at.len() > NAMED {
             let more = count(files.not_looked_at.len() - NAMED, "file", "files");
-            println!("  not looked at: {more} more (--json names them)");
+            println!("  not checked: {more} more (--json names them)");
         }
     }
     println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
@@ -292,7 +290,7 @@ fn evidence(home: &Home, json: bool) -> anyhow::Result<bool> {
                 let (first, second) = evidence.check()?;
                 let log = plain(&first.origin);
                 println!(
-                    "{log} signed two histories: one of {}, and one of {} that does not go on from it",
+                    "{log} signed two histories: one of {}, and one of {} that is inconsistent with it",
                     count(first.size, "entry", "entries"),
                     second.size
                 );

@@ -47,18 +47,18 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("  budget {}", price(policy.budget, at));
         println!("  spent  {} in {}", price(account.spent, at), count(account.charges.len(), "job", "jobs"));
         if account.reserved != Cost::default() {
-            println!("         of that {} for jobs that have no result yet", price(account.reserved, at));
+            println!("         of which {} for jobs without a result yet", price(account.reserved, at));
         }
         if account.fallbacks > 0 {
             println!(
-                "         {} of them were answered with noise over the public default: `tidegate receipts list` says why",
+                "         {} of them were answered with noise over the fallback value: `tidegate receipts list` shows the reasons",
                 account.fallbacks
             );
         }
         let out = account.leases.iter().filter(|handed| handed.settlement.is_none() && !handed.burnt).count();
         if !account.leases.is_empty() {
             let (leases, out) = (count(account.leases.len(), "lease", "leases"), count(out, "is", "are"));
-            println!("         and in {leases}, of which {out} out: `tidegate leases`");
+            println!("         and in {leases}, of which {out} outstanding: `tidegate leases`");
         }
         println!("  left   {}", price(left, at));
         for (buyer, spent) in &account.buyers {

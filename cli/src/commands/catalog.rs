@@ -114,7 +114,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }
             if found.is_empty() && !json {
                 let all = count(catalogue.len()?, "listing", "listings");
-                println!("nothing found among {all}; hear more with `tidegate catalog sync --from PEER`");
+                println!("nothing found among {all}; fetch more with `tidegate catalog sync --from PEER`");
             }
         }
         Args::Show { dataset, json } => {
@@ -152,7 +152,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::Import { file, json } => {
             let text = file::given(&file)?;
             let value: serde_json::Value = serde_json::from_str(&text)
-                .with_context(|| format!("{}: give what `tidegate catalog export` wrote", file.display()))?;
+                .with_context(|| format!("{}: give a file written by `tidegate catalog export`", file.display()))?;
             let envelope = match serde_json::from_value::<Envelope>(value.clone()) {
                 Ok(envelope) => envelope,
                 Err(_) => croissant::import(&value)?,
@@ -167,7 +167,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             match json {
                 true => println!("{}", serde_json::json!({ "owner": signer, "id": listing.id(), "name": name, "new": new > 0 })),
                 false => {
-                    let what = if new > 0 { "taken in" } else { "nothing new" };
+                    let what = if new > 0 { "imported" } else { "nothing new" };
                     println!("{}, signed by {signer}: {what}", plain(name));
                 }
             }
@@ -186,7 +186,7 @@ async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> 
     let catalogue = Arc::new(catalogue);
     let synced = tokio::select! {
         synced = sync::sync(&endpoint, &catalogue, from, &mut report) => synced,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: what came is kept, and the same command goes on"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: received listings are kept; run the same command to continue"),
     };
     bar.finish_and_clear();
     endpoint.close().await;
@@ -195,7 +195,7 @@ async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> 
         println!("{}", serde_json::to_string(&synced)?);
     } else {
         let lacking = count(synced.asked, "listing was", "listings were");
-        println!("{lacking} lacking here, {} kept; {} in all", count(synced.new, "is", "are"), catalogue.len()?);
+        println!("{lacking} new here, {} stored; {} in all", count(synced.new, "is", "are"), catalogue.len()?);
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         (_, Some(offers), ..) => {
             let text = file::text("--offers", offers)?;
             let parsed = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>();
-            let wrong = || format!("--offers {}: give what `tidegate list --json` printed", offers.display());
+            let wrong = || format!("--offers {}: give a file with the output of `tidegate list --json`", offers.display());
             let offers = parsed.with_context(wrong)?;
             let known: Vec<_> = offers.iter().map(|o| o.manifest.name.clone()).collect();
             let found = offers.into_iter().rev().find(|o| o.manifest.name == file.dataset || o.id == file.dataset);
@@ -86,8 +86,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             (policy, check::published(&schema, &file.dataset))
         }
         _ => {
-            let elsewhere = "to check against what a peer offers give --to PEER, or --offers FILE with what `tidegate list --to PEER --json` printed; \
-                             against files and a policy of one's own, --rows FILE --policy FILE";
+            let elsewhere = "to check against a peer's offer, give --to PEER, or --offers FILE with the output of `tidegate list --to PEER --json`; \
+                             to check against your own files and policy, give --rows FILE --policy FILE";
             let dataset = find(home, &file.dataset).map_err(|e| anyhow::anyhow!("{e}; {elsewhere}"))?;
             (dataset.policy.body().clone(), check::schema(dataset.manifest.body())?)
         }

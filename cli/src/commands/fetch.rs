@@ -68,7 +68,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let fetched = match sources.as_slice() {
         [owner] if !is_sealed => match buyer.fetch(home.path(), owner, asked, &args.out, &mut progress).await {
             Err(NodeError::Net(NetError::Unreachable { .. })) if !mirrors.is_empty() => {
-                eprintln!("{} is not there: it comes from its mirrors", owner.peer.short());
+                eprintln!("{} is not reachable: fetching from its mirrors", owner.peer.short());
                 buyer.fetch_sealed(home.path(), &mirrors, asked, &args.out, &mut progress).await.map(|(_, files)| files)
             }
             fetched => fetched,
@@ -85,7 +85,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         // Standard output has only the files' names, for other programs.
         println!("{}", file.path.display());
         if file.came < file.bytes {
-            eprintln!("{} of {} came: the rest was here", numbers::bytes(file.came), numbers::bytes(file.bytes));
+            eprintln!("fetched {} of {}: the rest was already here", numbers::bytes(file.came), numbers::bytes(file.bytes));
         }
     }
     Ok(())

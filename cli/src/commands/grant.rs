@@ -143,7 +143,7 @@ fn program(word: &String) -> anyhow::Result<ContentHash> {
         return Ok(hash);
     }
     let bound = || JobFile::read(Path::new(word))?.bound();
-    bound().with_context(|| format!("--program {word}: neither a hash nor a job file. Give a job file, or the `program` that `tidegate check --json` prints"))
+    bound().with_context(|| format!("--program {word}: not a hash and not a job file. Give a job file, or the `program` in the output of `tidegate check --json`"))
 }
 
 fn write(issued: &Issued, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
@@ -159,7 +159,7 @@ fn write(issued: &Issued, out: Option<&Path>, json: bool) -> anyhow::Result<()> 
             file::write("--out", path, &issued.token)?;
             let path = path.display();
             println!(
-                "wrote {path}: send it to whom it is for. `tidegate grant show {path}` says what it allows, `tidegate revoke {path}` ends it"
+                "wrote {path}: send it to the grant's holder. `tidegate grant show {path}` shows what it allows, `tidegate revoke {path}` revokes it"
             );
         }
         None => println!("{}", issued.token),
@@ -241,7 +241,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     for (i, block) in shown.blocks.iter().enumerate() {
         let what = match (i, &block.by) {
             (0, _) => "granted by the owner".to_owned(),
-            (_, Some(by)) => format!("narrowed for another by {}", plain(by)),
+            (_, Some(by)) => format!("narrowed for another holder by {}", plain(by)),
             (_, None) => "narrowed".to_owned(),
         };
         println!("\n{what}, revocation id {}", block.id.get(..16).unwrap_or(&block.id));

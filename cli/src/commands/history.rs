@@ -62,9 +62,7 @@ pub(crate) async fn diff(home: &Home, of: &Of, after: &str) -> anyhow::Result<()
     let one = |word: &str| {
         let found = versions(all.clone(), word)?;
         let by_id = found.iter().find(|version| ids::names(&version.id(), word)).or(found.last()).cloned();
-        by_id.ok_or_else(|| {
-            anyhow::anyhow!("no version {word:?}: `tidegate catalog history {}` shows those that are there", of.dataset)
-        })
+        by_id.ok_or_else(|| anyhow::anyhow!("no version {word:?}: `tidegate catalog history {}` lists the versions", of.dataset))
     };
     let changed = difference(one(&of.dataset)?.body(), one(after)?.body());
     match of.json {

@@ -108,7 +108,10 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         println!("{}", serde_json::json!({ "population": held.population, "owner": held.place.owner, "name": name }));
         return Ok(());
     }
-    println!("holding {name} ({}) for {}. Answer jobs with `tidegate serve`", held.population, held.place.owner);
+    println!(
+        "this party is a replica of {name} ({}) for {}. Answer jobs with `tidegate serve`",
+        held.population, held.place.owner
+    );
     Ok(())
 }
 
@@ -122,10 +125,7 @@ fn list(home: &Home, args: &List) -> anyhow::Result<()> {
             continue;
         }
         println!("{} of {}, {} at a time", one.population, one.place.owner, one.place.want);
-        println!(
-            "  jobs are answered until {}, if nothing more is heard of the owner",
-            fresh.as_deref().unwrap_or("(not at all)")
-        );
+        println!("  jobs are answered until {}, unless the owner sends a newer list", fresh.as_deref().unwrap_or("(not at all)"));
     }
     Ok(())
 }

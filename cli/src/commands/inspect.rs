@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let memory = args
         .memory_mib
         .checked_mul(1 << 20)
-        .with_context(|| format!("--memory-mib {} is too large: write at most {}", args.memory_mib, usize::MAX >> 20))?;
+        .with_context(|| format!("--memory-mib {} is too large: give at most {}", args.memory_mib, usize::MAX >> 20))?;
     let seen = inspect(&args.file, memory)?;
     if args.json {
         println!("{}", serde_json::to_string(&seen)?);
@@ -83,13 +83,13 @@ fn model(seen: &ModelSeen) {
     println!(
         "  {of}{}",
         match seen.verdict {
-            Verdict::RowIndependent => "row-independent: proven, rows of all people are run together",
-            Verdict::PerUnitOnly => "per-unit-only: a run for each unit or block, where the owner takes such models",
+            Verdict::RowIndependent => "row-independent: proven, and rows of all people run together",
+            Verdict::PerUnitOnly => "per-unit-only: a run for each privacy unit or block, if the owner accepts such models",
             Verdict::Reject => "reject",
         }
     );
     if let (Some(_), Verdict::RowIndependent | Verdict::PerUnitOnly) = (&seen.worst, seen.best) {
-        println!("  other outputs may be asked for: a job is judged by its own");
+        println!("  a job is checked by the outputs that it names: others may differ");
     } else if let Some(refusal) = &seen.refused {
         println!("  {}", plain(&refusal.to_string()));
     }

@@ -50,7 +50,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 println!("  {} on {}, by {}", one.kind, plain(&one.dataset), one.buyer);
                 match one.slot {
                     Some(slot) => println!("  since {}, settled after {}", slot.start, slot.end),
-                    None => println!("  is checked, or waits for a slot; not charged yet"),
+                    None => println!("  is being checked or waits for a concurrency permit; not yet charged"),
                 }
             }
         }
@@ -58,14 +58,14 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let job = registry::close(home, &job)?;
             match json {
                 true => println!("{}", serde_json::json!({ "job": job })),
-                false => println!("{job} is closed without a result"),
+                false => println!("closed {job} without a result"),
             }
         }
         Args::Stop { job, json } => {
             let one = registry::stop(home, &job)?;
             match json {
                 true => println!("{}", serde_json::json!({ "job": one.job })),
-                false => println!("{} is told to stop", one.job),
+                false => println!("stopping {}", one.job),
             }
         }
     }

@@ -112,15 +112,15 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     } else {
         println!("{}, {}", count(report.entries, "entry", "entries"), count(report.tiles, "tile", "tiles"));
         for file in &report.not_looked_at {
-            println!("  not looked at: {}", plain(file));
+            println!("  not checked: {}", plain(file));
         }
         for finding in &report.findings {
             println!("  WRONG {}", plain(finding));
         }
         match (report.findings.is_empty(), held) {
-            (true, true) => println!("the log is whole, and the ledger's"),
-            (true, false) => println!("the log is whole; a node has the ledger, which was not looked at"),
-            (false, _) => println!("`tidegate log fsck --repair` writes it anew from the ledger"),
+            (true, true) => println!("the log is complete and matches the ledger"),
+            (true, false) => println!("the log is complete; a node has the ledger open, so that it was not checked"),
+            (false, _) => println!("`tidegate log fsck --repair` rewrites it from the ledger"),
         }
     }
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

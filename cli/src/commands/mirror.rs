@@ -110,14 +110,14 @@ async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
     let refreshed = kept.refresh(home, &buyer, &mut progress).await;
     bar.finish_and_clear();
     buyer.close().await;
-    refreshed.context("nothing is held yet: the same command goes on where it was")?;
+    refreshed.context("the dataset is not complete yet: run the same command to continue")?;
     let files = kept.files().count();
     if args.json {
         println!("{}", serde_json::json!({ "population": kept.population, "owner": kept.place.owner, "files": files }));
         return Ok(());
     }
     let files = count(files, "file", "files");
-    println!("holding {}: {files}. `tidegate mirror serve` serves what is held", kept.population);
+    println!("mirroring {}: {files}. `tidegate mirror serve` serves the datasets", kept.population);
     Ok(())
 }
 
@@ -152,7 +152,7 @@ fn list(home: &Home, args: &List) -> anyhow::Result<()> {
             continue;
         }
         println!("{}  {} of {}", one.population, numbers::bytes(bytes), one.place.owner);
-        println!("  served until {}, if nothing more is heard of the owner", fresh.as_deref().unwrap_or("(not at all)"));
+        println!("  served until {}, unless the owner sends a newer list", fresh.as_deref().unwrap_or("(not at all)"));
     }
     Ok(())
 }

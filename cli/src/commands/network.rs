@@ -69,7 +69,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     println!("lookup  {}", reach.lookup.as_ref().map_or_else(off, ToString::to_string));
     println!("local   {}", if reach.local { "on" } else { "off" });
     if reach != before {
-        println!("a node that runs just now goes on as it was until it is started again");
+        println!("a running node keeps its setting until it is restarted");
     }
     Ok(())
 }

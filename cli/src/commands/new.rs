@@ -48,9 +48,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn policy(file: &Path) -> anyhow::Result<()> {
     let made = File::create_new(file).and_then(|mut made| made.write_all(POLICY.as_bytes()));
-    made.with_context(|| format!("{}: give a file that is not there yet", file.display()))?;
+    made.with_context(|| format!("{}: give the name of a new file", file.display()))?;
     println!(
-        "{} is there: write the dataset's columns and their public bounds into it. What they let count: `tidegate survey DATA --policy {}`",
+        "wrote {}: add the dataset's columns and their public bounds. `tidegate survey DATA --policy {}` shows how many rows they count",
         file.display(),
         file.display()
     );
@@ -58,7 +58,7 @@ fn policy(file: &Path) -> anyhow::Result<()> {
 }
 
 fn job(Job { folder, lang }: &Job) -> anyhow::Result<()> {
-    std::fs::create_dir(folder).with_context(|| format!("{}: give a folder that is not there yet", folder.display()))?;
+    std::fs::create_dir(folder).with_context(|| format!("{}: give the name of a new folder", folder.display()))?;
     for (path, text) in lang.files() {
         let path = folder.join(path);
         path.parent()

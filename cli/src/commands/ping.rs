@@ -34,7 +34,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let took = start.elapsed();
         match args.json {
             true => println!("{}", serde_json::json!({ "peer": to.peer, "milliseconds": took.as_secs_f64() * 1e3 })),
-            false => println!("{to} answers after {}, connection and all", duration(took)),
+            false => println!("{to} answers after {}, including the connection", duration(took)),
         }
     }
     buyer.close().await;

@@ -73,8 +73,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         // A running node learns only at its start what is published: with the log's entry alone, its datasets would be superseded
         // by a version that it does not have.
         StoreError::InUse => anyhow::anyhow!(
-            "the running node (`tidegate serve`) has the ledger open, and takes in what is published when it starts. Stop it when `tidegate jobs list` \
-             shows no job, publish, and start it again. (`grant`, `revoke`, `retire`, `jobs` and `quarantine` work beside it.)"
+            "the running node (`tidegate serve`) has the ledger open, and loads published versions when it starts. Stop it when `tidegate jobs list` \
+             shows no job, publish, and start it again. (`grant`, `revoke`, `retire`, `jobs` and `quarantine` work while it runs.)"
         ),
         other => other.into(),
     })?;
@@ -86,9 +86,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let (about, cut) = croissant::about(&said.with_context(|| format!("--croissant {}", path.display()))?).fitted();
             cut.iter().for_each(|word| eprintln!("--croissant: {word}"));
             if about == About::default() {
-                eprintln!(
-                    "--croissant: it says no description, keywords or license of its dataset; a listing takes nothing else of it"
-                );
+                eprintln!("--croissant: the file has no description, keywords or license, and a listing uses nothing else of it");
             }
             about
         }
@@ -111,14 +109,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
         Progress::Checking { rows } => shown.set_message(format!("checking: {}", count(rows, "row", "rows"))),
         Progress::Ordering { rows } => {
-            shown.set_message(format!("writing a copy ordered by unit: {}", count(rows, "row", "rows")))
+            shown.set_message(format!("writing a copy ordered by privacy unit: {}", count(rows, "row", "rows")))
         }
         Progress::Noted { words } => noted.lock().unwrap_or_else(PoisonError::into_inner).push(words),
     });
     let published = publish(home, &identity, &store, &served, &what, report).await;
     let shown = bar.clone();
     let counting =
-        Box::new(move |rows| shown.set_message(format!("counting what the bounds let count: {}", count(rows, "row", "rows"))));
+        Box::new(move |rows| shown.set_message(format!("counting the rows within the bounds: {}", count(rows, "row", "rows"))));
     let surveys = match &published {
         Ok(dataset) => Some(survey(dataset, counting).await),
         Err(_) => None,
@@ -132,7 +130,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match &pace {
         Ok(pace) if pace.fits() => {}
         Ok(pace) => eprintln!("warning: {}", pace.words()),
-        Err(e) => eprintln!("warning: how long a job takes was not measured: {e}"),
+        Err(e) => eprintln!("warning: cannot measure the time of a job: {e}"),
     }
     let manifest = dataset.manifest.body();
     let copy = copy_of(&dataset.record);
@@ -155,7 +153,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         match manifest.files.plain() {
             Some(_) => println!(
-                "the manifest names the files by their hashes and exact sizes, by which they are copied (access.replicate): whoever sees it, and has all of a file but a value, can try which value it is"
+                "the manifest has the files' hashes and exact sizes, for copies (access.replicate): a party that sees the manifest, and has a file \
+                 except for one value, can test guesses of the value"
             ),
             None => {
                 println!(
@@ -171,7 +170,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         if let Some((path, bytes)) = copy {
             println!(
-                "jobs read a copy of the rows, ordered by unit: {} ({}). `tidegate retire --erase` removes it",
+                "jobs read a copy of the rows, ordered by privacy unit: {} ({}). `tidegate retire --erase` removes it",
                 path.display(),
                 numbers::bytes(bytes)
             );
@@ -182,7 +181,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             && before.manifest.body().files.plain().is_some()
         {
             println!(
-                "the version before is named by plain hashes, and they stay known: rows that are in both versions can be tried by them"
+                "the previous version has plain hashes, which remain known: guesses of rows in both versions can be tested with them"
             );
         }
     }

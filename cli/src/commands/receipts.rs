@@ -90,7 +90,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 Some(why) => serde_json::json!({ "index": index, "statement": statement, "fallback": why }).to_string(),
             }),
             Args::List { json: false } => {
-                let why = why(&statement).map(|why| format!(" (noise over the public default: {})", plain(&why)));
+                let why = why(&statement).map(|why| format!(" (noise over the fallback value: {})", plain(&why)));
                 let of = datasets.name(&statement.predicate);
                 lines.push(format!("{index:>6}  {}{}", line(statement, &of), why.unwrap_or_default()));
             }
@@ -101,7 +101,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let size = read.checkpoint.size;
         let statement = wanted.ok_or_else(|| {
             anyhow::anyhow!(
-                "no such entry: the log has {}, counted from 0. `tidegate receipts list` lists them",
+                "no such entry: the log has {}, numbered from 0. `tidegate receipts list` lists them",
                 count(size, "entry", "entries")
             )
         })?;

@@ -82,7 +82,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     show::outcome(&shown.result, &telling, shown.answer.as_ref(), Some("--json prints them"));
     if let (Some(training), Some((weights, rounds))) = (&file.training, &shown.trained) {
         let weights = weights.iter().map(|w| computed(*w)).collect::<Vec<_>>().join(", ");
-        println!("weights after {rounds} of {} rounds: {weights}; above is the last of them, below each", training.rounds);
+        println!(
+            "weights after {rounds} of {} rounds: {weights}; the last round is above, all rounds are below",
+            training.rounds
+        );
     }
     let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
     let all = numbers::price(shown.result.cost.times(rounds.into()), policy.delta_femto);
@@ -95,7 +98,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     show::noise(&shown.mechanism, &shown.split);
     if let Some(Fuel { limit, calls, least, mean, most }) = shown.said.fuel {
-        println!("{} took {least} to {most} fuel, {mean} on average; each may take {limit}", count(calls, "call", "calls"));
+        println!(
+            "{} took {least} to {most} fuel, {mean} on average; the limit of each is {limit}",
+            count(calls, "call", "calls")
+        );
     }
     // A repeated line is shown once, where it first came.
     let mut seen = Vec::<(&str, u64)>::new();

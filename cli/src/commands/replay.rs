@@ -47,7 +47,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let mut report = |what: &str| bar.set_message(plain(what));
     let replayed = tokio::select! {
         replayed = replay(home, &buyer, &to, ask, &mut report) => replayed,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: the same command begins anew"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped: the same command starts again from the beginning"),
     };
     bar.finish_and_clear();
     buyer.close().await;
@@ -63,19 +63,21 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
 fn page(replayed: &Replayed) {
     let Replayed { entry, job, buyer, dataset, .. } = replayed;
     println!("entry {entry}: job {} of {} on {}", job.short(), buyer.short(), plain(dataset));
-    println!("  the rows are those that were published; noise and price are those that job and policy call for");
+    println!("  the rows match the publication; noise and cost match the job and the policy");
     match replayed.verdict {
-        Verdict::Same => println!("  SAME: the sums that were noised are those that this machine made of them"),
+        Verdict::Same => println!("  SAME: the receipt commits to the sums that this machine computed"),
         Verdict::PublicDefault => {
-            println!("  DEFAULT: the public default was noised, not sums of rows: the job failed at the owner's, or was not run");
+            println!(
+                "  DEFAULT: the receipt commits to the fallback value, not to sums of rows: the job failed at the owner's node, or did not run"
+            );
         }
-        Verdict::Different => println!("  DIFFERENT: the receipt commits to other sums than this machine made"),
+        Verdict::Different => println!("  DIFFERENT: the receipt commits to other sums than this machine computed"),
     }
     if let Some(why) = &replayed.failed {
-        println!("  the job did not end here: {}", plain(why));
+        println!("  the job failed here: {}", plain(why));
     }
     for other in &replayed.other_here {
-        println!("  may be why: {}", plain(other));
+        println!("  possible reason: {}", plain(other));
     }
-    println!("  not proven: that the noise was drawn honestly, nor that the result is these sums with that noise and no other");
+    println!("  not proven: that the noise was drawn honestly, and that the result is exactly these sums with this noise");
 }

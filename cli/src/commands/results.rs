@@ -111,14 +111,14 @@ fn list(all: &[Kept], json: bool) -> anyhow::Result<()> {
         }
     }
     if all.is_empty() && !json {
-        println!("nothing was asked yet");
+        println!("no requests yet");
     }
     Ok(())
 }
 
 fn answered(kept: &Kept) -> anyhow::Result<(PeerId, Verified)> {
     let id = &kept.id;
-    kept.verified()?.with_context(|| format!("request {id} was not answered yet: `tidegate results fetch {id}`"))
+    kept.verified()?.with_context(|| format!("request {id} has no answer yet: get it with `tidegate results fetch {id}`"))
 }
 
 async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()> {

@@ -30,12 +30,12 @@ pub(crate) fn run(home: &Home, args: &Args) -> anyhow::Result<()> {
     let name = plain(&retired.name);
     match retired.version {
         None => println!(
-            "retired {name}: none of its versions answers any more, no further one can be published, nor its rows under another name"
+            "retired {name}: its versions accept no jobs, and neither a further version nor its rows under another name can be published"
         ),
         Some(version) => println!("retired version {} of {name}", version.short()),
     }
     if retired.version.is_some() && retired.newest {
-        println!("it was the newest: older ones answer as its policy says, and else none until another is published");
+        println!("it was the newest: only older versions that its policy allows accept jobs, until a new version is published");
     }
     for copy in &retired.copies {
         let copy = copy.display();

@@ -83,16 +83,13 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
         println!("  by {} on {}", one.job.signer(), text("dataset"));
         print_query(&details);
         if let Some(path) = details["tables"].as_str() {
-            println!("  joined to tables that the buyer sent, which are part of the question: Arrow IPC streams in {path}");
+            println!("  joined to the buyer's tables, which are part of the question: Arrow IPC streams in {path}");
         }
         if !details["keys"].is_null() {
             println!("  for the groups {}", show::plain(&details["keys"].to_string()));
         }
         for other in details["beside"].as_array().into_iter().flatten() {
-            println!(
-                "  beside this exact result about the same people, which has left: {}",
-                other["job"].as_str().unwrap_or_default()
-            );
+            println!("  beside this released exact result about the same people: {}", other["job"].as_str().unwrap_or_default());
             println!("  by {} on {}", show::plain(&other["buyer"].to_string()), show::plain(&other["dataset"].to_string()));
             print_query(other);
             if !other["keys"].is_null() {
@@ -119,7 +116,7 @@ pub(crate) fn approve(home: &Home, args: &ApproveArgs) -> anyhow::Result<()> {
     for other in beside {
         println!("beside {}: {}", other.job.id(), show::plain(&other.told));
     }
-    println!("approved {}: {} gets the result on asking again", job.id(), job.signer().short());
+    println!("approved {}: {} gets the result by sending the job again", job.id(), job.signer().short());
     Ok(())
 }
 

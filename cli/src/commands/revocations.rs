@@ -48,12 +48,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         );
     } else {
         let all = count(body.number, "revocation", "revocations");
-        println!("{all} in all, {} by which something could still be copied", body.revoked.len());
+        println!("{all} in all, {} of grants that could still be used", body.revoked.len());
         println!("signed {}, good until {}", body.issued, body.expires);
         match &wrong {
             None => {}
-            Some(None) => println!("it is what the log says"),
-            Some(Some(why)) => println!("it is NOT what the log says: {why}"),
+            Some(None) => println!("the list matches the log"),
+            Some(Some(why)) => println!("the list does NOT match the log: {why}"),
         }
     }
     Ok(if wrong.flatten().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })

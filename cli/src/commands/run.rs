@@ -85,14 +85,15 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
+    let waiting = ProgressBar::new_spinner()
+        .with_message("the job is at the owner's node, which replies at the end of a public release interval");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
         let trained = tokio::select! {
             trained = train((&buyer, &to), &file, &grant, &args, &waiting) => trained,
             interrupted = tokio::signal::ctrl_c() => {
                 waiting.finish_and_clear();
-                interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted: `tidegate results list` shows what was run")))
+                interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted: `tidegate results list` shows the requests")))
             }
         };
         buyer.close().await;
@@ -107,7 +108,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             // The owner's node notices, and drops the job if it is not charged yet.
             buyer.close().await;
             anyhow::bail!(
-                "interrupted. If the job was charged by then it goes on: get its result, at no further charge, with `tidegate results fetch {request}`, \
+                "interrupted. A charged job continues: get its result, at no further charge, with `tidegate results fetch {request}`, \
                  or --request {request} --created {created}"
             );
         }
@@ -121,8 +122,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (offer, verified, answer) = outcome.map_err(|e| pointed(&file, e))?;
     // The result is there even if this fails.
     let countersigned = countersigned.and_then(|word| {
-        let failed =
-            |e: &dyn std::fmt::Display| eprintln!("the receipt could not be countersigned: {}", show::plain(&e.to_string()));
+        let failed = |e: &dyn std::fmt::Display| eprintln!("cannot countersign the receipt: {}", show::plain(&e.to_string()));
         word.inspect_err(|e| failed(e)).ok()
     });
     let left = leave(&args, &to, (&verified, answer.as_ref()), countersigned.as_ref().map(|(_, word)| word));
@@ -142,7 +142,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let elsewhere = format!("`tidegate results show {request}` shows them");
     show::verified(&verified, answer.as_ref(), at, Some(&elsewhere));
     if let Some((index, _)) = &countersigned {
-        println!("entry {index} says that you have it");
+        println!("entry {index} countersigns the receipt");
     }
     left
 }
@@ -179,7 +179,7 @@ fn leave(
     };
     let id = args.request.as_deref().unwrap_or(&verified.result.job.to_string()).to_owned();
     written.with_context(|| {
-        format!("the result is verified and kept, and --out could not be written: `tidegate results export {id} --out FILE`")
+        format!("the result is verified and stored, but --out could not be written: write it with `tidegate results export {id} --out FILE`")
     })
 }
 
@@ -194,20 +194,21 @@ async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) 
     let (when, price) = (time(kept.job.body().created), numbers::price(asking.job.body().cost, policy.delta_femto));
     let said = match (kept.is_answered(), policy.answer_again) {
         (true, true) => {
-            eprintln!("the very same was asked at {when}: the owner answers it again for nothing, with what was released then");
+            eprintln!("the same job was sent at {when}: the owner sends the same released result again, without a charge");
             return Ok(true);
         }
         (true, false) => format!(
-            "the very same was asked at {when}: asking again is charged again ({price}). What was released then is kept: `tidegate results show {id}`"
+            "the same job was sent at {when}: a new request is charged again ({price}). The earlier result is stored: `tidegate results show {id}`"
         ),
         (false, _) => format!(
-            "the very same was sent at {when}, and not answered: it may be paid for. Get that answer with `tidegate results fetch {id}`; asking anew is charged again ({price})"
+            "the same job was sent at {when} without an answer, and may have been charged. Get its result with `tidegate results fetch {id}`; a new \
+             request is charged again ({price})"
         ),
     };
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        anyhow::bail!("{said}. Nothing was sent: --again sends it all the same");
+        anyhow::bail!("{said}. Nothing was sent: --again sends it anyway");
     }
-    eprintln!("{said}\nask all the same? [y/N]");
+    eprintln!("{said}\nsend it anyway? [y/N]");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim().eq_ignore_ascii_case("y"))
@@ -219,12 +220,13 @@ fn round(stem: &str, round: u32) -> String {
 
 /// Returns the first place to answer. A grant is shown to its owner, and to a peer with this owner's lease.
 async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
-    let (first, others) = places.all.split_first().context("the owner's listing has no address: name its node with --to PEER")?;
+    let (first, others) =
+        places.all.split_first().context("the owner's listing has no address: give the owner's node with --to PEER")?;
     if let Some(owner) = &places.owner {
         let answers = buyer.answers_for(first, owner).await?;
         anyhow::ensure!(
             answers,
-            "the grant is {owner}'s, and {} shows no lease of that owner's: name the owner's node with --to",
+            "the grant was issued by {owner}, and {} shows no lease of that owner: give the owner's node with --to",
             first.peer
         );
         return Ok(first.clone());
@@ -237,12 +239,12 @@ async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
         match buyer.ping(place).await {
             Ok(()) => return Ok(place.clone()),
             Err(e) => {
-                eprintln!("{} is not there: {e}", place.peer.short());
+                eprintln!("{} is not reachable: {e}", place.peer.short());
                 gone = Some(e);
             }
         }
     }
-    Err(gone.map_or_else(|| anyhow::anyhow!("nobody is there: try again, or name a node with --to PEER"), Into::into))
+    Err(gone.map_or_else(|| anyhow::anyhow!("no node is reachable: try again, or give a node with --to PEER"), Into::into))
 }
 
 /// Runs a training run: a message for each round, the weights at the end.
@@ -258,7 +260,7 @@ async fn train(
     if !args.json {
         let Run { request, created, .. } = &run;
         waiting.suspend(|| {
-            eprintln!("to go on after a break, at no further charge for what was run: --request {request} --created {created}")
+            eprintln!("to continue after an interruption, without a second charge for finished rounds: --request {request} --created {created}")
         });
     }
     let (mut at, mut left, mut unsaved) = (None, None, None);
@@ -295,7 +297,7 @@ async fn train(
     trained.weights.iter().enumerate().for_each(|(i, w)| println!("  [{i}]  {}", computed(*w)));
     if let (Some(at), Some(left)) = (at, left) {
         println!("cost {}; a receipt a round, each verified", numbers::price(trained.cost, at));
-        println!("left for you: {}", numbers::price(left, at));
+        println!("your remaining budget: {}", numbers::price(left, at));
     }
     Ok(())
 }

@@ -46,6 +46,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         numbers::bytes(bytes),
         count(body.files.len(), "file", "files")
     );
-    println!("who is granted `mirror` may hold it, who is granted `replicate` may copy it from there and open it");
+    println!(
+        "a grant with `mirror` allows mirroring it, and a grant with `replicate` allows copying it from mirrors and decrypting it"
+    );
     Ok(())
 }

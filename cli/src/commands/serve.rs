@@ -81,10 +81,13 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     };
     let node = OwnerNode::start(home, config).await.map_err(|e| match e {
         NodeError::Unconfined { missing } => {
-            anyhow::anyhow!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "))
+            anyhow::anyhow!(
+                "this kernel lacks {} of process confinement: give --without-walls to serve anyway",
+                missing.join(", ")
+            )
         }
         // This program does call `run_worker_if_asked`.
-        NodeError::NoWorker { why, .. } => anyhow::anyhow!("jobs cannot be run on this machine: {why}"),
+        NodeError::NoWorker { why, .. } => anyhow::anyhow!("this machine cannot run jobs: {why}"),
         other => other.into(),
     })?;
     println!("serving at {}", node.address());
@@ -104,12 +107,12 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         eprintln!("error: {failed}");
     }
     println!(
-        "shutting down: no new job is taken, and those that run are finished within their slots. A second signal stops at once"
+        "shutting down: new jobs are rejected, and running jobs finish within their time budgets. A second signal stops immediately"
     );
     tokio::select! {
         closed = node.shutdown() => closed?,
         () = stop.asked() => {
-            eprintln!("stopped at once: jobs that were cut off are finished when this node serves again");
+            eprintln!("stopped immediately: interrupted jobs finish when this node serves again");
             std::process::exit(1);
         }
     }

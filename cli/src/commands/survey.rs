@@ -40,7 +40,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (surveys, notes) = match (&args.policy, args.what.as_slice()) {
         (Some(policy), files) => survey_files(home, &file::policy(policy)?, files, counting).await?,
         (None, [name]) => (survey(&find(home, &name.to_string_lossy())?, counting).await?, vec![]),
-        _ => anyhow::bail!("--policy: give the policy of files that are not published"),
+        _ => anyhow::bail!("--policy: give a policy for files that are not published"),
     };
     bar.finish_and_clear();
     if args.json {
@@ -55,7 +55,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 
 /// Prints what the policy's bounds let count.
 pub(crate) fn shown(surveys: &[Survey]) {
-    println!("what counts of each unit's rows, exactly: for you alone, not for publication");
+    println!("how many rows of each privacy unit count. These numbers are exact: do not publish them");
     for survey in surveys {
         let of = survey.table.as_ref().map(|table| format!("{}: ", show::plain(table))).unwrap_or_default();
         println!("  {of}{} of {}", count(survey.rows, "row", "rows"), count(survey.units, "unit", "units"));
@@ -103,14 +103,14 @@ fn of_bound(bound: &Bound, survey: &Survey, of: &str) -> String {
     let over = percent_down(bound.units_over as f64 / survey.units.max(1) as f64);
     let counted = percent_down(bound.rows_counted);
     format!(
-        "{counted} of the rows count in counts and sums; {over} of the units have more {of}. A mean weighs each unit's rows so that all count"
+        "{counted} of the rows count in counts and sums; {over} of the privacy units have more {of}. A mean weights the rows of each privacy unit so that all count"
     )
 }
 
 fn others(field: &str, bound: &Bound) {
     for other in &bound.others {
         println!(
-            "    {field} = {} would count {}, with noise {} times as wide at the same price",
+            "    {field} = {} would count {}, with noise {} times as wide at the same cost",
             other.allows,
             percent_down(other.rows_counted),
             factor(other.noise)

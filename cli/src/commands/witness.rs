@@ -66,7 +66,7 @@ impl std::str::FromStr for Other {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let address = text.find("@did:key:").map_or(text, |at| &text[at + 1..]);
-        address.parse().map(Self).map_err(|_| "write did:key:…@ip:port, or the place that `tidegate witness` prints".into())
+        address.parse().map(Self).map_err(|_| "write did:key:…@ip:port, or the address that `tidegate witness` prints".into())
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(http) = args.http {
         let listener = tokio::net::TcpListener::bind(http)
             .await
-            .with_context(|| format!("--http {http}: give an address of this machine, and a port that is free"))?;
+            .with_context(|| format!("--http {http}: give an address of this machine and a free port"))?;
         places.push(format!("{}@http://{}", node.vkey(), listener.local_addr()?));
         let (cosigner, ended) = (Arc::new(node.clone()) as Arc<dyn Cosigner>, ended.clone());
         tokio::spawn(async move {

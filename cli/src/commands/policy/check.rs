@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let found = if warnings.is_empty() {
-        "nothing in it is unsafe or unusual".to_owned()
+        "no unsafe or unusual setting".to_owned()
     } else {
         count(warnings.len(), "warning", "warnings")
     };
@@ -53,17 +53,17 @@ fn shown(policy: &Policy, buys: &[Bought]) {
     for bought in buys {
         let one = price(bought.price, policy.delta_femto);
         match bought.questions {
-            1 => println!("  one question for all of it, {one}:"),
-            more => println!("  {more} questions that share it, each for {one}:"),
+            1 => println!("  one question for all of the budget, {one}:"),
+            more => println!("  {more} questions that share the budget, each for {one}:"),
         }
         for answer in &bought.answers {
             match answer.half_width_95 {
                 Some(half) => println!("    {} is right to ± {} (95 %)", plain(&answer.of), significant(half)),
-                None => println!("    {} cannot be had at this price", plain(&answer.of)),
+                None => println!("    {} is not possible at this cost", plain(&answer.of)),
             }
         }
     }
     println!(
-        "  each is over all rows together, within the bounds: rows and values beyond them are left out or clipped, which no ± speaks of"
+        "  each is over all rows together, within the bounds: the ± does not cover rows and values beyond the bounds, which are left out or clipped"
     );
 }

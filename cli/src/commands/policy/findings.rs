@@ -54,8 +54,8 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     found.add(
         !policy.versions.is_newest(),
         "versions.answer",
-        "lets older versions answer, beside the newest",
-        "Write answer = \"newest\", unless the older rows may still be asked about",
+        "allows jobs on older versions, besides the newest",
+        "Write answer = \"newest\", unless the older rows may still be queried",
     );
     if let Some(rules) = &policy.reviewed {
         of_exact(rules, &mut found);
@@ -64,7 +64,7 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
         policy.columns.values().all(|rule| rule.bounds().is_none()),
         "columns",
         "have no bounds: no column can be summed or averaged",
-        "Write lo and hi, from what is known of the field and not from the data",
+        "Write lo and hi from public knowledge, not from the data",
     );
     found.0
 }
@@ -74,20 +74,20 @@ fn of_unit(policy: &Policy, found: &mut Findings) {
     found.add(
         unit.column == "UNIT",
         "unit.column",
-        "is the template's word, and names no column yet",
-        "Write the column that says whose row it is",
+        "is the template's placeholder, not a column",
+        "Write the column that identifies the privacy unit of each row",
     );
     found.add(
         unit.max_rows > PER_UNIT,
         "unit.max_rows",
-        format!("is {}: one unit moves a count of rows by as many, and noise is as wide", unit.max_rows),
-        "Write fewer: `tidegate survey` says how many rows then count",
+        format!("is {}: one privacy unit can change a count of rows by as much, and the noise is as wide", unit.max_rows),
+        "Write fewer: `tidegate survey` shows how many rows then count",
     );
     found.add(
         unit.max_groups > PER_UNIT,
         "unit.max_groups",
         format!("is {}: noise in tables grows with its square root", unit.max_groups),
-        "Write fewer: `tidegate survey` says how many rows then count",
+        "Write fewer: `tidegate survey` shows how many rows then count",
     );
 }
 
@@ -102,14 +102,17 @@ fn of_budget(policy: &Policy, found: &mut Findings) {
     found.add(
         share > DELTA_SHARE,
         "budget.delta",
-        format!("is {} of 1 / max_units: so large a δ would allow publishing a whole unit now and then", significant(share)),
+        format!(
+            "is {} of 1 / max_units: with so large a δ, all rows of a privacy unit could be released now and then",
+            significant(share)
+        ),
         "Write a tenth of 1 / max_units, or less",
     );
     if let Some(all) = epsilon(policy.budget, policy) {
         let comes_to = format!("comes to ε = {}", shown(all));
-        let larger = format!("{comes_to}, more than the usual {LEAST_EPSILON} to {MOST_EPSILON}: it protects little");
+        let larger = format!("{comes_to}, more than the usual {LEAST_EPSILON} to {MOST_EPSILON}: the protection is weak");
         found.add(all > MOST_EPSILON, "budget.epsilon", larger, "Write epsilon = 4.0, or less");
-        let smaller = format!("{comes_to}, less than the usual {LEAST_EPSILON} to {MOST_EPSILON}: it answers few questions");
+        let smaller = format!("{comes_to}, less than the usual {LEAST_EPSILON} to {MOST_EPSILON}: it allows few questions");
         found.add(all < LEAST_EPSILON, "budget.epsilon", smaller, "Write epsilon = 0.5 or more, or publish for few questions");
     }
     if let Some(one) = epsilon(policy.per_buyer, policy) {
@@ -138,17 +141,20 @@ fn of_jobs(policy: &Policy, found: &mut Findings) {
     found.add(
         policy.tick_ms < TICK_MS,
         "jobs.tick",
-        format!("is {} ms, shorter than the usual second: the time of a reply says more of how long a job took", policy.tick_ms),
+        format!(
+            "is {} ms, shorter than the usual second: the time of a reply discloses more about the duration of a job",
+            policy.tick_ms
+        ),
         "Write tick = \"1s\", or longer",
     );
     found.add(
         !policy.dangerous_no_tick_for.is_empty(),
         "jobs.dangerous_no_tick_for",
         format!(
-            "turns the release interval off for {}: a clock there tells how long a job took, which may depend on rows",
+            "turns the release interval off for {}, who can measure the duration of a job, which may depend on rows",
             count(policy.dangerous_no_tick_for.len(), "buyer", "buyers")
         ),
-        "Write dangerous_no_tick_for = [], or leave it away",
+        "Write dangerous_no_tick_for = [], or remove it",
     );
 }
 
@@ -157,7 +163,7 @@ fn of_access(policy: &Policy, found: &mut Findings) {
     found.add(
         !granted(policy.compute),
         "access.compute",
-        "is \"nobody\": no job is answered, whatever grant is shown",
+        "is \"nobody\": every job is rejected, with any grant",
         "Write compute = \"granted\"",
     );
     found.add(
@@ -169,8 +175,8 @@ fn of_access(policy: &Policy, found: &mut Findings) {
     found.add(
         granted(policy.replay),
         "access.replay",
-        "lets whoever has a grant for it run jobs again, and learn their exact sums",
-        "Write replay = \"nobody\", or leave it away, unless an auditor needs it",
+        "allows holders of such a grant to run jobs again and learn their exact sums",
+        "Write replay = \"nobody\", or remove it, unless an auditor needs it",
     );
     let seen = match policy.files.max_bytes {
         Some(_) => "each padded to files.max_mib",
@@ -185,8 +191,8 @@ fn of_access(policy: &Policy, found: &mut Findings) {
     found.add(
         granted(policy.hold),
         "access.hold",
-        "lets whoever has a grant for it spend a part of the budget, over rows of its own",
-        "Write hold = \"nobody\", or leave it away, unless there are replicas",
+        "allows holders of such a grant to spend a part of the budget, on their own copy of the rows",
+        "Write hold = \"nobody\", or remove it, unless there are replicas",
     );
 }
 
@@ -195,30 +201,30 @@ fn of_exact(rules: &ReviewRules, found: &mut Findings) {
         true,
         "reviewed",
         format!("allows {} without noise, which no ε covers", count(rules.jobs, "exact result", "exact results")),
-        "Leave [reviewed] away, unless exact results are needed",
+        "Remove [reviewed], unless exact results are needed",
     );
     found.add(
         !rules.standing.is_empty(),
         "reviewed.standing",
-        format!("lets {} give exact results without your approval", count(rules.standing.len(), "program", "programs")),
+        format!("releases exact results to {} without your approval", count(rules.standing.len(), "program", "programs")),
         "Write standing = [], and approve each result",
     );
     found.add(
         rules.min_units < 10,
         "reviewed.min_units",
-        format!("is {}: exact numbers of so few units are shown", rules.min_units),
+        format!("is {}: exact numbers of so few privacy units are released", rules.min_units),
         "Write min_units = 10, or more",
     );
     found.add(
         rules.dominance.percent > 90,
         "reviewed.dominance",
-        format!("shows groups of which {} % are of few units", rules.dominance.percent),
+        format!("releases groups of which {} % come from few privacy units", rules.dominance.percent),
         "Write percent = 75; usual is 75 to 90",
     );
     found.add(
         rules.p_percent < 5,
         "reviewed.p_percent",
-        format!("is {}: the second largest unit may estimate the largest that closely", rules.p_percent),
+        format!("is {}: the second largest privacy unit can estimate the largest that closely", rules.p_percent),
         "Write p_percent = 10; usual is 5 to 20",
     );
     found.add(rules.round_to == 1, "reviewed.round_to", "is 1, which rounds nothing", "Write round_to = 5; usual is 3, 5 or 10");

@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(out) => {
             file::write("--out", out, &text)?;
             println!(
-                "{} is there: write the public bounds of columns into it. What it allows, and what its budget buys: `tidegate policy check {}`",
+                "wrote {}: add the public bounds of columns. `tidegate policy check {}` shows what the policy allows and what its budget is enough for",
                 out.display(),
                 out.display()
             );
@@ -105,7 +105,7 @@ fn suggested(files: &[PathBuf], unit: &str) -> anyhow::Result<String> {
         policy.columns.extend(table.columns.iter().map(|column| (table.full(column), ColumnRule::default())));
     }
     if policy.columns.is_empty() {
-        anyhow::bail!("the files have no column beside {unit:?}: give files with a column that a job can use");
+        anyhow::bail!("the files have no column besides {unit:?}: give files with a column that jobs can use");
     }
     let text = written(unit, &tables, &kinds(&found, &mut policy)?);
     // What is suggested can be published under.
@@ -145,7 +145,7 @@ fn columns(table: &TableFiles, unit: &str) -> anyhow::Result<Vec<String>> {
         let more = if names.len() > LISTED { ", …" } else { "" };
         let whose = table.table.as_ref().map_or("the files".to_owned(), |table| format!("the files of table {table}"));
         anyhow::bail!(
-            "--unit {}: {whose} have no such column.{perhaps} They have {}{more}. Give the one that says whose row it is",
+            "--unit {}: {whose} have no such column.{perhaps} They have {}{more}. Give the column that identifies the privacy unit of each row",
             shown::plain(unit),
             listed.join(", ")
         );
