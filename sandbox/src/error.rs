@@ -14,7 +14,7 @@ pub enum RunError {
     #[error("engine: {0}")]
     Engine(String),
     /// The rows of a unit were not contiguous, so counting would be unbounded.
-    #[error("the rows are not ordered by unit")]
+    #[error("the rows are not ordered by privacy unit")]
     Unordered,
 }
 

@@ -107,9 +107,9 @@ pub fn admit_at(
         && let Some(field) = job.cost.over(policy.per_buyer)
     {
         let fix = if policy.per_buyer.epsilon_micro < job.cost.epsilon_micro {
-            "Ask for less, or leave noise away: Laplace noise is paid from the policy's laplace_epsilon"
+            "Lower the cost, or remove noise: Laplace noise is charged to the policy's laplace_epsilon"
         } else {
-            "Ask for less"
+            "Lower the cost"
         };
         let message = format!("the job costs {}, and the policy's cap for one buyer is {}", job.cost, policy.per_buyer);
         return Err(Refusal::new(Code::Budget, message).at(field).fix(fix));
@@ -170,10 +170,10 @@ fn weigh(shape: &mut Shape, job: &Job, aliases: &[(String, usize)]) -> Result<()
                 None => column.name.clone(),
             };
             let names: Vec<_> = shape.columns.iter().enumerate().map(shown).collect();
-            return Err(wrong("names no released column").fix(format!("Columns that have a price: {}", names.join(", "))));
+            return Err(wrong("names no released column").fix(format!("Columns with a cost: {}", names.join(", "))));
         };
         if !weighed.insert(place) {
-            return Err(wrong("weighs a column that another name weighs too").fix("Name each column once"));
+            return Err(wrong("has two weights for one column").fix("Name each column once"));
         }
         column.weight = *weight;
     }
@@ -234,7 +234,7 @@ pub fn run_piece(
 ) -> Result<sql::Written, RunError> {
     match (&job.engine, help.spill) {
         (Engine::Sql(query), Some(spill)) => sql::run_piece(query, &job.plan, extent, prf, spill, sink),
-        (Engine::Sql(_), None) => Err(RunError::Engine("a piece has no file for its groups".into())),
+        (Engine::Sql(_), None) => Err(RunError::Engine("a part of the job has no file for its groups".into())),
         _ => run_program(job, extent, prf, help, sink).map(|()| sql::Written::default()),
     }
 }

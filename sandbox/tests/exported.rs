@@ -48,7 +48,7 @@ fn all() -> Vec<(String, Vec<u8>, Recorded)> {
 }
 
 /// Those that are refused, of all that the script makes, and why.
-const REFUSED: &[(&str, &str)] = &[("pipe_knnimp", "functions of its own"), ("sk_qda", "rows do not come first")];
+const REFUSED: &[(&str, &str)] = &[("pipe_knnimp", "functions of its own"), ("sk_qda", "rows are not the first dimension")];
 
 #[test]
 fn they_are_proven_to_keep_rows_apart() {

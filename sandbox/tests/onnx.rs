@@ -101,7 +101,7 @@ fn what_is_not_understood_is_not_handed_on() {
         (attribute(field(5, &field(13, b""))), "outside the file"),
         (attribute(field(10, &field(3, b""))), "outside the file"),
         (field(7, &field(5, &[0x70, 1])), "outside the file"),
-        (field(7, &field(11, &field(2, &field(4, b"")))), "is no tensor, but a sequence"),
+        (field(7, &field(11, &field(2, &field(4, b"")))), "is not a tensor, but a sequence"),
         (field(7, &field(11, &field(2, &field(10, b"")))), "number 10 of a type"),
     ] {
         let said = with(more).unwrap_err().to_string();

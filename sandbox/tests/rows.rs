@@ -150,8 +150,8 @@ fn what_does_not_fit_is_refused_before_it_runs() {
     let row = |kind: &str, body: &str| format!(r#"(module (func (export "row") {kind} {body}))"#);
     let long = "(drop (f64.sqrt (local.get 0)))".repeat(policy().fuel_per_call(policy().unit.max_units) as usize / 3 + 1);
     for (text, why) in [
-        (row("(param f64) (result f64 f64)", "(f64.const 0) (f64.const 0)"), "takes 1 numbers, the query selects 2"),
-        (row("(param f64 f64) (result f64)", "(f64.const 0)"), "gives 1 numbers, the job declares 2"),
+        (row("(param f64) (result f64 f64)", "(f64.const 0) (f64.const 0)"), "takes 1 numbers, and the query selects 2"),
+        (row("(param f64 f64) (result f64)", "(f64.const 0)"), "returns 1 numbers, and the job declares 2"),
         (row("(param f64 i32) (result f64 f64)", "(f64.const 0) (f64.const 0)"), "f64 alone"),
         ("(module)".into(), "no function row"),
         (row("(param f64 f64) (result f64 f64)", &format!("{long} (f64.const 0) (f64.const 0)")), "of fuel"),

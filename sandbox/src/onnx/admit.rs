@@ -205,7 +205,7 @@ impl Fit {
     /// Returns a [`Refusal`] if not even one row fits, or if the graph may mix rows and the owner does not accept this.
     pub(super) fn of(graph: &Graph, out: &Out, policy: &Policy, calls: u64, place: Place) -> Result<Self, Refusal> {
         if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
-            return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
+            return Err(refuse(format!("{node} may mix rows, and this owner accepts only models that are proven not to"))
                 .fix("`tidegate inspect` shows the proof"));
         }
         let (memory, batch) = match place {
@@ -214,8 +214,8 @@ impl Fit {
         };
         let memory = u128::from(memory);
         if graph.bytes(1) > memory {
-            let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
-            return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
+            let message = format!("takes {} bytes for one row, and this owner allows {memory} for a run", graph.bytes(1));
+            return Err(refuse(message).fix("Make it smaller, or ask the owner for a larger `models.memory_mib`"));
         }
         // The rows of all people fit the time budget at the owner's rate: if the clock ended a job, one person's rows could turn
         // everybody's numbers into the fallback value.
@@ -223,13 +223,17 @@ impl Fit {
         let in_time = most_rows(limits::MODEL_ROWS, |rows| graph.work(rows) <= u128::from(budget));
         if in_time == 0 {
             let message =
-                format!("takes {} operations for a row; {calls} units or blocks leave {budget} for each", graph.work(1));
-            return Err(refuse(message).fix("Make it smaller, or ask the owner for a longer slot or more of `models.gflops`"));
+                format!("takes {} operations for a row; {calls} privacy units or blocks leave {budget} for each", graph.work(1));
+            return Err(
+                refuse(message).fix("Make it smaller, or ask the owner for a longer time budget or a larger `models.gflops`")
+            );
         }
         let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
         let fit = Self { in_time, memory, batch, row: (width, out.numbers * 4) };
         if !fit.room(1) {
-            return Err(refuse(format!("a row takes {width} bytes, {RUN_BYTES} are the most")).fix("Make its inputs smaller"));
+            return Err(
+                refuse(format!("a row takes {width} bytes, and the maximum is {RUN_BYTES}")).fix("Make its inputs smaller")
+            );
         }
         Ok(fit)
     }
@@ -257,7 +261,7 @@ impl Model {
     /// Returns a [`Refusal`] naming the part.
     pub fn admit(bytes: &[u8], select: Select, program: &Program, policy: &Policy, place: Place) -> Result<Self, Refusal> {
         let Program::Onnx { output, index, label, reduce, split, outputs, .. } = program else {
-            return Err(refuse("is no model"));
+            return Err(refuse("is not a model"));
         };
         let graph = Graph::read(bytes, output)?;
         let out = graph.output()?;
@@ -347,14 +351,14 @@ fn takes(outputs: &[Output], index: usize, numbers: usize, labelled: bool) -> Re
             Reducer::Scores { .. } | Reducer::Calibration { .. } => (needs_label(Takes::Labelled(index))?, index + 1),
             Reducer::Confusion { classes } => {
                 if numbers > 1 && numbers > *classes as usize {
-                    return Err(bad(format!("output {name:?} has {classes} classes, the model {numbers}")));
+                    return Err(bad(format!("output {name:?} has {classes} classes, and the model has {numbers}")));
                 }
                 (needs_label(Takes::Class)?, 1)
             }
             _ => (Takes::Numbers(index, output.numbers()), index + output.numbers()),
         };
         if last > numbers {
-            let fix = "index says from which of them on; vector = { len = … } how many";
+            let fix = "Set index to the first number, and vector = { len = … } to how many";
             return Err(bad(format!("output {name:?} takes number {} of the model's {numbers}", last - 1)).fix(fix));
         }
         Ok(takes)

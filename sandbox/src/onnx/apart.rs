@@ -62,7 +62,7 @@ impl<'a> Apart<'a> {
                 while self.free.is_empty() {
                     self.wait(closer)?;
                 }
-                let slot = self.free.pop().ok_or_else(|| RunError::Engine("the runner has no slots".into()))?;
+                let slot = self.free.pop().ok_or_else(|| RunError::Engine("the runner has no shared-memory buffers".into()))?;
                 self.used = 0;
                 *self.filling.insert(slot)
             }

@@ -172,7 +172,7 @@ impl<'a> Batches<'a> {
 
     /// Places a row of the current unit or block.
     fn row(&mut self, rows: &Rows, row: usize, written: &mut usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
-        let Some(at) = self.current else { return Err(RunError::Engine("a row of nobody".into())) };
+        let Some(at) = self.current else { return Err(RunError::Engine("a row without a privacy unit".into())) };
         let open = &mut self.open[at as usize];
         if open.rows >= self.most {
             self.places.push(NOWHERE);

@@ -46,8 +46,8 @@ impl Beside {
         let graph = Graph::read(data, output).map_err(named)?;
         let out = graph.output().map_err(named)?;
         if let Some(input) = graph.inputs.iter().find(|input| input.words.is_some()) {
-            let refusal = refuse(format!("input {:?} takes texts, which a component has no tensors of", input.name.shorten()));
-            return Err(named(refusal).fix("Run it by an [onnx] section, or export it without its encoders"));
+            let refusal = refuse(format!("input {:?} takes texts, and components have no text tensors", input.name.shorten()));
+            return Err(named(refusal).fix("Run it with an [onnx] section, or export it without its encoders"));
         }
         let fit = Fit::of(&graph, &out, policy, calls, place).map_err(named)?;
         let mut spec = Spec {

@@ -32,7 +32,7 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
         return Err(refuse("holds what it was trained by").fix("Export it for inference"));
     }
     if !model.configuration.is_empty() {
-        return Err(refuse("says on which devices it runs").fix("Export it for one device"));
+        return Err(refuse("has a device configuration").fix("Export it for one device"));
     }
     match model.ir_version {
         Some(version) if IR.contains(&version) => Ok(()),
@@ -40,10 +40,12 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
         version => {
             let version = version.unwrap_or(0);
             let fix = match version > *IR.end() {
-                true => format!("Save it as one that is understood: in Python, model.ir_version = {} before onnx.save", IR.end()),
+                true => {
+                    format!("Save it with a supported version: in Python, set model.ir_version = {} before onnx.save", IR.end())
+                }
                 false => "Save it with a newer library".into(),
             };
-            Err(refuse(format!("is of IR version {version}, understood are {} to {}", IR.start(), IR.end())).fix(fix))
+            Err(refuse(format!("has IR version {version}; supported are {} to {}", IR.start(), IR.end())).fix(fix))
         }
     }
 }
@@ -104,7 +106,7 @@ fn tensor(tensor: &TensorProto) -> Result<(), Refusal> {
 pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, Rows, bool)>, Refusal> {
     let given: Vec<_> = graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name == i.name)).collect();
     if !(1..=INPUTS).contains(&given.len()) {
-        return Err(refuse(format!("has {} inputs, 1 to {INPUTS} are taken", given.len())).fix("Concatenate the features"));
+        return Err(refuse(format!("has {} inputs; 1 to {INPUTS} are supported", given.len())).fix("Concatenate the features"));
     }
     given.into_iter().map(input).collect()
 }
@@ -116,12 +118,12 @@ fn input(input: &ValueInfoProto) -> Result<(Input, Rows, bool), Refusal> {
     let name = input.name.clone().unwrap_or_default();
     let tensor = input.kind.as_ref().and_then(|k| k.tensor.as_ref());
     let tensor =
-        tensor.ok_or_else(|| refuse(format!("input {:?} is no tensor, but a sequence, a map or the like", name.shorten())))?;
+        tensor.ok_or_else(|| refuse(format!("input {:?} is not a tensor, but a sequence, a map or similar", name.shorten())))?;
     let number = tensor.elem_type.unwrap_or_default();
     let elem = if number == TEXT { Some(Elem::I64) } else { Elem::of(number).filter(|elem| elem.is_column()) };
     let elem = elem.ok_or_else(|| {
         let types = "float32, float64, int64, int32, uint8, bool or string";
-        refuse(format!("input {:?} is of a type that no column is", name.shorten())).fix(format!("Use {types}"))
+        refuse(format!("input {:?} has a type that no column has", name.shorten())).fix(format!("Use {types}"))
     })?;
     let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
     let Some((rows, rest)) = dims.split_first() else {
@@ -135,8 +137,8 @@ fn input(input: &ValueInfoProto) -> Result<(Input, Rows, bool), Refusal> {
     let fixed = |dim: &super::proto::Dimension| dim.value.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
     let row = rest.iter().map(fixed).collect::<Option<Vec<_>>>();
     let row = row.ok_or_else(|| {
-        refuse(format!("a dimension of input {:?} beside the rows' is not fixed", name.shorten()))
-            .fix("Export with fixed dimensions but for the first")
+        refuse(format!("a dimension of input {:?} other than the rows' is not fixed", name.shorten()))
+            .fix("Export with all dimensions fixed except the first")
     })?;
     let width = row.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
     if row.len() > 7 || width.is_none_or(|width| width * elem.bytes() > limits::TENSOR_BYTES / 8) {

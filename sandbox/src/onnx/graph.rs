@@ -155,7 +155,7 @@ impl Graph {
     pub(super) fn output(&self) -> Result<Out, Refusal> {
         let out = self.of_rows()?;
         if let (Rows::Exactly(rows), true) = (self.exactly, out.mixed.is_some() || !out.by_row) {
-            let refusal = refuse(format!("the input takes exactly {rows} rows, and this output is not a row's own"));
+            let refusal = refuse(format!("the input takes exactly {rows} rows, and this output is not computed for each row"));
             return Err(refusal.fix("Export with a symbolic first dimension"));
         }
         Ok(out)
@@ -184,8 +184,9 @@ impl Graph {
         };
         let by_row = self.one || dims.first().is_some_and(|d| d.power == 1);
         if dims.iter().skip(1).any(|d| d.power > 0) || dims.first().is_some_and(|d| d.power > 1) {
-            let refusal = refuse(format!("rows do not come first, and there alone, in output {}", show(&tensor.dims)));
-            return Err(at(refusal.fix("Bring them there, or reduce them to one")));
+            let refusal =
+                refuse(format!("rows are not the first dimension, and only the first, of output {}", show(&tensor.dims)));
+            return Err(at(refusal.fix("Make them the first dimension, or reduce them to one")));
         }
         let numbers = numbers(dims)?;
         if numbers > limits::OUTPUTS as u64 {

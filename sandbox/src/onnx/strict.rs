@@ -182,13 +182,13 @@ impl Walk {
                 None => {
                     let name = kind.name;
                     return Err(format!(
-                        "holds a field that is not known here: number {number} of {name} (newer than this version?)"
+                        "has a field that is not known here: number {number} of {name} (newer than this version?)"
                     ));
                 }
                 Some((_, Of(kind))) if wire == WireType::LengthDelimited => {
                     let length = decode_varint(&mut bytes).map_err(none)?;
                     let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
-                    let (message, rest) = split.ok_or("not an ONNX model: it ends too soon")?;
+                    let (message, rest) = split.ok_or("not an ONNX model: it is truncated")?;
                     self.message(message, kind)?;
                     bytes = rest;
                 }

@@ -47,10 +47,10 @@ impl Spec {
             match trial.round(round) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let why = "its rows are not independent in this runtime, although they are proven to be";
-                    return Err(refuse(why).fix("Export it anew, or with other operators"));
+                    let why = "its rows are not independent in this runtime, contrary to the proof";
+                    return Err(refuse(why).fix("Export it again, or with other operators"));
                 }
-                Err(e) => return Err(refuse(format!("the runtime dies of rows that a query may select: {e}"))),
+                Err(e) => return Err(refuse(format!("the runtime crashes on rows that a query may select: {e}"))),
             }
         }
         Ok(())

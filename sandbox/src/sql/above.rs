@@ -95,7 +95,7 @@ pub(super) fn released(
 }
 
 fn rows_leave() -> Refusal {
-    refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted")
+    refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, optionally with GROUP BY")
 }
 
 struct Knife<'a> {

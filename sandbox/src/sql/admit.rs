@@ -90,8 +90,8 @@ impl Query {
     /// Returns a [`Refusal`] for grouping sets, for UNION ALL, and for groups by several keys that are undeclared or too many.
     pub(crate) fn review(&mut self) -> Result<(), Refusal> {
         if self.shape.key_names.len() != self.keys {
-            return Err(refuse("an exact result has one grouping: subtotals give away the groups that are kept back")
-                .fix("Ask for the finest groups, with their keys declared, and add up what is shown"));
+            return Err(refuse("an exact result has one grouping: subtotals disclose the suppressed groups")
+                .fix("Query the finest groups, with declared keys, and add up the released groups"));
         }
         if self.input.repeats() {
             return Err(refuse("an exact result counts each row once, and UNION ALL makes several of one")
@@ -104,7 +104,7 @@ impl Query {
                     .fix("List the groups under `keys` in the job, or group by one key"));
             }
             Some(declared) if !margins_fit(declared) => {
-                return Err(keys("so many groups by so many keys have more margins than can be looked at")
+                return Err(keys("so many groups by so many keys have more margins than can be checked")
                     .fix("Declare fewer groups, or group by fewer keys"));
             }
             _ => {}

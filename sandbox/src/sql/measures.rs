@@ -147,7 +147,7 @@ fn measure(
     let quantile = is_percentile(name);
     if !params.order_by.is_empty() && !quantile {
         return Err(
-            refuse(format!("{name} with ORDER BY is not supported")).fix("Leave it out: the order of rows is nobody's business")
+            refuse(format!("{name} with ORDER BY is not supported")).fix("Remove it: the order of rows does not matter here")
         );
     }
     let filter = params.filter.as_deref();
@@ -229,7 +229,8 @@ fn distinct(
     let unit = source.unit;
     let other = || {
         refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!(
-            "Use COUNT(DISTINCT {unit}). How many different values each unit has is counted in a subquery: SELECT {unit}, COUNT(DISTINCT x) AS n FROM … GROUP BY {unit}"
+            "Use COUNT(DISTINCT {unit}). How many different values each unit has is counted in a subquery: SELECT {unit}, COUNT(DISTINCT x) AS n FROM \
+             … GROUP BY {unit}"
         ))
     };
     let argument = rows.resolve(argument.ok_or_else(other)?)?;

@@ -112,8 +112,8 @@ impl Limits {
     /// Returns a [`Refusal`] if less than half is left.
     pub(super) fn with_startup(self, startup: u64) -> Result<Self, Refusal> {
         if startup > self.fuel / 2 {
-            let message = format!("takes {startup} of fuel before it begins, a call has {}", self.fuel);
-            return Err(refuse(message).fix("Leave out tables and globals that it does not use, or ask the owner for more fuel"));
+            let message = format!("takes {startup} of fuel to start, and a call has {}", self.fuel);
+            return Err(refuse(message).fix("Remove unused tables and globals, or ask the owner for more fuel"));
         }
         Ok(Self { fuel: self.fuel - startup, ..self })
     }

@@ -27,13 +27,14 @@ pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
                 open.push(encoding);
                 // Texts passed between nested components are copied by code that wasmtime generates, at next to no fuel.
                 if encoding == Encoding::Module && open.len() > 2 {
-                    return Err(refuse("has components with code within it")
-                        .fix("Link its parts to one module before it is made a component"));
+                    return Err(refuse("contains components with code")
+                        .fix("Link its parts into one module before making it a component"));
                 }
             }
             Payload::InstanceSection(_) | Payload::ComponentCanonicalSection(_) if open.len() > 1 => {
-                return Err(refuse("has components with code within it")
-                    .fix("Link its parts to one module before it is made a component"));
+                return Err(
+                    refuse("contains components with code").fix("Link its parts into one module before making it a component")
+                );
             }
             Payload::End(_) => drop(open.pop()),
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
@@ -46,9 +47,7 @@ pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
         }
     }
     if functions > limits::FUNCTIONS {
-        return Err(
-            refuse(format!("has {functions} functions, more than {}", limits::FUNCTIONS)).fix("Leave out what it does not use")
-        );
+        return Err(refuse(format!("has {functions} functions, more than {}", limits::FUNCTIONS)).fix("Remove unused functions"));
     }
     Ok(functions)
 }
@@ -67,7 +66,7 @@ mod tests {
         let handed = "(component (component (import \"m\" (core module $t)) (core instance (instantiate $t))))";
         for text in ["(component (component (core module (func))))", outer, handed] {
             let refusal = component(text).unwrap_err().to_string();
-            assert!(refusal.contains("within it"), "{text}: {refusal}");
+            assert!(refusal.contains("contains components with code"), "{text}: {refusal}");
         }
     }
 

@@ -66,7 +66,7 @@ impl Program {
         let Asked { params, split, outputs, .. } = asked;
         if split != Split::Unit {
             let refusal = refuse("a row function is called for the rows of a person, not of a block").at("program.split");
-            return Err(refusal.fix("Leave split away, or make it a component"));
+            return Err(refusal.fix("Remove split, or make it a component"));
         }
         if !params.is_empty() {
             return Err(refuse("a row function has no parameters").at("program.params_base64").fix("Write them into it"));
@@ -113,7 +113,9 @@ impl Program {
             Self::Rows(rows) => {
                 let (group, defaults) = rows.run(ways(), plan, files)?;
                 if let Some(shown) = help.rehearsal.filter(|_| defaults > 0) {
-                    shown.lines.push(format!("default vector used for {defaults} people: it trapped, or their fuel was used up"));
+                    shown.lines.push(format!(
+                        "fallback vector used for {defaults} people: the program trapped, or their fuel was used up"
+                    ));
                 }
                 Ok(Sums { groups: vec![group] })
             }

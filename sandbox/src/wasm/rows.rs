@@ -53,14 +53,14 @@ impl Rows {
         let RowFunction { takes, gives, proof } = &self.function;
         let (columns, numbers) = (self.select.names.len(), self.outputs.iter().map(Output::numbers).sum::<usize>());
         if *takes != columns {
-            return Err(refuse(format!("{ROW} takes {takes} numbers, the query selects {columns}")).at("program.select"));
+            return Err(refuse(format!("{ROW} takes {takes} numbers, and the query selects {columns}")).at("program.select"));
         }
         if *gives != numbers {
-            return Err(refuse(format!("{ROW} gives {gives} numbers, the job declares {numbers}")).at("program.outputs"));
+            return Err(refuse(format!("{ROW} returns {gives} numbers, and the job declares {numbers}")).at("program.outputs"));
         }
         match proof {
             Proof::Bounded(most) if *most > self.limits.fuel => {
-                let message = format!("{ROW} may take {most} of fuel, a person's rows have {}", self.limits.fuel);
+                let message = format!("{ROW} may take {most} of fuel, and a person's rows have {}", self.limits.fuel);
                 Err(refuse(message).fix("Make it shorter, or ask the owner for more fuel"))
             }
             _ => Ok(()),

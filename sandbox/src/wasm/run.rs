@@ -152,7 +152,7 @@ impl<'a> Caller<'a> {
             Some(shown) => match call(Some(shown)) {
                 Ok(values) => Some(values),
                 Err(why) => {
-                    shown.lines.push(format!("default vector used: {why}"));
+                    shown.lines.push(format!("fallback vector used: {why}"));
                     None
                 }
             },

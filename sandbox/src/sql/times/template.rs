@@ -49,8 +49,8 @@ impl Template {
     /// Returns a [`Refusal`] that names the format.
     pub(super) fn reads(self) -> Result<Self, Refusal> {
         let bad = |what: &str| {
-            refuse(format!("no date is read by the format '{}': {what}", self.text))
-                .fix("Write 'YYYY-MM-DD', or what the texts have")
+            refuse(format!("the format '{}' does not describe a date: {what}", self.text))
+                .fix("Write 'YYYY-MM-DD', or the format of the texts")
         };
         let has = |wanted: &dyn Fn(&Piece) -> bool| self.pieces.iter().filter(|p| wanted(p)).count();
         let field = |of: Field| has(&|p| matches!(p, Piece::Number { of: f, .. } if *f == of));
