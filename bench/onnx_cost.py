@@ -148,7 +148,7 @@ def cases():
         yield Case("Normalizer", domain=ml, norm=norm)
     yield Case("Imputer", domain=ml, imputed_value_floats=[1.0], replaced_value_float=float("nan"), types=(np.float32,))
     yield Case("FeatureVectorizer", domain=ml, inputdimensions=[256], types=(np.float32,))
-    for post in ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"):
+    for post in ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"):
         yield Case("LinearRegressor", domain=ml, coefficients=[0.1] * 256, targets=1, post_transform=post, types=(np.float32,))
         yield Case("LinearClassifier", domain=ml, coefficients=[0.1] * 512, intercepts=[0.0, 0.1], classlabels_ints=[0, 1], post_transform=post, outputs=2, types=(np.float32,))
     names = dict(keys_int64s=list(range(1000)), values_int64s=list(range(1000)))

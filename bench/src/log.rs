@@ -85,6 +85,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
             max_rows: 1,
             blocks: None,
             resample: None,
+            rows_read: None,
             least_units: None,
             threshold: None,
             threshold_noise: None,

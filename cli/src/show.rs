@@ -103,7 +103,8 @@ pub(crate) fn counted(mechanism: &Mechanism) {
         println!("of each privacy unit, {counts}: further rows are left out, and no interval covers them");
     }
     if has(&|reducer| AVERAGES.contains(&reducer)) {
-        println!("averages are over all rows of each privacy unit, with the weight of {rows}");
+        let all = if mechanism.rows_read.is_some() { "rows read" } else { "rows" };
+        println!("averages are over all {all} of each privacy unit, with the weight of {rows}");
     }
 }
 
@@ -276,6 +277,8 @@ pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDe
     outcome(&verified.result, &verified.telling(), answer, elsewhere);
     if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
         counted(&facts.mechanism);
+        let ratios = answer.and_then(|_| expected::of_ratios(&facts.mechanism));
+        expected::of_reading(&facts.mechanism).into_iter().chain(ratios).for_each(|note| println!("note: {note}"));
     }
     let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
     println!("value {interval}; cost {}", price(verified.result.cost, at));

@@ -165,6 +165,7 @@ impl Plan {
             max_rows: self.shape.max_rows,
             blocks: self.shape.blocks.map(|blocks| blocks.number),
             resample: self.shape.blocks.map(|blocks| blocks.resample).filter(|resample| *resample > 1),
+            rows_read: None,
             least_units: calibration.threshold.map(|t| t.least),
             threshold: calibration.threshold.map(|t| t.tau),
             threshold_noise: calibration.threshold.map(|t| t.scale),

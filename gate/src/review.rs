@@ -91,6 +91,7 @@ impl Plan {
             max_rows: self.shape.max_rows,
             blocks: None,
             resample: None,
+            rows_read: None,
             least_units: None,
             threshold: Some(i64::from(rules.min_units)),
             threshold_noise: None,

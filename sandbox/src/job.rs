@@ -13,7 +13,7 @@ use tidegate_protocol::{
     policy::{JobKind, Policy},
 };
 
-use crate::{Attachment, Extent, Help, RunError, Sent, Sink, onnx, sql, units, wasm};
+use crate::{Attachment, Extent, Help, RunError, Sent, Sink, onnx, sql, sql::Select, units, wasm};
 
 /// Admitted job, obtainable only from [`admit()`].
 #[derive(Debug)]
@@ -44,14 +44,23 @@ impl Admitted {
         }
     }
 
-    /// Returns the names of the columns read from every row, including the unit's.
-    pub fn reads(&self) -> BTreeSet<String> {
-        let selects = match &self.engine {
+    /// Returns the row-wise parts that read the dataset.
+    fn selects(&self) -> Vec<&Select> {
+        match &self.engine {
             Engine::Sql(query) => query.selects(),
             Engine::Wasm(program) => vec![program.select()],
             Engine::Onnx(model) => vec![model.select()],
-        };
-        units::reads(&selects)
+        }
+    }
+
+    /// Returns the names of the columns read from every row, including the unit's.
+    pub fn reads(&self) -> BTreeSet<String> {
+        units::reads(&self.selects())
+    }
+
+    /// Returns the number of rows of each unit that are read, if more would not fit the time budget. Further rows count as absent.
+    pub fn rows_read(&self) -> Option<u64> {
+        self.selects().iter().filter_map(|select| select.reach.rows).min()
     }
 
     /// Returns the model, if the program is a model.

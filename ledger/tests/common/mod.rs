@@ -82,6 +82,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
                 max_rows: 1,
                 blocks: None,
                 resample: None,
+                rows_read: None,
                 least_units: None,
                 threshold: None,
                 threshold_noise: None,

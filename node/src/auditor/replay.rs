@@ -19,7 +19,7 @@ use tidegate_protocol::{
     limits,
     manifest::Manifest,
     policy::Policy,
-    receipt::{JobFacts, Predicate, entry::Ending},
+    receipt::{JobFacts, Mechanism, Predicate, entry::Ending},
 };
 
 use crate::{
@@ -244,7 +244,8 @@ impl Again<'_> {
         let checked = self.workers.check(&work).await?;
         let plan = Plan::new(checked.shape).map_err(ReceiptFault::Plan)?;
         let terms = Terms::of(job, self.policy, &plan).map_err(ReceiptFault::Plan)?;
-        if terms.mechanism(&plan) != self.facts.mechanism || terms.cost() != self.facts.ledger.cost {
+        let mechanism = Mechanism { rows_read: checked.rows_read, ..terms.mechanism(&plan) };
+        if mechanism != self.facts.mechanism || terms.cost() != self.facts.ledger.cost {
             return Err(ReceiptFault::Price.into());
         }
         let mut other = Vec::new();

@@ -41,7 +41,7 @@ pub struct Planned {
 impl Planned {
     /// Returns the noise as a receipt would state it.
     pub fn mechanism(&self) -> Mechanism {
-        self.terms.mechanism(&self.plan)
+        Mechanism { rows_read: self.checked.rows_read, ..self.terms.mechanism(&self.plan) }
     }
 
     /// Returns how the price is split over the columns.

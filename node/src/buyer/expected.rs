@@ -70,15 +70,7 @@ pub fn noise(mechanism: &Mechanism) -> Vec<ColumnNoise> {
 
 /// Returns notes on easily misread properties of a result with these columns.
 pub fn notes(mechanism: &Mechanism) -> Vec<String> {
-    let has = |reducer: &str| mechanism.columns.iter().any(|column| column.reducer == reducer);
-    let mut notes = Vec::new();
-    if mechanism.blocks.is_none() && has("sum") && has("count") {
-        let (most, rows) = (mechanism.max_rows, if mechanism.max_rows == 1 { "row" } else { "rows" });
-        notes.push(format!(
-            "for a privacy unit with more than {most} {rows} in a group, a count adds {most}, and a sum adds at most as much as {most} {rows} can. For such units \
-             SUM(x) / COUNT(*) differs from AVG(x), which averages all their rows with the weight of {most}"
-        ));
-    }
+    let mut notes: Vec<String> = of_ratios(mechanism).into_iter().chain(of_reading(mechanism)).collect();
     if mechanism.threshold.is_some() || mechanism.least_units.is_some() {
         notes.push(
             "groups that are not released are missing from the sum of the groups shown: declare `keys`, or query the total in a job without GROUP BY"
@@ -86,6 +78,30 @@ pub fn notes(mechanism: &Mechanism) -> Vec<String> {
         );
     }
     notes
+}
+
+/// Returns a note on the rows that are not read.
+pub fn of_reading(mechanism: &Mechanism) -> Option<String> {
+    let read = mechanism.rows_read?;
+    let rows = if read == 1 { "row" } else { "rows" };
+    Some(format!(
+        "only the first {read} {rows} of each privacy unit are read, since more might not fit the time budget (jobs.slot): what further rows have is in no \
+         number. Ask for less in one query, or the data owner for `sql.rows`"
+    ))
+}
+
+/// Returns a note on ratios of sums and counts, of which each is cut to a unit's `max_rows` by itself.
+pub fn of_ratios(mechanism: &Mechanism) -> Option<String> {
+    let number = |reducer: &str| mechanism.columns.iter().filter(|column| column.reducer == reducer).count();
+    let (sums, counts) = (number("sum"), number("count"));
+    if mechanism.blocks.is_some() || counts == 0 || sums + counts < 2 {
+        return None;
+    }
+    let (most, rows) = (mechanism.max_rows, if mechanism.max_rows == 1 { "row" } else { "rows" });
+    Some(format!(
+        "for a privacy unit with more than {most} {rows} in a group, a count adds {most}, and a sum adds at most as much as {most} {rows} can. For such units \
+         SUM(x) / COUNT(*) differs from AVG(x), and COUNT(*) FILTER (WHERE c) / COUNT(*) from AVG(c): averages are over all their rows, with the weight of {most}"
+    ))
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ impl Workers {
             Err(e) => Err(e),
         };
         match answer {
-            Ok(Answer::Checked { shape, declared, pattern, reads, runtime }) => {
-                Ok(Checked { shape, declared, pattern, reads, runtime })
+            Ok(Answer::Checked { shape, declared, pattern, reads, runtime, rows_read }) => {
+                Ok(Checked { shape, declared, pattern, reads, runtime, rows_read })
             }
             Ok(Answer::Refused(refusal)) => Err(refusal),
             Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker sent an unexpected reply")),

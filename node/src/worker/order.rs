@@ -100,6 +100,8 @@ pub(super) enum Answer {
         reads: Vec<String>,
         /// Runtime of the job's model.
         runtime: Option<String>,
+        /// Number of rows of each unit that are read, if not all.
+        rows_read: Option<u64>,
     },
     /// Sandbox layers in force, and the build of the worker's messages.
     Walls {
@@ -151,6 +153,8 @@ pub struct Checked {
     pub reads: Vec<String>,
     /// Runtime of the job's model: name, version and build.
     pub runtime: Option<String>,
+    /// Number of rows of each unit that are read, if more would not fit the time budget.
+    pub rows_read: Option<u64>,
 }
 
 /// Failure of a worker, for the owner's log alone.

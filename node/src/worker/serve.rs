@@ -153,6 +153,7 @@ fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<
             pattern: pattern(task.job.program.sql()),
             reads: admitted.reads().into_iter().collect(),
             runtime: remote.map(|remote| remote.runtime().to_owned()),
+            rows_read: admitted.rows_read(),
         };
     }
     let mut shown = task.rehearsal.then(Rehearsal::default);

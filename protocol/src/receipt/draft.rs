@@ -233,6 +233,7 @@ mod tests {
                 max_rows: 4,
                 blocks: whole.then_some(8),
                 resample: None,
+                rows_read: None,
                 least_units: whole.then_some(20),
                 threshold: None,
                 threshold_noise: whole.then_some(2.5),

@@ -106,6 +106,9 @@ pub struct Mechanism {
     /// Number of blocks of each unit, if more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resample: Option<u32>,
+    /// Number of rows of each unit that are read, if more than these would not fit the time budget: further rows count as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_read: Option<u64>,
     /// Threshold on the noisy number of units, if keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,

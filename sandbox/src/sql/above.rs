@@ -55,6 +55,10 @@ pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
     if nodes > limits::SQL_NODES {
         return Err(refuse("subqueries repeat one another too often").fix("Read fewer of them in one another"));
     }
+    if nested(&planned.raw).map_err(|e| engine(&e))? > NESTED {
+        return Err(refuse(format!("more than {NESTED} subqueries lie within one another"))
+            .fix("Name them in WITH, and read them in one query"));
+    }
     let mut knife = Knife { planned, policy, aggregate: None, reads: 0 };
     let above = knife.lift(&planned.raw)?;
     let aggregate = LogicalPlan::Aggregate(knife.aggregate.ok_or_else(rows_leave)?);
@@ -71,6 +75,22 @@ pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
     });
     looked.map_err(|e| engine(&e))?;
     if rows { Err(rows_leave()) } else { Ok(Cut { above, aggregate }) }
+}
+
+/// Maximum depth of subqueries of expressions within one another: the engine plans each again in all that hold it.
+const NESTED: usize = 4;
+
+/// Returns the depth of subqueries of expressions within one another.
+fn nested(plan: &LogicalPlan) -> Engine<usize> {
+    let mut most = 0;
+    plan.apply(|node| {
+        node.apply_subqueries(|subquery| {
+            most = most.max(1 + nested(subquery)?);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(most)
 }
 
 /// Returns whether a node stands in the aggregate's place, with a column for each of the aggregate's.

@@ -245,7 +245,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     };
     // The engine plans a key and a cast of it under one name, and only what reads both fails.
     if casts::same_keys(&raw).map_err(said)? {
-        raw = block_on(state.statement_to_plan(casts::apart(statement))).unwrap_or(raw);
+        raw = block_on(state.statement_to_plan(casts::apart(statement))).map_err(said)?;
     }
     raw = keys_once(raw).map_err(said)?;
     if let Some(name) = &published {

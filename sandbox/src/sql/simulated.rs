@@ -21,6 +21,7 @@ use arrow::{
     datatypes::{DataType, Float64Type},
 };
 use datafusion::{
+    common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     logical_expr::LogicalPlan,
 };
@@ -37,7 +38,7 @@ use crate::deep::deep;
 const DRAWS: usize = 1000;
 /// Rank of the draws that are the ends, from either side: of a thousand the 25th has 2.5 % beyond it on average.
 const RANK: usize = (DRAWS + 1) * 25 / 1000;
-/// Maximum number of rows, of the result and of the answer: others have no interval for computed numbers.
+/// Maximum number of rows, of the answer and of all that it is computed from: others have no interval for computed numbers.
 const ROWS: usize = 4096;
 /// Tolerance between a number and the same number in another computation, relative to its size.
 const SLACK: f64 = 1e-9;
@@ -158,6 +159,20 @@ impl View {
         poll_fn(|context| deep(|| simulated.as_mut().poll(context))).await
     }
 
+    /// Returns the maximum number of rows in any part of the query over this many released ones.
+    ///
+    /// Each row of each part has its draws. Only joins have more rows than what they read, and a subquery of an expression is
+    /// joined.
+    fn most(&self, released: usize) -> Result<usize> {
+        let (mut reads, mut joins) = (0, false);
+        self.plan.apply_with_subqueries(|node| {
+            joins |= matches!(node, LogicalPlan::Join(_));
+            reads += u32::from(matches!(node, LogicalPlan::TableScan(_)));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if joins { released.saturating_pow(reads) } else { released.saturating_mul(reads as usize) })
+    }
+
     async fn simulated(
         &self,
         result: &ResultDoc,
@@ -167,7 +182,7 @@ impl View {
     ) -> Result<Vec<Option<Simulated>>> {
         let (rows, width) = (answered.table.num_rows(), answered.columns.len());
         let computed = answered.columns.iter().any(|column| column.computed.contains(&true));
-        if !computed || rows.max(result.rows.len()) > ROWS {
+        if !computed || rows.max(self.most(result.rows.len())?) > ROWS {
             return Ok(vec![None; width]);
         }
         let (plan, columns) = self.over_draws(result, noise, spreads)?;

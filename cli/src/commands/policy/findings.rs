@@ -48,6 +48,7 @@ impl Findings {
 pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     let mut found = Findings::default();
     of_unit(policy, &mut found);
+    of_queries(policy, &mut found);
     of_budget(policy, &mut found);
     of_jobs(policy, &mut found);
     of_access(policy, &mut found);
@@ -67,6 +68,16 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
         "Write lo and hi from public knowledge, not from the data",
     );
     found.0
+}
+
+/// Finds what makes answers wrong without being unsafe.
+fn of_queries(policy: &Policy, found: &mut Findings) {
+    found.add(
+        policy.sql.rows.is_none() && policy.unit.max_rows > 1,
+        "sql.rows",
+        "is not stated: a query that reads texts or computes much reads only the first rows of each privacy unit, and says so to the buyer",
+        "Write the public maximum number of rows of all privacy units together, such as rows = 50_000 under [sql]",
+    );
 }
 
 fn of_unit(policy: &Policy, found: &mut Findings) {

@@ -15,7 +15,7 @@ use tidegate_protocol::{
     job::Mode,
     limits,
     policy::{Policy, Wall},
-    receipt::{InferenceNote, JobFacts, LedgerLink, Party},
+    receipt::{InferenceNote, JobFacts, LedgerLink, Mechanism, Party},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ pub(in crate::owner) struct AdmittedJob<'a> {
     pub(in crate::owner) declared: Vec<Vec<tidegate_protocol::job::Key>>,
     /// Names of the columns read by the job.
     reads: Vec<String>,
+    /// Number of rows of each unit that are read, if not all.
+    rows_read: Option<u64>,
     /// SQL of the job without the literals.
     pub(in crate::owner) pattern: String,
     pub(in crate::owner) plan: Plan,
@@ -302,6 +304,7 @@ impl Provider {
             declared: checked.declared,
             pattern: checked.pattern,
             reads: checked.reads,
+            rows_read: checked.rows_read,
             plan,
             terms,
             approval: None,
@@ -369,7 +372,7 @@ impl Provider {
                 cap: lease.as_ref().map_or(policy.budget, |taken| taken.cap()),
             },
             lease: lease.map(|taken| taken.id),
-            mechanism: terms.mechanism(plan),
+            mechanism: Mechanism { rows_read: admitted.rows_read, ..terms.mechanism(plan) },
             engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
             build,
             inference: admitted.inference.clone(),

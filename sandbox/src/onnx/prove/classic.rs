@@ -25,9 +25,12 @@ pub(super) fn classes(call: &Call<'_>, ints: &str, texts: &str) -> Result<u64, S
 }
 
 /// Checks the final transformation of scores.
+///
+/// With PROBIT, ONNX Runtime writes one score of two and leaves the other as it was in memory: another row's.
 pub(super) fn post_transform(call: &Call<'_>) -> Result<(), String> {
     match call.text("post_transform")?.unwrap_or("NONE") {
-        "NONE" | "SOFTMAX" | "LOGISTIC" | "SOFTMAX_ZERO" | "PROBIT" => Ok(()),
+        "NONE" | "SOFTMAX" | "LOGISTIC" | "SOFTMAX_ZERO" => Ok(()),
+        "PROBIT" => Err("attribute post_transform is PROBIT, with which the runtime leaves scores unwritten".into()),
         _ => Err("attribute post_transform is not known".into()),
     }
 }

@@ -25,6 +25,16 @@ pub(super) fn curve(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor { ints: None, spots: None, ..x.clone() }, CURVE)
 }
 
+/// Acts as [`curve`], for functions that the runtime computes for several values of 64 bits at a time.
+///
+/// A large one sends its neighbours through other code, whose last bit differs. The neighbours are other rows.
+pub(super) fn wave(call: &Call<'_>) -> Result<Done, String> {
+    if call.data(0)?.elem == Elem::F64 {
+        return Err("is of doubles, whose last bit follows from their neighbours in the runtime".into());
+    }
+    curve(call)
+}
+
 /// Follows Identity; known values stay known.
 pub(super) fn identity(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;

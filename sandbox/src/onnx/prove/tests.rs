@@ -118,6 +118,42 @@ fn dilated_pools_say_their_pads() {
     assert!(!pooled(2, "SAME_UPPER") && !pooled(2, "SAME_LOWER"));
 }
 
+/// The runtime computes doubles two at a time, and a large one changes the last bit of the other.
+#[test]
+fn waves_are_of_floats_of_32_bits() {
+    let followed = |operator: &str, kind: i32, of: Elem| {
+        let graph = Graph::new().input("x", kind, "rows,4").node(operator, &["x"], &["y"], &[]).output("y", kind);
+        let model = strict::read(&graph.bytes()).unwrap();
+        follow(&model, model.graph.as_ref().unwrap(), vec![("x".into(), rows_input(of, &[4]))]).map_err(|e| e.why)
+    };
+    for operator in ["Sin", "Cos"] {
+        assert!(followed(operator, elem::F32, Elem::F32).is_ok());
+        let why = followed(operator, elem::F64, Elem::F64).err().unwrap();
+        assert!(why.contains("neighbours"), "{operator}: {why}");
+    }
+    assert!(followed("Exp", elem::F64, Elem::F64).is_ok());
+}
+
+/// With PROBIT, the runtime leaves one of two scores as it was in memory.
+#[test]
+fn no_classifier_leaves_scores_unwritten() {
+    let followed = |transform: &str| {
+        let attributes: [(&str, Attr<'_>); 4] = [
+            ("coefficients", Attr::Floats(&[1.0])),
+            ("intercepts", Attr::Floats(&[0.0])),
+            ("classlabels_ints", Ints(&[0, 1])),
+            ("post_transform", Attr::Text(transform)),
+        ];
+        let graph = Graph::new().input("x", elem::F32, "rows,1");
+        let graph = graph.node("ml:LinearClassifier", &["x"], &["label", "y"], &attributes);
+        let model = strict::read(&graph.output("y", elem::F32).bytes()).unwrap();
+        follow(&model, model.graph.as_ref().unwrap(), vec![("x".into(), rows_input(Elem::F32, &[1]))]).map_err(|e| e.why)
+    };
+    assert!(followed("LOGISTIC").is_ok(), "{:?}", followed("LOGISTIC").err());
+    let why = followed("PROBIT").err().unwrap();
+    assert!(why.contains("unwritten"), "{why}");
+}
+
 /// One more node, on `from`, which is `tensor`; its output is `to`.
 fn step(lots: &mut Lots, graph: Graph, from: &str, other: &str, tensor: &Tensor, to: &str) -> Graph {
     let rank = tensor.rank();
