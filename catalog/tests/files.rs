@@ -290,7 +290,7 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
         (&[("a.json", "[{\"person\": 1, \"x\": [1, 2]}]")], "columns = { x = {} }", &["`x`", "is a list"]),
         (&[("a.xlsx", "PK\u{3}\u{4}rest")], bounded, &["a.xlsx", "Excel"]),
         (&[("a.parquet", "nothing of the kind")], bounded, &["a.parquet"]),
-        (&[("a.parquet", "PAR1\u{15}\u{0}junkjunkPAR1")], bounded, &["a.parquet: is no whole Parquet file"]),
+        (&[("a.parquet", "PAR1\u{15}\u{0}junkjunkPAR1")], bounded, &["a.parquet: is not a complete Parquet file"]),
     ] {
         let said = read(files, more).map(|(_, found)| found).unwrap_err();
         assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
@@ -343,11 +343,11 @@ fn other_programs_own_files_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let object = b"X\n\0\0\0\x03\0\x04\x02\x02\0\x03\x05\0\0\0\0\x05UTF-8";
     for (name, bytes, words) in [
-        ("x.rds", pack(object), ["R's", "write.csv"]),
-        ("x.csv.gz", pack(object), ["R's", "write.csv"]),
-        ("plain.rds", object.to_vec(), ["R's", "write.csv"]),
-        ("text.rds", b"A\n3\n262146\n197888\n".to_vec(), ["R's", "write.csv"]),
-        ("x.RData", pack(b"RDX3\nX\n\0\0\0\x03"), ["R's", "write.csv"]),
+        ("x.rds", pack(object), ["an R ", "write.csv"]),
+        ("x.csv.gz", pack(object), ["an R ", "write.csv"]),
+        ("plain.rds", object.to_vec(), ["an R ", "write.csv"]),
+        ("text.rds", b"A\n3\n262146\n197888\n".to_vec(), ["an R ", "write.csv"]),
+        ("x.RData", pack(b"RDX3\nX\n\0\0\0\x03"), ["an R ", "write.csv"]),
         ("x.dta", b"<stata_dta><header><release>118".to_vec(), ["Stata", "CSV"]),
         ("old.dta", b"s\x02\x01\0\x0c\0\0\0".to_vec(), ["Stata", "CSV"]),
         ("x.sav", b"$FL2@(#) SPSS DATA FILE".to_vec(), ["SPSS", "CSV"]),

@@ -77,7 +77,7 @@ fn types_are_as_their_owner_says() {
             "TIMESTAMP",
             Ok("Timestamp(µs): 2024-01-01T00:00:00 2024-01-01T00:00:00"),
         ),
-        ("a.csv", "person,x\n1,2024-01-01 10:30:00.1234567\n2,\n", "TIMESTAMP", Err("no TIMESTAMP")),
+        ("a.csv", "person,x\n1,2024-01-01 10:30:00.1234567\n2,\n", "TIMESTAMP", Err("not TIMESTAMP")),
         (
             "a.csv",
             "person,x\n1,2024-01-01 10:30:00.1234567\n2,\n",

@@ -103,7 +103,7 @@ pub(crate) fn counted(mechanism: &Mechanism) {
         println!("of each privacy unit, {counts}: further rows are left out, and no interval covers them");
     }
     if has(&|reducer| AVERAGES.contains(&reducer)) {
-        let all = if mechanism.rows_read.is_some() { "rows read" } else { "rows" };
+        let all = if expected::of_reading(mechanism).is_some() { "rows read" } else { "rows" };
         println!("averages are over all {all} of each privacy unit, with the weight of {rows}");
     }
 }

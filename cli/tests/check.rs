@@ -99,7 +99,7 @@ fn weights_take_the_outputs_names_and_noise_is_labelled() {
     let by_other = verdict(&world, "owner", &[&job("other.toml", "weights = { again = 3 }")]).1;
     assert_eq!(by_other["split"], said["split"], "by its other name, the same");
     let (accepted, twice) = verdict(&world, "owner", &[&job("twice.toml", "weights = { total = 3, again = 2 }")]);
-    assert!(!accepted && twice["reason"].as_str().unwrap().contains("another name"), "{twice}");
+    assert!(!accepted && twice["reason"].as_str().unwrap().contains("two weights for one column"), "{twice}");
     let (accepted, unknown) = verdict(&world, "owner", &[&job("unknown.toml", "weights = { totl = 3 }")]);
     assert!(!accepted && unknown["fix"].as_str().unwrap().contains("again (released as total), n"), "{unknown}");
     // The receipt's number, and its share of 95 %.
@@ -145,4 +145,28 @@ fn what_takes_long_to_plan_is_refused() {
     let refused = world.fails("buyer", &world.run_args(&job, &node.address, &world.text("grant")));
     assert!(refused.contains("to plan"), "{refused}");
     assert_eq!(world.spent(), 0, "nothing is charged");
+}
+
+/// A query whose texts may be long reads fewer rows of each unit than there may be, and says how many.
+#[test]
+fn rows_that_are_not_read_are_said_to_be_left_out() {
+    let world = World::new();
+    let job = |name: &str, filter: &str| {
+        world.job(name, &format!("rho = 0.1\n[sql]\nquery = \"SELECT AVG(spend) AS m FROM dataset WHERE {filter}\"\n"))
+    };
+    let said = |job: &str| verdict(&world, "owner", &[job]).1;
+    let texts = job("texts.toml", "lower(city) <> 'q'");
+    let planned = said(&texts);
+    let read = planned["mechanism"]["rows_read"].as_u64().unwrap();
+    assert!((2..10_000).contains(&read), "{planned}");
+    let shown = world.ok("owner", &["check", &texts]);
+    assert!(shown.contains(&format!("only the first {read} rows of each privacy unit are read")), "{shown}");
+    assert!(shown.contains("averages are over all rows read of each privacy unit"), "{shown}");
+    // Numbers alone: so many rows that no unit has more.
+    let numbers = said(&job("numbers.toml", "spend > 1"));
+    assert!(numbers["mechanism"]["rows_read"].as_u64().is_none_or(|rows| rows > read), "{numbers}");
+    assert!(
+        numbers["notes"].as_array().unwrap().iter().all(|note| !note.as_str().unwrap().contains("only the first")),
+        "{numbers}"
+    );
 }

@@ -206,7 +206,7 @@ fn check_says_what_a_grant_does_not_allow() {
         ("buyer", &sums, "grant.reducers", "the job also has count"),
         ("buyer", &other, "grant", "for another dataset"),
         ("buyer", &listing, "grant.actions", "not compute"),
-        ("colleague", &good, "grant.holder", "for"),
+        ("colleague", &good, "grant.holder", "the grant's holder is"),
     ] {
         let checked = world.fails(who, &["check", &job, "--to", &node.address, "--grant", grant, "--json"]);
         let checked: serde_json::Value = serde_json::from_str(checked.lines().next().unwrap()).unwrap();

@@ -95,6 +95,7 @@ fn what_a_policy_turns_off_is_said_with_what_to_write() {
     assert_eq!(
         keys(&found),
         [
+            "sql.rows",
             "budget.epsilon",
             "budget.per_buyer_epsilon",
             "budget.per_buyer_epsilon",

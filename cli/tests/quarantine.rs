@@ -55,6 +55,8 @@ fn what_broke_a_worker_gives_noise_until_the_owner_lifts_it() {
         for field in ["job", "buyer_signature", "program", "slot_start", "slot_end"] {
             facts[field] = "".into();
         }
+        // It follows from the query.
+        facts["mechanism"]["rows_read"] = 0.into();
         for field in ["sequence", "previous", "job"] {
             facts["ledger"][field] = "".into();
         }

@@ -122,7 +122,7 @@ fn shares_and_totals_are_of_the_released_table_whose_receipt_holds() {
     assert_eq!(answer["notes"][3], serde_json::json!([null, null, null, "no interval"]), "{answer}");
     let csv = std::fs::read_to_string(&out).unwrap();
     assert!(
-        csv.starts_with("city,n,n_low,n_high,share,share_low,share_high,share_note,place\n")
+        csv.starts_with("city,n,n_low,n_high,share,share_low,share_high,share_note,place,place_note\n")
             && csv.lines().any(|line| line.starts_with("all,")),
         "{csv}"
     );

@@ -124,7 +124,7 @@ fn every_kind_of_job_comes_to_the_same_sums_again() {
     std::fs::write(world.path("exact.toml"), format!("dataset = \"people\"\n{exact}")).unwrap();
     let (job, grant) = (world.text("exact.toml"), world.text("to-buyer"));
     let waits = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
-    let again: Vec<_> = waits.split_once("--request ").unwrap().1.split([' ', ':']).collect();
+    let again: Vec<_> = waits.split_once("--request ").unwrap().1.split([' ', ':', '\n']).collect();
     let waiting: Value = serde_json::from_str(world.ok("owner", &["pending", "--json"]).trim()).unwrap();
     world.ok("owner", &["approve", waiting["job"].as_str().unwrap()]);
     let mut args = world.run_args(&job, &node.address, &grant);

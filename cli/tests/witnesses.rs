@@ -108,7 +108,7 @@ fn a_result_leaves_when_a_quorum_has_seen_its_receipt() {
     let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
     assert_eq!(report["witnesses"].as_array().unwrap().len(), 2, "{report}");
     let short = text(&audit(&world, &node, &keys, "3"));
-    assert!(short.contains("2 of the 3 witnesses cosigned, 3 are needed"), "{short}");
+    assert!(short.contains("2 of the 3 witnesses cosigned, and 3 are needed"), "{short}");
     drop((node, two));
 
     // With one of them gone there is no quorum: the result is kept, not handed out, and comes with the same receipt when the witness is back.

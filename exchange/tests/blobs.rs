@@ -174,16 +174,23 @@ async fn a_transfer_is_cut_where_its_grant_is_revoked_in_the_middle_and_others_g
     assert!(again.is_ok() && there, "{again:?}");
 }
 
-/// What had come when nothing came any more, of an answer of which a piece is read now and then until `pause` is over, and the rest at once; and when.
+/// What had come when nothing came any more, which is nothing where the owner closes the connection, of an answer of which a piece is read now and then until `pause` is over, and the rest at once; and when.
 async fn slowly(peer: &Identity, to: &Address, hash: ContentHash, pause: Duration) -> (usize, Instant) {
     let endpoint = loopback(peer).await;
     let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
     let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
     let connection = endpoint.connect(addr, iroh_blobs::ALPN).await.unwrap();
-    let (mut ask, mut answer) = connection.open_bi().await.unwrap();
+    let closed = || assert!(connection.close_reason().is_some(), "open, and yet nothing can be asked");
+    let Ok((mut ask, mut answer)) = connection.open_bi().await else {
+        closed();
+        return (0, Instant::now());
+    };
     let request = GetRequest::blob(Hash::from_bytes(hash.0));
-    ask.write_all(&postcard::to_extend(&request, vec![GET]).unwrap()).await.unwrap();
-    ask.finish().unwrap();
+    if ask.write_all(&postcard::to_extend(&request, vec![GET]).unwrap()).await.is_err() {
+        closed();
+        return (0, Instant::now());
+    }
+    let _ = ask.finish();
     let (begun, mut came, mut piece) = (Instant::now(), 0, vec![0; 8192]);
     while let Ok(Some(n)) = answer.read(&mut piece).await {
         came += n;

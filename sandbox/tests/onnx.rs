@@ -86,7 +86,7 @@ fn what_is_not_understood_is_not_handed_on() {
     for (more, word) in [
         (field(25, b""), "functions"),
         (field(20, b""), "trained by"),
-        (field(26, b""), "devices"),
+        (field(26, b""), "device configuration"),
         (vec![0x98, 0x06, 1], "number 99 of the model"),
         (field(7, &field(15, b"")), "sparse initializers"),
         (field(7, &field(99, b"")), "number 99 of the graph"),

@@ -146,10 +146,10 @@ impl Answer {
                     counts.push(is_count);
                 }
             }
-            if self.can_be_untold(telling, at) {
-                let note = |row| self.is_too_few(telling, at, row).then_some(TOO_FEW);
+            let notes: Vec<_> = (0..self.table.num_rows()).map(|row| self.note(telling, at, row)).collect();
+            if self.can_be_untold(telling, at) || notes.iter().any(Option::is_some) {
                 fields.push(Arc::new(Field::new(format!("{}_note", field.name()), DataType::Utf8, true)));
-                columns.push(Arc::new((0..self.table.num_rows()).map(note).collect::<StringArray>()));
+                columns.push(Arc::new(StringArray::from(notes)));
                 counts.push(false);
             }
         }

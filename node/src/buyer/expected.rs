@@ -80,9 +80,12 @@ pub fn notes(mechanism: &Mechanism) -> Vec<String> {
     notes
 }
 
-/// Returns a note on the rows that are not read.
+/// Number of rows of a privacy unit from which nobody is told how many are read: few units have more, and the receipt has it.
+const MANY: u64 = 10_000;
+
+/// Returns a note on the rows that are not read, where units may well have them.
 pub fn of_reading(mechanism: &Mechanism) -> Option<String> {
-    let read = mechanism.rows_read?;
+    let read = mechanism.rows_read.filter(|read| *read < MANY)?;
     let rows = if read == 1 { "row" } else { "rows" };
     Some(format!(
         "only the first {read} {rows} of each privacy unit are read, since more might not fit the time budget (jobs.slot): what further rows have is in no \
